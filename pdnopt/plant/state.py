@@ -1,0 +1,150 @@
+"""How the plant is switched at one moment, and what lives because of it.
+
+A :class:`State` is all that changes while devices and plans act. :func:`islands` says, from the switches and
+the sources alone, which nodes have voltage, from which source, and where two sources meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+
+__all__ = ["Islands", "State", "initial_state", "islands", "living_cords"]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is switched how. All arrays are positions in the :class:`Grid`'s and the Demand's tables.
+
+    Attributes
+    ----------
+    closed : bool, shape (S,)
+    locked : bool, shape (S,)
+        Switches that cannot move: not operable, stuck, or around a failed zone.
+    transfer_ok : bool, shape (T,)
+        Transfer devices that can move.
+    source_on, source_ok : bool, shape (G,)
+        Utility feeds and running gensets that hold voltage; those that have not failed.
+    ups_mode : object, shape (U,)
+        "online", "battery", "eco", "bypass", "off".
+    rectifier_ok, inverter_ok, bypass_ok : bool, shape (U,)
+        "online" needs the first two, "battery" the second, "bypass" and "eco" the third.
+    storage_on, storage_ok : bool, shape (E,)
+        Grid-forming batteries that hold an island's voltage; batteries that have not failed.
+    storage_kw : float, shape (E,)
+        Power of the grid-following batteries, charging positive.
+    served : float, shape (D,)
+        Power that each unit may draw over its demand: 1 full, 0 shed, between: capped.
+    unit_ok : bool, shape (D,)
+        False for a unit that has failed itself.
+    dead : bool, shape (N,)
+        Nodes inside a failed zone.
+    psu_dead : bool, shape (cords,)
+        Cords whose power supply failed.
+    """
+
+    closed: np.ndarray
+    locked: np.ndarray
+    transfer_ok: np.ndarray
+    source_on: np.ndarray
+    source_ok: np.ndarray
+    ups_mode: np.ndarray
+    rectifier_ok: np.ndarray
+    inverter_ok: np.ndarray
+    bypass_ok: np.ndarray
+    storage_on: np.ndarray
+    storage_ok: np.ndarray
+    storage_kw: np.ndarray
+    served: np.ndarray
+    unit_ok: np.ndarray
+    dead: np.ndarray
+    psu_dead: np.ndarray
+
+    def but(self, **changes: np.ndarray) -> State:
+        """Return a copy with some arrays replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Islands:
+    """Connected parts under one state.
+
+    Attributes
+    ----------
+    island : int, shape (N,)
+        Island of each node.
+    energised : bool, shape (N,)
+    roots : list of (kind, position, node)
+        Active voltage sources: kind "source", "ups" or "storage".
+    root_island : int, shape (roots,)
+    """
+
+    island: np.ndarray
+    energised: np.ndarray
+    roots: list[tuple[str, int, int]]
+    root_island: np.ndarray
+
+    def roots_of(self, node: int) -> list[int]:
+        """Return the positions in ``roots`` of the sources that feed a node."""
+        return [int(k) for k in np.flatnonzero(self.root_island == self.island[node])]
+
+
+def initial_state(grid: Grid, demand: Demand) -> State:
+    """Return the state of the network as given, before any failure."""
+    src, ups = grid.sources, grid.upss
+    transfer_ok = grid.transfers.in_service & ~grid.transfers.stuck
+    return State(
+        closed=grid.switches.closed.copy(),
+        locked=~grid.switches.operable,
+        transfer_ok=transfer_ok,
+        source_on=src.in_service & src.running,
+        source_ok=src.in_service.copy(),
+        ups_mode=np.where(ups.in_service, ups.mode, "off").astype(object),
+        rectifier_ok=ups.in_service.copy(),
+        inverter_ok=ups.in_service.copy(),
+        bypass_ok=ups.in_service & (ups.bypass >= 0),
+        storage_on=np.zeros(len(grid.storages.index), dtype=bool),
+        storage_ok=grid.storages.in_service.copy(),
+        storage_kw=np.where(grid.storages.in_service, grid.storages.p_now_kw, 0.0),
+        served=np.ones(demand.n),
+        unit_ok=np.ones(demand.n, dtype=bool),
+        dead=~grid.nodes.in_service,
+        psu_dead=np.zeros(len(demand.cord_unit), dtype=bool),
+    )
+
+
+def connectivity(grid: Grid, state: State) -> np.ndarray:
+    """Return the island number of each node; edges into dead nodes do not count."""
+    br, sw = grid.branches, grid.switches
+    on = br.in_service & ~state.dead[br.tail] & ~state.dead[br.head]
+    shut = state.closed & ~state.dead[sw.tail] & ~state.dead[sw.head]
+    n = len(state.dead)
+    tail = np.r_[br.tail[on], sw.tail[shut]]
+    head = np.r_[br.head[on], sw.head[shut]]
+    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def islands(grid: Grid, state: State) -> Islands:
+    """Find islands, their sources and what has voltage."""
+    island = connectivity(grid, state)
+    inverting = np.isin(state.ups_mode, ("online", "battery"))
+    roots = [("source", int(k), int(grid.sources.node[k])) for k in np.flatnonzero(state.source_on)]
+    roots += [("ups", int(k), int(grid.upss.out_node[k])) for k in np.flatnonzero(inverting)]
+    roots += [("storage", int(k), int(grid.storages.node[k])) for k in np.flatnonzero(state.storage_on)]
+    roots = [root for root in roots if not state.dead[root[2]]]
+    root_island = np.array([island[node] for _, _, node in roots], dtype=int)
+    live = np.zeros(int(island.max()) + 1 if len(island) else 1, dtype=bool)
+    live[root_island] = True
+    return Islands(island, live[island] & ~state.dead, roots, root_island)
+
+
+def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
+    """Return which cords have voltage and a working power supply, shape (cords,)."""
+    return energised[demand.cord_node] & demand.cord_ok & ~state.psu_dead
