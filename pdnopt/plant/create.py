@@ -16,6 +16,7 @@ import pandas as pd
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.tables import columns_of, ensure_tables
+from pdnopt.units import SQRT3
 
 __all__ = [
     "create_empty_plant",
@@ -274,7 +275,8 @@ def create_ups(
 
     The companions are an ``ext_grid`` of kind "ups" at ``out_bus`` (the inverter is a voltage source of
     its own), a ``load`` of kind "ups_input" at ``in_bus`` (P_out/eta + charging at ``input_pf``) and a
-    bypass switch ``bypass_bus``-``out_bus``. ``acflow.powerflow`` writes the input's power.
+    bypass switch ``bypass_bus``-``out_bus``. The static bypass carries the UPS's own rating, with its
+    overload curve. ``acflow.powerflow`` writes the input's power.
 
     Returns
     -------
@@ -343,9 +345,10 @@ def create_ups(
                 et="b",
                 closed=in_service and mode in ("bypass", "eco"),
                 name=f"{name} bypass",
+                in_ka=(p_rated_mw if np.isnan(s_rated_mva) else s_rated_mva) / (SQRT3 * net.bus.at[out_bus, "vn_kv"]),
             )
         )
-        _set(net, "switch", switch, {"ups": float(idx), "t_operate_ms": 4.0})
+        _set(net, "switch", switch, {"ups": float(idx), "t_operate_ms": 4.0, "overload_curve": overload_curve})
     return idx
 
 

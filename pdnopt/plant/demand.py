@@ -21,7 +21,7 @@ from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW, SQRT3
 
-__all__ = ["CONTINUOUS_S", "Demand", "cord_draw_kw", "read_demand", "with_load_kw"]
+__all__ = ["CONTINUOUS_S", "Demand", "cord_draw_kw", "read_demand", "share_out", "with_load_kw"]
 
 CONTINUOUS_S = 3.0 * 3600.0
 """A load of three hours or more is continuous: at most 80 % of the breaker (NEC 210.20(A), 215.3)."""
@@ -242,18 +242,32 @@ def cord_draw_kw(demand: Demand, living: np.ndarray, living_as_given: np.ndarray
     -------
     ndarray, shape (cords,), kW. A unit without a living cord draws nothing.
     """
-    unit = demand.cord_unit
-    share_alive = np.where(living, demand.cord_share, 0.0)
-    total_share = demand.sum_by_unit(share_alive)[unit]
-    n_alive = demand.sum_by_unit(living.astype(float))[unit]
+    return share_out(demand.cord_unit, demand.n, demand.cord_kw, demand.cord_share, living, living_as_given)
+
+
+def share_out(
+    unit: np.ndarray,
+    n_units: int,
+    cord_kw: np.ndarray,
+    cord_share: np.ndarray,
+    living: np.ndarray,
+    living_as_given: np.ndarray,
+) -> np.ndarray:
+    """Share each unit's demand among its living cords (the rule in the module's docstring).
+
+    All arrays have one entry a cord; ``unit`` numbers the unit, 0 to ``n_units - 1``. Returns kW a cord.
+    """
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(unit, weights=values, minlength=n_units)[unit]
+
+    share_alive = np.where(living, cord_share, 0.0)
+    total_share = total(share_alive)
     # cords whose share is zero carry the load equally when nothing else lives
-    weight = np.where(
-        total_share > 0,
-        share_alive / np.where(total_share > 0, total_share, 1.0),
-        living / np.maximum(n_alive, 1),
-    )
-    kept = np.where(living, demand.cord_kw, 0.0)
-    lost = (demand.d_kw - demand.sum_by_unit(kept))[unit]
-    revived = demand.sum_by_unit((living & ~living_as_given).astype(float))[unit] > 0
-    draw = np.where(revived, demand.d_kw[unit] * weight, kept + lost * weight)
-    return np.where(living, draw, 0.0)
+    equal = living / np.maximum(total(living.astype(float)), 1.0)
+    weight = np.where(total_share > 0, share_alive / np.where(total_share > 0, total_share, 1.0), equal)
+    kept = np.where(living, cord_kw, 0.0)
+    demand_kw = total(cord_kw)
+    lost = demand_kw - total(kept)
+    revived = total((living & ~living_as_given).astype(float)) > 0
+    return np.where(living, np.where(revived, demand_kw * weight, kept + lost * weight), 0.0)

@@ -1,0 +1,1 @@
+"""Equation blocks that formulations share: sets and numbers, radial structure, flow, supply, service, continuity."""

@@ -1,0 +1,322 @@
+"""Power, voltage and losses: LinDistFlow with tangent losses, ratings as polygons.
+
+Branch flow of Baran and Wu (1989), IEEE Trans. Power Delivery 4(1), eq. 1-3, without the loss term in the
+voltage drop (LinDistFlow). Losses are bounded from below by tangent planes of r (P^2 + Q^2) / V^2 at 1 pu, so
+that they are true to first order at the points chosen, and the currents that they cause are in the ratings.
+A disc P^2 + Q^2 <= S^2 is a circumscribed polygon, tight near the power factors of a plant; what it lets
+through is caught by the AC power flow and tightened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, radians, sin
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from formulations.blocks.sets import NetworkSets
+from pdnopt.engine.compiled import slot
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+from pdnopt.units import UNLIMITED_KVA
+
+__all__ = [
+    "ANGLES_DEG",
+    "FlowData",
+    "constraint_branch_rating",
+    "constraint_loss_tangent",
+    "constraint_power_balance",
+    "constraint_reactive_balance",
+    "constraint_switch_flow",
+    "constraint_switch_rating",
+    "constraint_voltage_drop",
+    "constraint_voltage_limit",
+    "constraint_voltage_source",
+    "read_flow",
+    "variables_flow",
+]
+
+ANGLES_DEG = (0.0, 12.0, 24.0, 45.0, -20.0)
+"""Tangent directions of the rating polygons, for flow forwards; mirrored for flow backwards."""
+
+TANGENTS = (0.25, 0.5, 0.75, 1.0)
+"""Points of the loss tangents, as parts of the largest flow."""
+
+TANGENT_ANGLE_DEG = 12.0
+"""Angle of the loss tangents: power factor 0.98, that of IT loads."""
+
+VOLTAGE_SLACK = 1.5
+"""Squared voltage difference, pu, that an open switch may hold: above any two voltages within limits."""
+
+
+@dataclass(frozen=True)
+class FlowData:
+    """Fixed numbers of the flow block."""
+
+    m_kw: float  # no flow is larger
+    lossy: np.ndarray  # branches whose loss is modelled
+    largest_kw: np.ndarray  # (L,) largest flow of a branch
+    voltages: bool  # the network has voltage limits or drops worth modelling
+
+
+def read_flow(grid: Grid, demand: Demand) -> FlowData:
+    """Choose what is modelled: losses where they exceed 0.01 % of the largest flow, voltages where limited."""
+    charge = float(grid.upss.p_charge_kw.sum())
+    total = float(demand.d_kw.sum()) + charge + float(np.abs(grid.injection_p_kw).sum())
+    m_kw = max(2.0 * total, 1.0)
+    largest = np.minimum(1.5 * grid.branches.s_max_kva, m_kw)
+    loss_share = grid.branches.r_pu * largest / 1000.0
+    limited = bool((grid.nodes.v_min_pu > 0).any() or np.isfinite(grid.nodes.v_max_pu).any())
+    return FlowData(m_kw, np.flatnonzero(loss_share > 1e-4), largest, limited)
+
+
+def variables_flow(m: Any, grid: Grid, flow: FlowData) -> None:
+    """Declare p/q of branches, switches, sources, UPSs and batteries (kW, kvar), losses (kW) and v_sq(n) (pu^2)."""
+    big = flow.m_kw
+    m.N = pyo.RangeSet(0, len(grid.nodes.bus) - 1)
+    m.L = pyo.RangeSet(0, len(grid.branches.index) - 1)
+    m.LO = pyo.Set(initialize=[int(k) for k in flow.lossy])
+    m.p_branch_kw = pyo.Var(m.L, bounds=(-big, big))
+    m.q_branch_kvar = pyo.Var(m.L, bounds=(-big, big))
+    m.p_switch_kw = pyo.Var(m.S, bounds=(-big, big))
+    m.q_switch_kvar = pyo.Var(m.S, bounds=(-big, big))
+    m.loss_kw = pyo.Var(m.LO, bounds=(0, big))
+    m.p_source_kw = pyo.Var(m.G, bounds=(-big, big))
+    m.q_source_kvar = pyo.Var(m.G, bounds=(-big, big))
+    m.p_online_kw = pyo.Var(m.U, bounds=(0, big))
+    m.p_battery_kw = pyo.Var(m.U, bounds=(0, big))
+    m.q_ups_kvar = pyo.Var(m.U, bounds=(-big, big))
+    m.p_form_kw = pyo.Var(m.E, bounds=(0, big))
+    m.q_form_kvar = pyo.Var(m.E, bounds=(-big, big))
+    m.p_store_kw = pyo.Var(m.E, bounds=(-big, big))
+    m.over_branch_kva = pyo.Var(m.L, bounds=(0, None))
+    m.over_switch_kva = pyo.Var(m.S, bounds=(0, None))
+    if flow.voltages:
+        m.v_sq = pyo.Var(m.N, bounds=(0, 1.5**2))
+        m.under_v = pyo.Var(m.N, bounds=(0, None))
+
+
+def _node_terms(m: Any, grid: Grid, p: bool) -> dict[int, list[Any]]:
+    """Collect what flows into each node through branches, switches, sources, UPSs and batteries."""
+    into: dict[int, list[Any]] = {n: [] for n in m.N}
+    br, sw = grid.branches, grid.switches
+    branch, switch = (m.p_branch_kw, m.p_switch_kw) if p else (m.q_branch_kvar, m.q_switch_kvar)
+    for k in m.L:
+        into[int(br.tail[k])].append(-branch[k])
+        into[int(br.head[k])].append(branch[k])
+    for s in m.S:
+        into[int(sw.tail[s])].append(-switch[s])
+        into[int(sw.head[s])].append(switch[s])
+    for i in m.G:
+        into[int(grid.sources.node[i])].append((m.p_source_kw if p else m.q_source_kvar)[i])
+    for j in m.U:
+        out, feed = int(grid.upss.out_node[j]), int(grid.upss.in_node[j])
+        drawn = (1.0 + float(grid.upss.loss_slope[j])) * m.p_online_kw[j]
+        drawn += float(grid.upss.loss_fixed_kw[j] + grid.upss.p_charge_kw[j]) * m.u_online[j]
+        if p:
+            into[out] += [m.p_online_kw[j], m.p_battery_kw[j]]
+            into[feed].append(-drawn)
+        else:
+            into[out].append(m.q_ups_kvar[j])
+            into[feed].append(-float(grid.upss.input_tan_phi[j]) * drawn)
+    for e in m.E:
+        node = int(grid.storages.node[e])
+        into[node] += [m.p_form_kw[e], -m.p_store_kw[e]] if p else [m.q_form_kvar[e]]
+    return into
+
+
+def _served(m: Any, sets: NetworkSets, demand: Demand, tan_phi: np.ndarray | None) -> dict[int, list[Any]]:
+    """Collect what the cords at each node draw: fraction * (demand * on_mode - cap_kw).
+
+    The fractions here are the cords' shares; `update` writes those of the failure.
+    """
+    fraction = demand.cord_share[sets.part_cord]
+    drawn: dict[int, list[Any]] = {n: [] for n in m.N}
+    capped = set(m.C)
+    for part, (q, cord) in enumerate(zip(sets.part_mode, sets.part_cord, strict=True)):
+        if not sets.part_site_lives[part]:
+            continue
+        factor = float(fraction[part]) * (1.0 if tan_phi is None else float(tan_phi[part]))
+        node, q = int(demand.cord_node[cord]), int(q)
+        d_kw = float(demand.d_kw[sets.mode_unit[q]])
+        drawn[node].append(slot(factor * d_kw) * m.on_mode[q])
+        if q in capped:
+            drawn[node].append(slot(-factor) * m.cap_kw[q])
+    return drawn
+
+
+def constraint_power_balance(m: Any, grid: Grid, sets: NetworkSets, demand: Demand) -> None:
+    """(17) Active power at node n: inflow = cords + half of the adjacent losses + no-load losses - injections, kW."""
+    into = _node_terms(m, grid, p=True)
+    drawn = _served(m, sets, demand, None)
+    block = grid.nodes.block
+    for k in m.LO:
+        for node in (int(grid.branches.tail[k]), int(grid.branches.head[k])):
+            into[node].append(-0.5 * m.loss_kw[k])
+    for k in np.flatnonzero(grid.branches.in_service & (grid.branches.p_fixed_kw > 0)):
+        node = int(grid.branches.tail[k])
+        into[node].append(-float(grid.branches.p_fixed_kw[k]) * m.y_live[int(block[node])])
+    for n in np.flatnonzero(grid.injection_p_kw):
+        into[int(n)].append(float(grid.injection_p_kw[n]) * m.y_live[int(block[n])])
+    m.power_balance = pyo.Constraint(m.N, rule=lambda _, n: _equals(into[n], drawn[n]))
+
+
+def constraint_reactive_balance(m: Any, grid: Grid, sets: NetworkSets, demand: Demand) -> None:
+    """(18) Reactive power at node n, kvar; a branch consumes x / r times its active loss."""
+    into = _node_terms(m, grid, p=False)
+    drawn = _served(m, sets, demand, demand.cord_tan_phi[sets.part_cord])
+    block = grid.nodes.block
+    for k in m.LO:
+        ratio = float(grid.branches.x_pu[k] / grid.branches.r_pu[k])
+        for node in (int(grid.branches.tail[k]), int(grid.branches.head[k])):
+            into[node].append(-0.5 * ratio * m.loss_kw[k])
+    for n in np.flatnonzero(grid.injection_q_kvar):
+        into[int(n)].append(float(grid.injection_q_kvar[n]) * m.y_live[int(block[n])])
+    m.reactive_balance = pyo.Constraint(m.N, rule=lambda _, n: _equals(into[n], drawn[n]))
+
+
+def _equals(into: list[Any], drawn: list[Any]) -> Any:
+    if not into and not drawn:
+        return pyo.Constraint.Skip
+    return sum(into) - sum(drawn) == 0
+
+
+def constraint_switch_flow(m: Any, grid: Grid, sets: NetworkSets, flow: FlowData) -> None:
+    """(19) Flow only through closed switches, forwards along an arc: p <= M a0, p >= -M a1; |q| <= M z."""
+    big = flow.m_kw
+    backwards = bool((grid.injection_p_kw > 0).any() or len(grid.storages.index))
+    m.SD = pyo.Set(initialize=[(s, d) for s in m.S for d in (0, 1)], dimen=2)
+
+    def p_rule(_: Any, s: int, d: int) -> Any:
+        sign = 1 if d == 0 else -1
+        if s not in m.B or backwards:
+            return sign * m.p_switch_kw[s] <= big * m.z_closed[s]
+        return sign * m.p_switch_kw[s] <= big * m.a_arc[s, d]
+
+    def q_rule(_: Any, s: int, d: int) -> Any:
+        return (1 if d == 0 else -1) * m.q_switch_kvar[s] <= big * m.z_closed[s]
+
+    m.switch_p = pyo.Constraint(m.SD, rule=p_rule)
+    m.switch_q = pyo.Constraint(m.SD, rule=q_rule)
+    # nothing flows in a dead block
+    live = m.y_live
+    m.LD = pyo.Set(initialize=[(k, d) for k in m.L for d in (0, 1)], dimen=2)
+    block = grid.nodes.block
+
+    def b_rule(_: Any, k: int, d: int) -> Any:
+        on = live[int(block[grid.branches.tail[k]])] if grid.branches.in_service[k] else 0
+        return (1 if d == 0 else -1) * m.p_branch_kw[k] <= big * on
+
+    m.branch_p = pyo.Constraint(m.LD, rule=b_rule)
+    m.branch_q = pyo.Constraint(
+        m.LD,
+        rule=lambda _, k, d: (1 if d == 0 else -1) * m.q_branch_kvar[k]
+        <= big * (live[int(block[grid.branches.tail[k]])] if grid.branches.in_service[k] else 0),
+    )
+
+
+def directions() -> list[tuple[float, float]]:
+    """Return the unit vectors of the rating polygons."""
+    forward = [(cos(radians(a)), sin(radians(a))) for a in ANGLES_DEG]
+    return forward + [(-c, -s) for c, s in forward]
+
+
+def constraint_branch_rating(m: Any, grid: Grid) -> None:
+    """(20) Branch: P cos a + Q sin a <= S + over_branch, kVA, for every direction a; half its loss rides along."""
+    rated = [k for k in m.L if grid.branches.s_max_kva[k] < UNLIMITED_KVA]
+    m.LR = pyo.Set(initialize=[(k, a) for k in rated for a in range(2 * len(ANGLES_DEG))], dimen=2)
+    way = directions()
+    lossy = set(m.LO)
+
+    def rule(_: Any, k: int, a: int) -> Any:
+        c, s = way[a]
+        loss = 0.5 * m.loss_kw[k] * abs(c) if k in lossy else 0
+        left = c * m.p_branch_kw[k] + s * m.q_branch_kvar[k] + loss - m.over_branch_kva[k]
+        return left <= float(grid.branches.s_max_kva[k])
+
+    m.branch_rating = pyo.Constraint(m.LR, rule=rule)
+
+
+def constraint_switch_rating(m: Any, grid: Grid) -> None:
+    """(21) Switch: P cos a + Q sin a <= S + over_switch, kVA."""
+    rated = [s for s in m.S if grid.switches.s_max_kva[s] < UNLIMITED_KVA]
+    m.SR = pyo.Set(initialize=[(s, a) for s in rated for a in range(2 * len(ANGLES_DEG))], dimen=2)
+    way = directions()
+
+    def rule(_: Any, s: int, a: int) -> Any:
+        c, d = way[a]
+        return c * m.p_switch_kw[s] + d * m.q_switch_kvar[s] - m.over_switch_kva[s] <= float(grid.switches.s_max_kva[s])
+
+    m.switch_rating = pyo.Constraint(m.SR, rule=rule)
+
+
+def constraint_loss_tangent(m: Any, grid: Grid, flow: FlowData) -> None:
+    """(22) loss >= r (2 P0 P + 2 Q0 Q - (P0^2 + Q0^2) y) / 1000, kW, at points (P0, Q0) both ways (perspective)."""
+    points = [(way * f * cos(radians(TANGENT_ANGLE_DEG)), way * f * sin(radians(TANGENT_ANGLE_DEG)))
+              for f in TANGENTS for way in (1.0, -1.0)]  # fmt: skip
+    m.LT = pyo.Set(initialize=[(k, t) for k in m.LO for t in range(len(points))], dimen=2)
+    block = grid.nodes.block
+
+    def rule(_: Any, k: int, t: int) -> Any:
+        p0, q0 = (float(flow.largest_kw[k]) * part for part in points[t])
+        r = float(grid.branches.r_pu[k]) / 1000.0
+        live = m.y_live[int(block[grid.branches.tail[k]])]
+        tangent = 2 * p0 * m.p_branch_kw[k] + 2 * q0 * m.q_branch_kvar[k] - (p0**2 + q0**2) * live
+        return m.loss_kw[k] >= r * tangent
+
+    m.loss_tangent = pyo.Constraint(m.LT, rule=rule)
+
+
+def constraint_voltage_drop(m: Any, grid: Grid) -> None:
+    """(23) v[tail] / ratio^2 - v[head] = 2 (r P + x Q) / 1000 along a branch; equal across a closed switch, pu^2."""
+    br, sw = grid.branches, grid.switches
+
+    def drop(_: Any, k: int) -> Any:
+        if not br.in_service[k]:
+            return pyo.Constraint.Skip
+        fall = 2.0 * (float(br.r_pu[k]) * m.p_branch_kw[k] + float(br.x_pu[k]) * m.q_branch_kvar[k]) / 1000.0
+        return m.v_sq[int(br.tail[k])] / float(br.ratio[k]) ** 2 - m.v_sq[int(br.head[k])] == fall
+
+    def joined(_: Any, s: int, d: int) -> Any:
+        a, b = (sw.tail[s], sw.head[s]) if d == 0 else (sw.head[s], sw.tail[s])
+        return m.v_sq[int(a)] - m.v_sq[int(b)] <= VOLTAGE_SLACK * (1 - m.z_closed[s])
+
+    m.voltage_drop = pyo.Constraint(m.L, rule=drop)
+    m.voltage_switch = pyo.Constraint(m.SD, rule=joined)
+
+
+def constraint_voltage_source(m: Any, grid: Grid) -> None:
+    """(24) An active source holds its set-point: v = v_set^2."""
+    roots: list[tuple[int, float, Any]] = []
+    joined = set(m.J)
+    for i in m.G:
+        on = m.g_source[i] + (m.e_joined[i] if i in joined else 0)
+        roots.append((int(grid.sources.node[i]), float(grid.sources.vm_pu[i]), on))
+    for j in m.U:
+        roots.append((int(grid.upss.out_node[j]), float(grid.upss.vm_pu[j]), m.u_online[j] + m.u_battery[j]))
+    for e in m.E:
+        roots.append((int(grid.storages.node[e]), 1.0, m.f_form[e]))
+    m.R = pyo.RangeSet(0, len(roots) - 1)
+    m.voltage_source_low = pyo.Constraint(m.R, rule=lambda _, r: m.v_sq[roots[r][0]] >= roots[r][1] ** 2 * roots[r][2])
+    m.voltage_source_high = pyo.Constraint(
+        m.R, rule=lambda _, r: m.v_sq[roots[r][0]] <= roots[r][1] ** 2 + VOLTAGE_SLACK * (1 - roots[r][2])
+    )
+
+
+def constraint_voltage_limit(m: Any, grid: Grid) -> None:
+    """(25) v_min^2 - under_v <= v <= v_max^2 at every live node that has limits, pu^2; under_v is zero (see supply)."""
+    block = grid.nodes.block
+    low, high = grid.nodes.v_min_pu, grid.nodes.v_max_pu
+
+    def least(_: Any, n: int) -> Any:
+        if low[n] <= 0:
+            return pyo.Constraint.Skip
+        return m.v_sq[n] + m.under_v[n] >= float(low[n]) ** 2 * m.y_live[int(block[n])]
+
+    def most(_: Any, n: int) -> Any:
+        return m.v_sq[n] <= float(high[n]) ** 2 if np.isfinite(high[n]) else pyo.Constraint.Skip
+
+    m.voltage_low = pyo.Constraint(m.N, rule=least)
+    m.voltage_high = pyo.Constraint(m.N, rule=most)

@@ -1,0 +1,304 @@
+"""The numbers of a network model: all that a failure, a load or a state changes between two solves.
+
+Read from the plant's response (what its own devices left behind), vectorised. Powers in kW, kvar and kVA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from formulations.blocks.sets import NetworkSets
+from pdnopt.plant.budgets import CurveBook
+from pdnopt.plant.demand import Demand, share_out
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.sync import sync_labels
+from pdnopt.response import Response
+from pdnopt.units import S_PER_H, UNLIMITED_KVA
+
+__all__ = ["Limits", "NetworkNumbers", "read_limits", "read_numbers"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """C rated components: branches, switches and UPSs by apparent power, sources by active power.
+
+    ``s_kva`` is the limit (inf: none), ``extra_kva`` how far beyond it the rest of the overload budget carries
+    the component over the whole horizon.
+    """
+
+    branch_kva: np.ndarray
+    branch_extra_kva: np.ndarray
+    switch_kva: np.ndarray
+    switch_extra_kva: np.ndarray
+    ups_kva: np.ndarray
+    ups_kw: np.ndarray
+    ups_extra_kva: np.ndarray
+    source_kw: np.ndarray
+
+
+@dataclass(frozen=True)
+class NetworkNumbers:
+    """Numbers for `update`: bounds, coefficients and starting positions. See the blocks that use them."""
+
+    # service
+    d_kw: np.ndarray  # (D,)
+    min_kw: np.ndarray
+    may_serve: np.ndarray  # bool (D,): not unservable, not failed
+    lit: np.ndarray  # bool (D,): has had no interruption so far
+    mode_ok: np.ndarray  # bool (M,)
+    mode_limit: np.ndarray  # (M,) largest served share by cord limits, <= 1
+    part_fraction: np.ndarray  # (parts,) draw of the cord over the demand of its unit
+    part_tan_phi: np.ndarray
+    # structure
+    z_low: np.ndarray  # (S,)
+    z_high: np.ndarray
+    z_start: np.ndarray
+    y_high: np.ndarray  # (K,)
+    # supply
+    source_low: np.ndarray  # (G,) a utility feed that works holds its block
+    source_high: np.ndarray
+    source_start: np.ndarray
+    source_fuel_kw: np.ndarray  # power that the fuel carries over the horizon
+    online_high: np.ndarray  # (U,)
+    battery_high: np.ndarray
+    rectifier_ok: np.ndarray
+    battery_kw: np.ndarray  # power that the battery carries over the horizon
+    ups_start: np.ndarray  # "inverter", "bypass" or "off"
+    form_high: np.ndarray  # (E,)
+    form_start: np.ndarray
+    store_low_kw: np.ndarray
+    store_high_kw: np.ndarray
+    store_start_kw: np.ndarray
+    # continuity
+    keep_arc: np.ndarray  # bool (S, 2): the arc keeps its head block alive without a gap
+    keep_source: np.ndarray  # bool (G,)
+    keep_ups: np.ndarray  # bool (U,)
+    keep_form: np.ndarray  # bool (E,)
+    limits: Limits
+
+
+def read_limits(grid: Grid, curves: CurveBook, horizon_s: float) -> Limits:
+    """Read ratings and what the overload budgets carry beyond them for ``horizon_s`` seconds."""
+    br, sw, ups, src = grid.branches, grid.switches, grid.upss, grid.sources
+
+    def extra(names: np.ndarray, used: np.ndarray, rating: np.ndarray, temperature: np.ndarray | None = None) -> np.ndarray:
+        out = np.zeros(len(names))
+        for k in np.flatnonzero([isinstance(n, str) and bool(n) for n in names]):
+            warm = 25.0 if temperature is None else float(temperature[k])
+            ratio = curves.curve(names[k], warm).sustainable_ratio(horizon_s, float(used[k]))
+            out[k] = (ratio - 1.0) * rating[k] if np.isfinite(rating[k]) else 0.0
+        return out
+
+    return Limits(
+        branch_kva=np.where(br.s_max_kva < UNLIMITED_KVA, br.s_max_kva, inf),
+        branch_extra_kva=extra(br.curve, br.budget_used, br.s_max_kva),
+        switch_kva=np.where(sw.s_max_kva < UNLIMITED_KVA, sw.s_max_kva, inf),
+        switch_extra_kva=extra(sw.curve, sw.budget_used, sw.s_max_kva),
+        ups_kva=ups.s_rated_kva,
+        ups_kw=ups.p_rated_kw,
+        ups_extra_kva=extra(ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c),
+        source_kw=np.where(src.p_max_kw < UNLIMITED_KVA, src.p_max_kw, inf),
+    )
+
+
+def tighten_limits(limits: Limits, nominal: Limits, ratios: Any, over: float, extra: float) -> Limits | None:
+    """Lower the limits that AC power flow breaks.
+
+    Parameters
+    ----------
+    limits, nominal : Limits
+        What the last solve used; the plant's own.
+    ratios : object with arrays ``branch, switch, ups, source`` of shape (1, components)
+        Loading by AC power flow over the nominal limit.
+    over : float
+        A component counts as broken beyond its nominal limit and overload allowance by this part.
+    extra : float
+        Part by which a broken limit is lowered further.
+
+    Returns
+    -------
+    Limits, or None where nothing is broken.
+    """
+    changed = False
+
+    def lower(used: np.ndarray, rating: np.ndarray, beyond: np.ndarray | float, ratio: np.ndarray) -> np.ndarray:
+        nonlocal changed
+        known = np.isfinite(rating) & (rating > 0)
+        allowed = np.where(known, (rating + beyond) / np.where(known, rating, 1.0), inf)
+        broken = known & (ratio > allowed * (1.0 + over))
+        changed |= bool(broken.any())
+        target = used * np.where(known, allowed, 1.0) / np.maximum(ratio, 1e-9) * (1.0 - extra)
+        return np.where(broken, target, used)
+
+    new = replace(
+        limits,
+        branch_kva=lower(limits.branch_kva, nominal.branch_kva, nominal.branch_extra_kva, ratios.branch[0]),
+        switch_kva=lower(limits.switch_kva, nominal.switch_kva, nominal.switch_extra_kva, ratios.switch[0]),
+        ups_kva=lower(limits.ups_kva, nominal.ups_kva, nominal.ups_extra_kva, ratios.ups[0]),
+        ups_kw=lower(limits.ups_kw, nominal.ups_kw, nominal.ups_extra_kva, ratios.ups[0]),
+        source_kw=lower(limits.source_kw, nominal.source_kw, 0.0, ratios.source[0]),
+    )
+    return new if changed else None
+
+
+def read_numbers(
+    sets: NetworkSets,
+    demand: Demand,
+    response: Response,
+    limits: Limits,
+    horizon_s: float,
+) -> NetworkNumbers:
+    """Read the numbers of one solve from what the automatic devices left behind after the failure."""
+    grid, before, state = response.grid, response.before, response.state
+    interrupted, unservable = response.interrupted, response.unservable
+    hours = horizon_s / S_PER_H
+    fraction, mode_ok, mode_limit = _modes(sets, grid, demand, before, state, horizon_s)
+    movable = ~state.locked
+    sw, tr, ups, src, store = grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages
+    in_transfer = sw.transfer >= 0
+    free = state.transfer_ok & (tr.dwell_left_s <= 0)
+    movable &= ~in_transfer | (free[np.maximum(sw.transfer, 0)] if len(free) else False)
+    in_ups = sw.ups >= 0
+    movable &= ~in_ups | (state.bypass_ok[np.maximum(sw.ups, 0)] if len(ups.index) else False)
+    movable &= sets.tail_block != sets.head_block  # a switch across one block: its flow has no single answer
+    z_start = state.closed.astype(float)
+    dead_block = np.zeros(grid.n_blocks, dtype=bool)
+    dead_block[grid.nodes.block[state.dead]] = True
+    alive_src = state.source_ok & ~state.dead[src.node]
+    held = state.source_on & alive_src & (src.kind != "genset")
+    inverter = state.inverter_ok & ~state.dead[ups.out_node]
+    form = store.grid_forming & state.storage_ok & ~state.dead[store.node] & (store.source >= 0)
+    discharge_kw = np.minimum(store.p_discharge_max_kw, store.e_usable_kwh / hours)
+    follow = state.storage_ok & ~state.dead[store.node]
+    keep_arc, keep_source, keep_ups, keep_form = _continuity(sets, grid, demand, state)
+    return NetworkNumbers(
+        d_kw=demand.d_kw,
+        min_kw=demand.min_kw,
+        may_serve=~unservable & state.unit_ok,
+        lit=~interrupted,
+        mode_ok=mode_ok,
+        mode_limit=mode_limit,
+        part_fraction=fraction,
+        part_tan_phi=demand.cord_tan_phi[sets.part_cord],
+        z_low=np.where(movable, 0.0, z_start),
+        z_high=np.where(movable, 1.0, z_start),
+        z_start=z_start,
+        y_high=(~dead_block).astype(float),
+        source_low=held.astype(float),
+        source_high=alive_src.astype(float),
+        source_start=(state.source_on & alive_src).astype(float),
+        source_fuel_kw=src.fuel_kwh / hours,
+        online_high=(inverter & state.rectifier_ok).astype(float),
+        battery_high=(inverter & (ups.e_kwh > 0)).astype(float),
+        rectifier_ok=state.rectifier_ok.astype(float),
+        battery_kw=ups.e_kwh / hours,
+        ups_start=np.where(
+            np.isin(state.ups_mode, ("online", "battery")),
+            "inverter",
+            np.where(np.isin(state.ups_mode, ("bypass", "eco")), "bypass", "off"),
+        ),
+        form_high=form.astype(float),
+        form_start=(state.storage_on & form).astype(float),
+        store_low_kw=np.where(follow, -discharge_kw, 0.0),
+        store_high_kw=np.where(follow, np.maximum(state.storage_kw, 0.0), 0.0),
+        store_start_kw=np.where(follow, state.storage_kw, 0.0),
+        keep_arc=keep_arc,
+        keep_source=keep_source,
+        keep_ups=keep_ups,
+        keep_form=keep_form,
+        limits=limits,
+    )
+
+
+def _modes(
+    sets: NetworkSets, grid: Grid, demand: Demand, before: State, state: State, horizon_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (draw of each part over its unit's demand, mode can serve, largest served share by cord limits)."""
+    cord = sets.part_cord
+    usable = (demand.cord_ok & ~state.psu_dead)[cord] & sets.part_site_lives
+    as_given = living_cords(demand, before, islands(grid, before).energised)[cord]
+    d_kw = demand.d_kw[sets.mode_unit]
+    draw = share_out(sets.part_mode, sets.n_modes, demand.cord_kw[cord], demand.cord_share[cord], usable, as_given)
+    fraction = draw / np.where(d_kw > 0, d_kw, 1.0)[sets.part_mode]
+    fed = np.bincount(sets.part_mode, weights=usable, minlength=sets.n_modes) > 0
+    limit_kw = demand.cord_limit_kw(horizon_s)[cord]
+    share = np.where(draw > 1e-9, limit_kw / np.maximum(draw, 1e-9), inf)
+    mode_limit = np.full(sets.n_modes, 1.0)
+    np.minimum.at(mode_limit, sets.part_mode, share)
+    floor = demand.min_kw[sets.mode_unit] / np.where(d_kw > 0, d_kw, 1.0)
+    ok = fed & (mode_limit >= floor - 1e-9)
+    return fraction, ok, np.where(ok, mode_limit, 1.0)
+
+
+def _feeding_arcs(sets: NetworkSets, grid: Grid, state: State, live: np.ndarray) -> np.ndarray:
+    """Return bool (S, 2): arcs that feed their head block in the present state (a tree from the roots)."""
+    feeding = np.zeros((len(grid.switches.index), 2), dtype=bool)
+    neighbours: dict[int, list[tuple[int, int, int]]] = {}
+    for s in np.flatnonzero(state.closed & (sets.tail_block != sets.head_block)):
+        a, b = int(sets.tail_block[s]), int(sets.head_block[s])
+        neighbours.setdefault(a, []).append((int(s), 0, b))
+        neighbours.setdefault(b, []).append((int(s), 1, a))
+    queue = list(dict.fromkeys(int(grid.nodes.block[node]) for _, _, node in islands(grid, state).roots))
+    seen = set(queue)
+    for here in queue:
+        for s, d, there in neighbours.get(here, ()):
+            if there not in seen and live[there]:
+                seen.add(there)
+                queue.append(there)
+                feeding[s, d] = True
+    return feeding
+
+
+def _continuity(
+    sets: NetworkSets, grid: Grid, demand: Demand, state: State
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return which arcs and sources keep a block alive without a gap longer than the shortest hold-up.
+
+    The arc that feeds now; another position of the same transfer device if it is fast enough or a closed
+    transition in sync; a plain switch from a block in sync (make before break), unless an interlock
+    forbids both to be closed together. A UPS passes between inverter and static bypass without a gap.
+    """
+    isl = islands(grid, state)
+    label_of_node = sync_labels(grid, state, isl)
+    block = grid.nodes.block
+    live = np.zeros(grid.n_blocks, dtype=bool)
+    live[block[isl.energised]] = True
+    label_of_block = np.full(grid.n_blocks, "", dtype=object)
+    label_of_block[block[isl.energised]] = label_of_node[isl.energised]
+    keep = _feeding_arcs(sets, grid, state, live)
+    feeding = keep.copy()
+    feeder = np.full(grid.n_blocks, -1)
+    for d, head in ((0, sets.head_block), (1, sets.tail_block)):
+        rows = np.flatnonzero(feeding[:, d])
+        feeder[head[rows]] = rows
+    holdup_s = float(demand.holdup_s.min()) if demand.n else 0.0
+    sw, tr = grid.switches, grid.transfers
+    together = _interlocked_pairs(grid)
+    for d, source, target in ((0, sets.tail_block, sets.head_block), (1, sets.head_block, sets.tail_block)):
+        for s in np.flatnonzero((source != target) & live[source] & live[target] & ~feeding[:, d]):
+            now = int(feeder[target[s]])
+            device = int(sw.transfer[s])
+            same_sync = label_of_block[source[s]] == label_of_block[target[s]]
+            if device >= 0:
+                sibling = now >= 0 and sw.transfer[now] == device
+                gentle = tr.transfer_s[device] <= holdup_s or (tr.closed_transition[device] and same_sync)
+                keep[s, d] = sibling and gentle
+            elif sw.ups[s] >= 0:
+                keep[s, d] = state.ups_mode[sw.ups[s]] in ("online", "battery")
+            else:
+                plain = now < 0 or sw.transfer[now] < 0
+                keep[s, d] = same_sync and plain and (int(s), now) not in together
+    ups_live = np.isin(state.ups_mode, ("online", "battery", "bypass", "eco"))
+    return keep, state.source_on.copy(), ups_live, state.storage_on.copy()
+
+
+def _interlocked_pairs(grid: Grid) -> set[tuple[int, int]]:
+    pairs: set[tuple[int, int]] = set()
+    for members in grid.interlocks.switches:
+        pairs |= {(int(a), int(b)) for a in members for b in members if a != b}
+    return pairs

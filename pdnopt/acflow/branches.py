@@ -1,0 +1,177 @@
+"""Branches as pandapower sees them: every line, transformer and impedance as one pi with a complex ratio.
+
+pandapower's own conversion is asked for the numbers, so that tap changers, tap tables, leakage ratios, vector
+groups and the T-model of transformers mean here exactly what they mean to ``runpp`` - read once, on a network
+in which everything is in service and no switch exists, so that each bus and branch keeps its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import radians
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pdnopt.errors import InputError, Issue
+
+__all__ = ["BranchArrays", "read_branches"]
+
+TABLES = ("line", "trafo", "trafo3w", "impedance")
+SWITCH_RX_RATIO = 2.0
+"""r/x of a bus-bus switch with ``z_ohm``: runpp's default ``switch_rx_ratio``."""
+
+
+@dataclass(frozen=True)
+class BranchArrays:
+    """B pi-branches; the star points of three-winding transformers are extra nodes behind the buses.
+
+    Attributes
+    ----------
+    table : object, shape (B,)
+        "line", "trafo", "trafo3w" (three each: hv, mv, lv), "impedance" or "switch" (bus-bus with z_ohm).
+    row : int, shape (B,)
+        Row number in the net's table.
+    tail, head : int, shape (B,)
+        Nodes; the tail is a line's from bus, a transformer's hv bus.
+    r_ohm, x_ohm, g_s, b_s : float, shape (B,)
+        Referred to the head's side.
+    ratio : float, shape (B,)
+        Off-nominal ratio at the tail, pu.
+    shift_rad : float, shape (B,)
+    in_service : bool, shape (B,)
+    n_node : int
+        Buses and star points.
+    vn_star_kv : float, shape (n_node - n_bus,)
+    """
+
+    table: np.ndarray
+    row: np.ndarray
+    tail: np.ndarray
+    head: np.ndarray
+    r_ohm: np.ndarray
+    x_ohm: np.ndarray
+    g_s: np.ndarray
+    b_s: np.ndarray
+    ratio: np.ndarray
+    shift_rad: np.ndarray
+    in_service: np.ndarray
+    n_node: int
+    vn_star_kv: np.ndarray
+
+    def of(self, table: str) -> slice:
+        """Return where the branches of one table stand."""
+        hits = np.flatnonzero(self.table == table)
+        return slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else slice(0, 0)
+
+
+def read_branches(net: Any) -> BranchArrays:
+    """Read all branches of a network.
+
+    Raises
+    ------
+    InputError
+        For an impedance or transformer whose pi is not symmetric (``rft_pu != rtf_pu``): it has no
+        counterpart in power-grid-model.
+    """
+    from pandapower.pypower import idx_brch, idx_bus
+
+    ppc, lookup, position = _all_in_service(net)
+    branch, bus = ppc["branch"].real, ppc["bus"].real
+    n_bus = len(net.bus)
+    node = np.full(len(bus), -1)
+    node[lookup] = np.arange(n_bus)
+    star = np.flatnonzero(node < 0)
+    node[star] = n_bus + np.arange(len(star))
+    table, row, ok = [], [], []
+    for name in TABLES:
+        if name not in position:
+            continue
+        times = 3 if name == "trafo3w" else 1
+        n = len(net[name])
+        table += [name] * (n * times)
+        row.append(np.tile(np.arange(n), times))
+        ok.append(np.tile(net[name]["in_service"].to_numpy(bool), times))
+    branch = branch[: len(table)]
+    lop = [idx_brch.BR_R_ASYM, idx_brch.BR_X_ASYM, idx_brch.BR_G_ASYM, idx_brch.BR_B_ASYM]
+    uneven = np.flatnonzero(np.abs(branch[:, lop]).max(axis=1, initial=0.0) > 1e-12)
+    if len(uneven):
+        rows = np.concatenate(row)
+        raise InputError(
+            [
+                Issue(
+                    "NotHeld",
+                    f"net.{table[k]}",
+                    f"{table[k]}:{net[table[k]].index[rows[k]]}",
+                    "unsymmetrical pi",
+                    "equal impedance from both ends, leakage ratios of 0.5",
+                    "Use powerflow(net, engine='pandapower').",
+                )
+                for k in uneven
+            ]
+        )
+    tail = node[branch[:, idx_brch.F_BUS].astype(int)]
+    head = node[branch[:, idx_brch.T_BUS].astype(int)]
+    vn_star = bus[star, idx_bus.BASE_KV]
+    vn = np.r_[net.bus["vn_kv"].to_numpy(float), vn_star]
+    z_base = vn[head] ** 2 / ppc["baseMVA"]
+    ratio = branch[:, idx_brch.TAP]
+    out = [
+        branch[:, idx_brch.BR_R] * z_base,
+        branch[:, idx_brch.BR_X] * z_base,
+        branch[:, idx_brch.BR_G] / z_base,
+        branch[:, idx_brch.BR_B] / z_base,
+        np.where(ratio == 0, 1.0, ratio),
+        branch[:, idx_brch.SHIFT] * radians(1.0),
+    ]
+    weak = _switch_impedances(net)
+    m = len(weak)
+    if m:
+        z = net.switch["z_ohm"].to_numpy(float)[weak]
+        at = pd.Index(net.bus.index)
+        xz = z / np.sqrt(1 + SWITCH_RX_RATIO**2)
+        # pandapower refers z_ohm to the switch's bus; both ends have one nominal voltage
+        out = [np.r_[a, b] for a, b in zip(out, (xz * SWITCH_RX_RATIO, xz, 0 * z, 0 * z, 0 * z + 1, 0 * z), strict=True)]
+        tail = np.r_[tail, at.get_indexer(net.switch["bus"].to_numpy(int)[weak])]
+        head = np.r_[head, at.get_indexer(net.switch["element"].to_numpy(int)[weak])]
+        table += ["switch"] * m
+        row.append(weak)
+        ok.append(np.ones(m, dtype=bool))
+    return BranchArrays(
+        np.array(table, dtype=object),
+        np.concatenate(row).astype(int) if row else np.zeros(0, dtype=int),
+        tail.astype(int),
+        head.astype(int),
+        *out,
+        in_service=np.concatenate(ok) if ok else np.zeros(0, dtype=bool),
+        n_node=n_bus + len(star),
+        vn_star_kv=vn_star,
+    )
+
+
+def _switch_impedances(net: Any) -> np.ndarray:
+    """Return the rows of bus-bus switches that have an impedance of their own."""
+    if not len(net.switch) or "z_ohm" not in net.switch:
+        return np.zeros(0, dtype=int)
+    z = net.switch["z_ohm"].fillna(0.0).to_numpy(float)
+    return np.flatnonzero((net.switch["et"].to_numpy() == "b") & (z > 0))
+
+
+def _all_in_service(net: Any) -> tuple[dict[str, Any], np.ndarray, dict[str, tuple[int, int]]]:
+    """Return pandapower's arrays of the bare network, the place of each bus, and of each table."""
+    import pandapower as pp
+    from pandapower.converter.pypower.to_ppc import to_ppc
+
+    bare = pp.create_empty_network(f_hz=net.f_hz, sn_mva=1.0)
+    for name in ("bus", *TABLES):
+        frame = net[name].copy()
+        frame["in_service"] = True
+        bare[name] = frame
+    for name in ("trafo_characteristic_table", "trafo_characteristic_spline", "characteristic"):
+        if name in net:
+            bare[name] = net[name]
+    pp.create_ext_grid(bare, bare.bus.index[0])
+    to_ppc(bare, calculate_voltage_angles=True, trafo_model="t", check_connectivity=False, init="flat", mode="pf")
+    lookups = bare._pd2ppc_lookups
+    return bare._ppc, lookups["bus"][bare.bus.index.to_numpy()], lookups["branch"]

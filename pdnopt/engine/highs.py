@@ -1,0 +1,168 @@
+"""One HiGHS model in memory, driven with arrays and never trusted.
+
+Every return code is read, every number is checked for being finite, a solution counts only if HiGHS says that
+it is valid *and* primal feasible, and "infeasible" is believed only after a second run with presolve off.
+Traps seen: a NaN coefficient gives "Optimal"; a rejected row vanishes; without an incumbent the solution is a
+vector of zeros.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+import highspy
+import numpy as np
+from scipy.sparse import csr_array
+
+from pdnopt.errors import PdnoptError
+
+__all__ = ["HighsModel", "Outcome", "SolverFault"]
+
+Status = Literal["optimal", "feasible", "infeasible", "no_incumbent"]
+
+
+class SolverFault(PdnoptError, RuntimeError):
+    """HiGHS refused the model or returned something that cannot be believed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of one run. ``x`` is None without an incumbent; ``bound`` is a valid lower bound (or -inf)."""
+
+    status: Status
+    x: np.ndarray | None
+    objective: float
+    bound: float
+
+
+def _ok(status: highspy.HighsStatus, what: str) -> None:
+    if status == highspy.HighsStatus.kError:
+        raise SolverFault(f"HiGHS refused {what}")
+
+
+class HighsModel:
+    """A persistent HiGHS instance on one thread. Load once, then change bounds and costs.
+
+    Parameters
+    ----------
+    relax : bool
+        Solve the LP relaxation; successive runs start from the last basis.
+    """
+
+    def __init__(self, relax: bool) -> None:
+        self._highs = highspy.Highs()
+        self._relax = relax
+        self._integer = np.zeros(0, dtype=bool)
+        for name, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("mip_feasibility_tolerance", 1e-7), ("mip_heuristic_run_feasibility_jump", False)):
+            _ok(self._highs.setOptionValue(name, value), f"option {name}")
+
+    def load(
+        self,
+        matrix: csr_array,
+        row_low: np.ndarray,
+        row_high: np.ndarray,
+        col_low: np.ndarray,
+        col_high: np.ndarray,
+        integer: np.ndarray,
+    ) -> None:
+        """Pass a whole model. Raises SolverFault where data are not finite or HiGHS refuses it."""
+        if not np.isfinite(matrix.data).all():
+            raise SolverFault("a coefficient is NaN or infinite")
+        for name, low, high in (("row", row_low, row_high), ("column", col_low, col_high)):
+            if np.isnan(low).any() or np.isnan(high).any():
+                raise SolverFault(f"a {name} bound is NaN")
+        keep = np.abs(matrix.data) > 1e-9  # HiGHS drops such entries with a warning; drop them knowingly
+        counts = np.add.reduceat(keep, matrix.indptr[:-1]) if len(matrix.data) else np.zeros(matrix.shape[0], int)
+        counts = np.where(np.diff(matrix.indptr) > 0, counts, 0)
+        start = np.r_[0, np.cumsum(counts)].astype(np.int32)
+        n_rows, n_columns = matrix.shape
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = n_columns, n_rows
+        lp.col_cost_ = np.zeros(n_columns)
+        lp.col_lower_, lp.col_upper_ = col_low, col_high
+        lp.row_lower_, lp.row_upper_ = row_low, row_high
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = start
+        lp.a_matrix_.index_ = matrix.indices[keep].astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data[keep]
+        self._integer = integer.copy()
+        if not self._relax:
+            kinds = [highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous for flag in integer]
+            lp.integrality_ = kinds
+        _ok(self._highs.passModel(lp), "the model")
+        if self._highs.getNumRow() != n_rows or self._highs.getNumCol() != n_columns:
+            raise SolverFault("HiGHS dropped rows or columns of the model")
+        self._columns = np.arange(n_columns, dtype=np.int32)
+
+    def set_cost(self, cost: np.ndarray) -> None:
+        """Replace the whole objective."""
+        if not np.isfinite(cost).all():
+            raise SolverFault("a cost is NaN or infinite")
+        _ok(self._highs.changeColsCost(len(cost), self._columns, cost), "the costs")
+
+    def set_row_bounds(self, row: int, low: float, high: float) -> None:
+        """Change the bounds of one row."""
+        _ok(self._highs.changeRowBounds(row, low, high), "a row's bounds")
+
+    def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Change bounds of some columns."""
+        if len(columns):
+            _ok(self._highs.changeColsBounds(len(columns), columns.astype(np.int32), low, high), "column bounds")
+
+    def solve(self, deadline_s: float = inf, gap_abs: float = 0.0, start: np.ndarray | None = None) -> Outcome:
+        """Run once.
+
+        Parameters
+        ----------
+        deadline_s : float
+            On the clock of ``time.perf_counter``.
+        gap_abs : float
+            A MIP may stop when objective - bound is at most this.
+        start : ndarray, optional
+            A full feasible point to start a MIP from.
+        """
+        outcome = self._run(deadline_s, gap_abs, start)
+        if outcome.status == "infeasible":  # false infeasibilities exist: believe the second opinion only
+            _ok(self._highs.setOptionValue("presolve", "off"), "option presolve")
+            _ok(self._highs.clearSolver(), "clearing")
+            outcome = self._run(deadline_s, gap_abs, start)
+            _ok(self._highs.setOptionValue("presolve", "choose"), "option presolve")
+        return outcome
+
+    def _run(self, deadline_s: float, gap_abs: float, start: np.ndarray | None) -> Outcome:
+        left = deadline_s - time.perf_counter()
+        if left <= 0:
+            return Outcome("no_incumbent", None, inf, -inf)
+        highs = self._highs
+        _ok(highs.setOptionValue("time_limit", highs.getRunTime() + left if left < 1e6 else inf), "the time limit")
+        if not self._relax:
+            _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
+            _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
+            if start is not None:
+                _ok(highs.setSolution(len(start), self._columns, start), "the start")
+        _ok(highs.run(), "to run")
+        return self._read()
+
+    def _read(self) -> Outcome:
+        highs = self._highs
+        status, info, solution = highs.getModelStatus(), highs.getInfo(), highs.getSolution()
+        kind = highspy.HighsModelStatus
+        if status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
+            return Outcome("infeasible", None, inf, inf)
+        has_point = bool(solution.value_valid) and info.primal_solution_status == 2
+        x = np.array(solution.col_value) if has_point else None
+        if x is not None and not np.isfinite(x).all():
+            raise SolverFault("HiGHS returned a solution that is not finite")
+        if status in (kind.kUnbounded, kind.kLoadError, kind.kModelError, kind.kPresolveError, kind.kSolveError):
+            raise SolverFault(f"HiGHS stopped with {highs.modelStatusToString(status)}")
+        objective = float(info.objective_function_value) if x is not None else inf
+        if status == kind.kOptimal and x is not None:
+            bound = objective if self._relax else min(float(info.mip_dual_bound), objective)
+            return Outcome("optimal", x, objective, bound)
+        bound = -inf if self._relax else float(info.mip_dual_bound)
+        if x is None:
+            return Outcome("no_incumbent", None, inf, bound)
+        return Outcome("feasible", x, objective, bound)

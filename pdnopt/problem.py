@@ -1,0 +1,91 @@
+"""The protocol of a formulation, and how formulations are found.
+
+A formulation registers in the entry-point group ``pdnopt.formulations`` an object with the attributes of
+:class:`Formulation`. It never imports the session, the executor or another formulation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from pdnopt.engine.compiled import CompiledModel
+from pdnopt.errors import InputError, Issue
+from pdnopt.plant.budgets import CurveBook
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State
+from pdnopt.response import Response
+
+__all__ = ["Formulation", "Updater", "find_formulation", "formulation_names"]
+
+GROUP = "pdnopt.formulations"
+
+
+class Updater(Protocol):
+    """Writes the numbers of one solve into the compiled model, and reads a solution back."""
+
+    def write(self, numbers: Any) -> None:
+        """Write bounds, right-hand sides, costs and coefficients."""
+
+    def read(self, x: np.ndarray, start: State) -> State:
+        """Return the state that a solution asks for."""
+
+
+class Formulation(Protocol):
+    """What the session needs of a problem that decides switches (``kind`` "switching")."""
+
+    @property
+    def name(self) -> str:
+        """The word that `solve` takes."""
+
+    @property
+    def kind(self) -> str:
+        """Which pipeline carries it."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Terms of the objective in their default order."""
+
+    def data(self, grid: Grid, demand: Demand, minimize: tuple[str, ...]) -> Any:
+        """Return the data that `build` needs, with attributes ``sets`` and ``flow.m_kw``."""
+
+    def build(self, data: Any) -> Any:
+        """Return the Pyomo model."""
+
+    def updater(self, compiled: CompiledModel, data: Any) -> Updater:
+        """Return what writes numbers into the compiled model."""
+
+    def limits(self, grid: Grid, curves: CurveBook, horizon_s: float) -> Any:
+        """Return the ratings to start from."""
+
+    def tighten(self, limits: Any, nominal: Any, ratios: Any, over: float, extra: float) -> Any:
+        """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""
+
+    def numbers(self, sets: Any, demand: Demand, response: Response, limits: Any, horizon_s: float) -> Any:
+        """Return the numbers of one solve."""
+
+
+def formulation_names() -> list[str]:
+    """Return the registered names."""
+    from importlib.metadata import entry_points
+
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def find_formulation(name: str) -> Any:
+    """Return the formulation registered under ``name``.
+
+    Raises
+    ------
+    InputError
+        No formulation of that name is installed.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return entry.load()
+    known = ", ".join(formulation_names()) or "none; reinstall pdnopt"
+    raise InputError(Issue("InvalidName", "problem", name, name, f"one of {known}", "Correct the problem's name."))

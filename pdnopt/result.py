@@ -1,0 +1,159 @@
+"""What a solve returns: status, numbers, plan, reasons, the checker's findings - and one screen to act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pdnopt.errors import Issue, SolveError
+from pdnopt.plan import Plan
+
+__all__ = ["Clock", "Reason", "Result", "Status"]
+
+Status = Literal["optimal", "feasible", "infeasible", "no_incumbent", "failed"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """An overload or a battery that runs down, left by the failure.
+
+    ``deadline_s`` is when it trips if nobody acts; ``relieved_s`` when the plan relieves it (inf: not needed).
+    """
+
+    component: str
+    kind: str
+    loading: float
+    rating: float
+    unit: str
+    ratio: float
+    deadline_s: float
+    relieved_s: float
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a unit is shed or capped, found by solving.
+
+    ``binding`` is the component whose limit forces it, ``relaxation_kw`` the smallest change of that
+    limit that would serve the unit, ``proved`` whether a solve confirmed it.
+    """
+
+    unit: str
+    unserved_kw: float
+    binding: str
+    limit: str
+    relaxation_kw: float
+    proved: bool
+
+    def __str__(self) -> str:
+        if not self.binding:
+            return f"{self.unit}: {self.unserved_kw:.1f} kW: {self.limit}"
+        text = f"{self.unit}: {self.unserved_kw:.1f} kW because {self.binding} is at its limit ({self.limit})"
+        if self.relaxation_kw > 0:
+            text += f"; {self.relaxation_kw:.1f} kW more there would serve it"
+        return text
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one solve.
+
+    Attributes
+    ----------
+    status : str
+        "optimal": proved within the gap and verified; "feasible": verified, stopped early; "infeasible",
+        "no_incumbent", "failed" (the checker refused every plan; see ``issues``).
+    objective, bound, gap : dict
+        By term, each in its own unit; a gap is incumbent - bound, for ``unserved_pk`` relative to the demand of
+        that priority.
+    unserved_kw : float
+        All demand not fed at the end, the unservable included; ``unserved_by_priority`` splits it.
+    unservable : tuple of str
+        Units without any surviving path.
+    interrupted_kw : float
+        Demand of units without voltage longer than their hold-up on the way (shed ones included).
+    losses_kw : float
+        Losses at the end by AC power flow, UPS conversion and no-load losses included.
+    plan : Plan
+    issues : list of Issue
+        The independent checker's findings; empty = verified.
+    timings : dict
+        build_s, update_s, solve_s, sequence_s, check_s, total_s.
+    clocks : tuple of Clock
+    reasons : tuple of Reason
+    cascade : tuple
+        What would trip if nobody acted.
+    trace : tuple of (s, term, value, bound)
+    """
+
+    problem: str
+    status: Status
+    objective: Mapping[str, float]
+    bound: Mapping[str, float]
+    gap: Mapping[str, float]
+    unserved_kw: float
+    unserved_by_priority: Mapping[int, float]
+    demand_by_priority: Mapping[int, float]
+    unservable: tuple[str, ...]
+    interrupted_kw: float
+    losses_kw: float
+    plan: Plan
+    issues: list[Issue]
+    timings: Mapping[str, float]
+    clocks: tuple[Clock, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    cascade: tuple[Any, ...] = ()
+    worst_component: str = ""
+    worst_loading_percent: float = float("nan")
+    trace: tuple[tuple[float, str, float, float], ...] = ()
+    network: str = ""
+    fingerprint: str = ""
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def ok(self) -> bool:
+        """True for a verified plan."""
+        return self.status in ("optimal", "feasible")
+
+    def raise_for_status(self) -> Result:
+        """Return self if the plan is verified; raise SolveError otherwise."""
+        if not self.ok:
+            raise SolveError(f"{self.problem}: {self.status}; there is no verified plan to carry out", self.issues)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "problem": self.problem,
+            "network": self.network,
+            "fingerprint": self.fingerprint,
+            "status": self.status,
+            "objective": dict(self.objective),
+            "bound": dict(self.bound),
+            "gap": dict(self.gap),
+            "unserved_kw": self.unserved_kw,
+            "unserved_by_priority": {str(k): v for k, v in self.unserved_by_priority.items()},
+            "unservable": list(self.unservable),
+            "interrupted_kw": self.interrupted_kw,
+            "losses_kw": _finite(self.losses_kw),
+            "worst_component": self.worst_component,
+            "worst_loading_percent": _finite(self.worst_loading_percent),
+            "plan": json.loads(self.plan.to_json()),
+            "issues": [issue.to_dict() for issue in self.issues],
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "clocks": [{k: _finite(v) for k, v in asdict(clock).items()} for clock in self.clocks],
+            "timings": dict(self.timings),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        from pdnopt.screen import render
+
+        return render(self)
+
+
+def _finite(value: Any) -> Any:
+    """None in place of inf and NaN, which JSON does not have."""
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value

@@ -1,0 +1,144 @@
+"""One screen that a person can act on: the text of ``print(result)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pdnopt.plant.actions import Action
+    from pdnopt.result import Result
+
+__all__ = ["describe", "render"]
+
+MAX_ROWS = 12
+WIDTH = 100
+
+_HEADLINES = {
+    "optimal": "verified plan, proved optimal within the gap",
+    "feasible": "verified plan, search stopped early",
+    "infeasible": "no plan exists under the limits given",
+    "no_incumbent": "no plan found in the time given; hold, and use the contingency plan",
+    "failed": "no plan: the independent checker refused what the solver returned; hold",
+}
+
+
+def render(result: Result) -> str:
+    """Return the screen for one result."""
+    lines = _head(result) + _service(result) + _clocks(result) + _actions(result) + _reasons(result) + _tail(result)
+    return "\n".join(lines)
+
+
+def _head(result: Result) -> list[str]:
+    failed = ", ".join(result.plan.failed) or "nothing"
+    network = f" on {result.network}" if result.network else ""
+    return [f"{result.problem}{network} after losing {failed}", f"{result.status.upper()}: {_HEADLINES[result.status]}"]
+
+
+def _service(result: Result) -> list[str]:
+    total = sum(result.demand_by_priority.values())
+    lines = [f"  unserved     {result.unserved_kw:10.1f} kW of {total:.1f} kW"]
+    for priority, demand_kw in sorted(result.demand_by_priority.items()):
+        missing = result.unserved_by_priority.get(priority, 0.0)
+        gap = result.gap.get(f"unserved_p{priority}")
+        proof = f"   proved within {100 * gap:.3f} %" if gap is not None else ""
+        lines.append(f"    priority {priority} {missing:10.1f} kW of {demand_kw:.1f} kW{proof}")
+    if result.unservable:
+        names = ", ".join(result.unservable[:6]) + (", ..." if len(result.unservable) > 6 else "")
+        lines.append(f"    without any surviving path: {len(result.unservable)} ({names})")
+    lines.append(f"  interrupted  {result.interrupted_kw:10.1f} kW without voltage beyond hold-up")
+    if result.losses_kw == result.losses_kw:
+        lines.append(f"  losses       {result.losses_kw:10.1f} kW at the end (AC)")
+    if result.worst_component:
+        lines.append(f"  worst        {result.worst_loading_percent:10.1f} % {result.worst_component} at the end (AC)")
+    return lines
+
+
+def _clocks(result: Result) -> list[str]:
+    lines = []
+    for clock in result.clocks[:5]:
+        trips = "no trip modelled" if clock.deadline_s == float("inf") else f"trips at {clock.deadline_s:.1f} s"
+        relieved = f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "stays within budget"
+        what = f"{clock.loading:.0f} of {clock.rating:.0f} {clock.unit}"
+        lines.append(f"    {clock.component}: {what} ({100 * clock.ratio:.0f} %), {trips}, {relieved}")
+    if len(result.clocks) > 5:
+        lines.append(f"    ... and {len(result.clocks) - 5} more")
+    return ["  overloads left by the failure", *lines] if lines else []
+
+
+def describe(action: Action) -> str:
+    """Return one action in words."""
+    if action.action in ("cap", "restore"):
+        return f"{action.action} {action.device} from {action.before:.1f} to {action.after:.1f} kW"
+    if action.action == "shed":
+        return f"shed {action.device} ({action.before:.1f} kW)"
+    if action.action == "transfer":
+        return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "mode":
+        return f"set {action.device} from {action.before} to {action.after}"
+    if action.action == "power":
+        return f"set {action.device} from {action.before:.1f} to {action.after:.1f} kW"
+    return f"{action.action} {action.device}"
+
+
+def _actions(result: Result) -> list[str]:
+    plan = result.plan
+    if not plan.actions:
+        return ["  actions      none: the plant's own devices are enough"] if result.ok else []
+    by_step: dict[int, list[Action]] = {}
+    for action in plan.actions:
+        by_step.setdefault(action.step, []).append(action)
+    lines = [f"  actions      {len(plan.actions)} in {len(by_step)} steps, done at {plan.duration_s:.1f} s"]
+    rows: list[str] = []
+    for step, batch in sorted(by_step.items()):
+        if len(batch) > 3:
+            rows += _summary(step, batch)
+        else:
+            rows += [f"    {step:3d} {item.t_s:8.2f} s  {describe(item)}" for item in batch]
+    lines += rows[:MAX_ROWS]
+    if len(rows) > MAX_ROWS:
+        lines.append(f"    ... {len(rows) - MAX_ROWS} more rows: result.plan.to_frame()")
+    return lines
+
+
+def _summary(step: int, batch: list[Action]) -> list[str]:
+    rows = []
+    for kind in dict.fromkeys(item.action for item in batch):
+        mine = [item for item in batch if item.action == kind]
+        first = ", ".join(item.device for item in mine[:3]) + (", ..." if len(mine) > 3 else "")
+        change = ""
+        if kind in ("cap", "shed", "restore"):
+            change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
+        rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")
+    return rows
+
+
+def _reasons(result: Result) -> list[str]:
+    if not result.reasons:
+        return []
+    lines = ["  why"]
+    grouped: dict[tuple[str, str], list[Any]] = {}
+    for reason in result.reasons:
+        grouped.setdefault((reason.binding, reason.limit), []).append(reason)
+    for (binding, limit), mine in list(grouped.items())[:5]:
+        kw = sum(reason.unserved_kw for reason in mine)
+        extra = max(reason.relaxation_kw for reason in mine)
+        who = mine[0].unit if len(mine) == 1 else f"{len(mine)} units"
+        if not binding:
+            lines.append(f"    {who}: {kw:.1f} kW: {limit}")
+            continue
+        more = f"; up to {extra:.1f} kW more there serves any one of them" if extra > 0 and len(mine) > 1 else ""
+        more = more or (f"; {extra:.1f} kW more there would serve it" if extra > 0 else "")
+        lines.append(f"    {who}: {kw:.1f} kW because {binding} is at its limit ({limit}){more}")
+    lines += [f"    {note}" for note in result.notes]
+    return lines
+
+
+def _tail(result: Result) -> list[str]:
+    lines = []
+    if result.issues:
+        lines.append(f"  checker      {len(result.issues)} findings")
+        lines += [f"    {issue}" for issue in result.issues[:6]]
+    elif result.ok:
+        lines.append("  checker      no findings: end state and every step on the way verified by AC power flow")
+    spent = "  ".join(f"{name[:-2]} {1000 * value:.0f} ms" for name, value in result.timings.items())
+    return [*lines, f"  time         {spent}"]

@@ -1,0 +1,83 @@
+"""The difference between two states, as actions without a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdnopt.plant.actions import Action
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State
+
+__all__ = ["Moves", "find_moves"]
+
+INVERTING = ("online", "battery")
+NEGLIGIBLE_KW = 1e-6
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What must be done: load down first, gensets, then devices in an order to be found, load up last."""
+
+    down: tuple[Action, ...]
+    starts: tuple[Action, ...]
+    powers: tuple[Action, ...]
+    devices: tuple[Action, ...]
+    stops: tuple[Action, ...]
+    up: tuple[Action, ...]
+
+
+def find_moves(grid: Grid, demand: Demand, start: State, target: State, reason: str) -> Moves:
+    """Return the moves from ``start`` to ``target``. Online and battery are one position of a UPS: it chooses itself."""
+    down, up = _load_moves(demand, start, target)
+    starts, stops = [], []
+    for k in np.flatnonzero((grid.sources.kind == "genset") & (start.source_on != target.source_on)):
+        on = bool(target.source_on[k])
+        action = Action(0, 0.0, grid.sources.name[k], "start" if on else "stop", not on, on, reason)
+        (starts if on else stops).append(action)
+    powers = []
+    for k in np.flatnonzero(np.abs(target.storage_kw - start.storage_kw) > NEGLIGIBLE_KW):
+        before, after = float(start.storage_kw[k]), float(target.storage_kw[k])
+        powers.append(Action(0, 0.0, grid.storages.name[k], "power", before, after, reason))
+    return Moves(
+        tuple(down), tuple(starts), tuple(powers), tuple(_device_moves(grid, start, target, reason)), tuple(stops), tuple(up)
+    )
+
+
+def _load_moves(demand: Demand, start: State, target: State) -> tuple[list[Action], list[Action]]:
+    down, up = [], []
+    before_kw, after_kw = start.served * demand.d_kw, target.served * demand.d_kw
+    switched = (start.served > 0) != (target.served > 0)
+    for u in np.flatnonzero((np.abs(after_kw - before_kw) > NEGLIGIBLE_KW) | switched):
+        before, after = float(before_kw[u]), float(after_kw[u])
+        if target.served[u] <= 0:
+            down.append(Action(0, 0.0, demand.name[u], "shed", before, 0.0))
+        elif after < before:
+            down.append(Action(0, 0.0, demand.name[u], "cap", before, after))
+        else:
+            up.append(Action(0, 0.0, demand.name[u], "restore", before, after))
+    return down, up
+
+
+def _device_moves(grid: Grid, start: State, target: State, reason: str) -> list[Action]:
+    sw, tr, ups = grid.switches, grid.transfers, grid.upss
+    out: list[Action] = []
+    for t, positions in enumerate(tr.positions):
+        now = positions[start.closed[positions]]
+        then = positions[target.closed[positions]]
+        if not np.array_equal(now, then):
+            before = sw.name[now[0]] if len(now) else None
+            after = sw.name[then[0]] if len(then) else None
+            out.append(Action(0, 0.0, tr.name[t], "transfer", before, after, reason))
+    for s in np.flatnonzero((start.closed != target.closed) & (sw.transfer < 0) & (sw.ups < 0)):
+        close = bool(target.closed[s])
+        out.append(Action(0, 0.0, sw.name[s], "close" if close else "open", not close, close, reason))
+    for j in range(len(ups.index)):
+        before, after = str(start.ups_mode[j]), str(target.ups_mode[j])
+        if before != after and not (before in INVERTING and after in INVERTING):
+            out.append(Action(0, 0.0, ups.name[j], "mode", before, after, reason))
+    for k in np.flatnonzero(~start.storage_on & target.storage_on):
+        out.append(Action(0, 0.0, grid.storages.name[k], "form", False, True, reason))
+    return out

@@ -1,0 +1,172 @@
+"""Solve: from a failure to a verified, ordered plan.
+
+``solve(net, "reroute", failed=[...])`` does it once; a ``Session`` compiles the network once and then only
+changes numbers. Either way: response of the plant's own devices -> lexicographic MILP -> AC power flow, with
+limits tightened where it disagrees -> order -> independent checker. A plan that the checker refuses is never
+returned as optimal or feasible.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from math import inf
+from typing import Any
+
+from pdnopt.errors import InputError, Issue
+from pdnopt.problem import find_formulation
+from pdnopt.result import Result
+from pdnopt.units import DEFAULT_HORIZON_S, DEFAULT_LATENCY_S
+
+__all__ = ["Options", "Session", "solve"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Keywords of `solve` and of `Session`.
+
+    Attributes
+    ----------
+    failed : sequence of str
+        The whole set of outages (PLANT.md).
+    p_load_kw, p_asymmetric_kw : Series, optional
+        Demands in kW indexed like net.load / net.asymmetric_load; missing rows keep the table's value.
+    time_limit_s : float
+        Wall time of the call without imports.
+    horizon_s : float
+        The end state holds so long, batteries and fuel included.
+    latency_s : float
+        Detection, solve and communication before the first device moves.
+    minimize : sequence of str
+        Lexicographic order of the terms.
+    gap : float
+        A term counts as proved within this part of its scale (for ``unserved``: of the priority's demand).
+    explain : bool
+        Find the reason of every kW that is not served (more solves, after the plan is verified).
+    extend : callable, optional
+        ``extend(model, data)`` adds constraints to the Pyomo model before it is compiled.
+    validate : bool
+        Validate the network first.
+    """
+
+    failed: Sequence[str] = ()
+    p_load_kw: Any = None
+    p_asymmetric_kw: Any = None
+    time_limit_s: float = inf
+    horizon_s: float = DEFAULT_HORIZON_S
+    latency_s: float = DEFAULT_LATENCY_S
+    minimize: Sequence[str] | None = None
+    gap: float = 1e-4
+    explain: bool = True
+    extend: Callable[[Any, Any], None] | None = None
+    validate: bool = True
+
+    def but(self, changes: dict[str, Any]) -> Options:
+        """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
+        known = {field.name for field in fields(self)}
+        issues = [
+            Issue("UnknownField", f"solve({name}=...)", "", name, f"one of {', '.join(sorted(known))}", "Correct the keyword.")
+            for name in changes
+            if name not in known
+        ]
+        options = replace(self, **{name: value for name, value in changes.items() if name in known})
+        if isinstance(options.failed, str):
+            options = replace(options, failed=(options.failed,))
+        issues += options._range_issues()
+        if issues:
+            raise InputError(issues)
+        return options
+
+    def _range_issues(self) -> list[Issue]:
+        issues = []
+        for name, low, high, unit in (
+            ("time_limit_s", 0.0, inf, "s"),
+            ("horizon_s", 1.0, 31_536_000.0, "s"),
+            ("latency_s", 0.0, 3600.0, "s"),
+            ("gap", 0.0, 1.0, ""),
+        ):
+            value = getattr(self, name)
+            if value is None and name == "time_limit_s":
+                object.__setattr__(self, "time_limit_s", inf)
+                continue
+            number = isinstance(value, int | float) and value == value
+            if not number or not low <= value <= high:
+                allowed = f"a number from {low:g} to {high:g} {unit}".rstrip()
+                issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, "Correct the value."))
+        return issues
+
+
+class Session:
+    """One network and one problem, compiled once.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        Never changed. Later changes to it are not seen.
+    problem : str
+        A registered formulation.
+    **keywords
+        Any of :class:`Options`; `solve` overrides them for one call.
+
+    Raises
+    ------
+    InputError
+        Every error of the network and of the keywords at once.
+    """
+
+    def __init__(self, net: Any, problem: str = "reroute", **keywords: Any) -> None:
+        started = time.perf_counter()
+        self.options = Options().but(keywords)
+        formulation = find_formulation(problem)
+        if self.options.validate:
+            from pdnopt.validation import validate
+
+            errors = [issue for issue in validate(net) if issue.severity == "error"]
+            if errors:
+                raise InputError(errors)
+        self._runner = _runner(formulation, net, self.options)
+        self.build_s = time.perf_counter() - started
+
+    def solve(self, **keywords: Any) -> Result:
+        """Solve with the session's keywords, those given here overriding them for this call."""
+        started = time.perf_counter()
+        options = self.options.but(keywords)
+        return self._runner.solve(options, started, build_s=0.0)
+
+
+def _runner(formulation: Any, net: Any, options: Options) -> Any:
+    """Return what carries a formulation of this kind from numbers to a verified plan."""
+    if formulation.kind == "switching":
+        from pdnopt.switching import SwitchingRunner
+
+        return SwitchingRunner(net, formulation, options)
+    raise InputError(
+        Issue("Enum", "problem", formulation.name, formulation.kind, "kind 'switching'", "Update pdnopt or the plug-in.")
+    )
+
+
+def solve(net: Any, problem: str = "reroute", **keywords: Any) -> Result:
+    """Solve one problem on one network.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        Never changed.
+    problem : str
+        "reroute", or any registered formulation.
+    **keywords
+        See :class:`Options`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    InputError
+        Bad network or keywords, all faults at once.
+    """
+    started = time.perf_counter()
+    session = Session(net, problem, **keywords)
+    return session._runner.solve(session.options, started, build_s=session.build_s)

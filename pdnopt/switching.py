@@ -1,0 +1,292 @@
+"""The pipeline of problems that decide switches: respond, optimise, judge by AC, order, check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from pdnopt.acflow import FlowEngine
+from pdnopt.acjudge import AcJudge, Ratios
+from pdnopt.checker import Checker
+from pdnopt.engine.compiled import CompiledModel, compile_model
+from pdnopt.engine.highs import HighsModel
+from pdnopt.engine.lexicographic import Ladder, solve_in_order
+from pdnopt.errors import Issue
+from pdnopt.explain import explain
+from pdnopt.plan import Plan
+from pdnopt.plant.budgets import read_curves
+from pdnopt.plant.demand import Demand, read_demand, with_load_kw
+from pdnopt.plant.failures import parse_failed
+from pdnopt.plant.grid import read_grid
+from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.problem import Formulation, Updater
+from pdnopt.response import Response, overloads, respond, settle
+from pdnopt.result import Clock, Reason, Result, Status
+from pdnopt.sequence import Sequence, order_moves
+
+__all__ = ["SwitchingRunner"]
+
+MAX_ROUNDS = 5
+"""Solves with limits tightened where AC power flow disagrees."""
+
+TIGHTEN = 2e-4
+"""Extra part by which a limit that AC power flow breaks is lowered, so that the next answer is inside it."""
+
+OVER = 1e-4
+"""A component counts as over its limit beyond this part."""
+
+
+@dataclass
+class _Prepared:
+    """The compiled model of one list of terms."""
+
+    model: CompiledModel
+    updater: Updater
+    sets: Any
+    largest_kw: float
+
+
+@dataclass
+class _Answer:
+    """What the optimisation found, before it is ordered and checked."""
+
+    ladder: Ladder
+    target: State | None
+    bounds: dict[str, float]
+    ratios: Ratios | None
+    update_s: float
+    solve_s: float
+    numbers: Any
+
+
+class SwitchingRunner:
+    """A network prepared for many solves of one switching problem."""
+
+    def __init__(self, net: Any, formulation: Formulation, options: Any) -> None:
+        self.net, self.formulation = net, formulation
+        self.grid = read_grid(net)
+        self.demand = read_demand(net, self.grid)
+        self.curves = read_curves(net)
+        self.engine = FlowEngine(net)
+        self.judge = AcJudge(net, self.grid, self.engine)
+        self.checker = Checker(net)
+        self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
+        self._models: dict[Any, _Prepared] = {}
+        self._prepare(options, self.demand)
+
+    def _prepare(self, options: Any, demand: Demand) -> _Prepared:
+        terms = tuple(options.minimize or self.formulation.terms)
+        key = (terms, options.extend)
+        known = self._models.get(key)
+        if known is not None and float(demand.d_kw.sum()) <= known.largest_kw:
+            return known
+        data = self.formulation.data(self.grid, demand, terms)
+        model = self.formulation.build(data)
+        if options.extend is not None:
+            options.extend(model, data)
+        compiled = compile_model(model)
+        prepared = _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.2)
+        self._models[key] = prepared
+        return prepared
+
+    def solve(self, options: Any, started: float, build_s: float) -> Result:
+        """Solve once; ``started`` is on the clock of time.perf_counter."""
+        deadline_s = started + options.time_limit_s
+        outages = parse_failed(self.net, options.failed)
+        demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
+        response = respond(self.grid, demand, outages)
+        prepared = self._prepare(options, demand)
+        answer = self._optimise(prepared, response, demand, options, deadline_s)
+        target = answer.target if answer.target is not None else response.state
+        begun = time.perf_counter()
+        sequence = self._order(response, demand, target, options)
+        plan = self._plan(response, sequence, options)
+        sequence_s = time.perf_counter() - begun
+        begun = time.perf_counter()
+        report = self.checker.report(plan)
+        check_s = time.perf_counter() - begun
+        status = _status(answer, sequence, report.issues)
+        clocks = self._clocks(response, demand, sequence)
+        reasons: tuple[Reason, ...] = ()
+        notes: tuple[str, ...] = ()
+        if options.explain and status in ("optimal", "feasible"):
+            reasons, notes = explain(
+                prepared, answer.ladder, response, demand, target, self.solvers, deadline_s
+            )
+        timings = {
+            "build_s": build_s,
+            "update_s": answer.update_s,
+            "solve_s": answer.solve_s,
+            "sequence_s": sequence_s,
+            "check_s": check_s,
+            "total_s": time.perf_counter() - started,
+        }
+        return self._result(options, response, demand, target, answer, sequence, plan, report, status, clocks, reasons, notes, timings)
+
+    def _optimise(
+        self, prepared: _Prepared, response: Response, demand: Demand, options: Any, deadline_s: float
+    ) -> _Answer:
+        """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
+        grid = response.grid
+        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s)
+        gaps, weights = _scales(demand, options.gap)
+        bounds: dict[str, float] = {}
+        update_s = solve_s = 0.0
+        best: _Answer | None = None
+        for number in range(MAX_ROUNDS):
+            begun = time.perf_counter()
+            numbers = self.formulation.numbers(prepared.sets, demand, response, limits, options.horizon_s)
+            prepared.updater.write(numbers)
+            update_s += time.perf_counter() - begun
+            begun = time.perf_counter()
+            ladder = solve_in_order(
+                prepared.model,
+                {name: gaps(name) for name in prepared.model.cost},
+                {name: weights(name) for name in prepared.model.cost},
+                deadline_s,
+                solvers=self.solvers,
+            )
+            solve_s += time.perf_counter() - begun
+            if number == 0:
+                bounds = {term.name: term.bound for term in ladder.terms}
+            if ladder.x is None:
+                return best or _Answer(ladder, None, bounds, None, update_s, solve_s, numbers)
+            target = settle(response, prepared.updater.read(ladder.x, response.state))
+            ratios = self.judge.ratios(grid, demand, [target])
+            best = _Answer(ladder, target, bounds, ratios, update_s, solve_s, numbers)
+            tighter = self.formulation.tighten(limits, nominal, ratios, OVER, TIGHTEN)
+            if tighter is None or time.perf_counter() >= deadline_s:
+                break
+            limits = tighter
+        assert best is not None
+        return best
+
+    def _order(self, response: Response, demand: Demand, target: State, options: Any) -> Sequence:
+        failed = ", ".join(options.failed)
+        return order_moves(
+            response.grid,
+            demand,
+            response.state,
+            target,
+            response.interrupted,
+            options.latency_s,
+            settle=lambda state: settle(response, state),
+            judge=lambda states: self.judge.urgency(response.grid, demand, states),
+            reason=f"after losing {failed}" if failed else "",
+        )
+
+    def _plan(self, response: Response, sequence: Sequence, options: Any) -> Plan:
+        loads: dict[str, dict[int, float]] = {}
+        for table, series in (("load", options.p_load_kw), ("asymmetric_load", options.p_asymmetric_kw)):
+            if series is not None:
+                loads[table] = {int(k): float(v) for k, v in series.items()}
+        return Plan(
+            problem=self.formulation.name,
+            failed=tuple(options.failed),
+            automatic=response.automatic,
+            actions=tuple(action for step in sequence.steps for action in step.actions),
+            horizon_s=options.horizon_s,
+            latency_s=options.latency_s,
+            loads_kw=loads,
+        )
+
+    def _clocks(self, response: Response, demand: Demand, sequence: Sequence) -> tuple[Clock, ...]:
+        """Return the overloads that the failure left, and when the plan relieves each."""
+        found = overloads(self.net, response.grid, demand, response, self.engine)
+        if not found:
+            return ()
+        states = [step.state for step in sequence.steps]
+        times = [step.t_s for step in sequence.steps]
+        still = [
+            {item.component for item in overloads(self.net, response.grid, demand, response, self.engine, state)}
+            for state in states
+        ]
+        clocks = []
+        for item in found:
+            relieved = next((t for t, names in zip(times, still, strict=True) if item.component not in names), inf)
+            clocks.append(
+                Clock(item.component, item.kind, item.loading, item.rating, item.unit, item.ratio, item.deadline_s, relieved)
+            )
+        return tuple(clocks)
+
+    def _result(
+        self,
+        options: Any,
+        response: Response,
+        demand: Demand,
+        target: State,
+        answer: _Answer,
+        sequence: Sequence,
+        plan: Plan,
+        report: Any,
+        status: Status,
+        clocks: tuple[Clock, ...],
+        reasons: tuple[Reason, ...],
+        notes: tuple[str, ...],
+        timings: Mapping[str, float],
+    ) -> Result:
+        end = sequence.steps[-1].state if sequence.steps else response.state
+        living = living_cords(demand, end, islands(response.grid, end).energised)
+        fed = demand.sum_by_unit(living.astype(float)) > 0
+        missing = demand.d_kw * (1.0 - np.where(fed & end.unit_ok, end.served, 0.0))
+        priorities = sorted({int(p) for p in demand.priority})
+        demand_by = {p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities}
+        objective = {term.name: term.value for term in answer.ladder.terms}
+        gap = {
+            name: max(value - answer.bounds.get(name, -inf), 0.0)
+            / (max(demand_by[int(name[10:])], 1e-9) if name.startswith("unserved_p") else 1.0)
+            for name, value in objective.items()
+        }
+        return Result(
+            problem=self.formulation.name,
+            status=status,
+            objective=objective,
+            bound=answer.bounds,
+            gap=gap,
+            unserved_kw=float(missing.sum()),
+            unserved_by_priority={p: float(missing[demand.priority == p].sum()) for p in priorities},
+            demand_by_priority=demand_by,
+            unservable=tuple(demand.name[u] for u in np.flatnonzero(response.unservable)),
+            interrupted_kw=float(demand.d_kw[sequence.interrupted].sum()),
+            losses_kw=report.losses_kw,
+            plan=plan,
+            issues=report.issues,
+            timings=timings,
+            clocks=clocks,
+            reasons=reasons,
+            worst_component=report.worst_component,
+            worst_loading_percent=report.worst_loading_percent,
+            trace=tuple(answer.ladder.trace),
+            network=str(getattr(self.net, "name", "") or ""),
+            notes=notes,
+        )
+
+
+def _scales(demand: Demand, gap: float) -> tuple[Any, Any]:
+    """Return (gap of a term, weight of a term in the first blend)."""
+    total = max(float(demand.d_kw.sum()), 1.0)
+
+    def gap_of(name: str) -> float:
+        if name.startswith("unserved_p"):
+            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-6)
+        return {"interrupted": gap * total, "actions": 0.5, "losses": 0.4 * gap * total, "overload": 1e-3}.get(name, 1e-3)
+
+    def weight_of(name: str) -> float:
+        if name.startswith("unserved_p"):
+            return float(10.0 ** (5 - min(int(name[10:]), 4)))
+        return {"interrupted": 1.0, "overload": 10.0, "actions": 1.0, "losses": 0.01}.get(name, 1e-3)
+
+    return gap_of, weight_of
+
+
+def _status(answer: _Answer, sequence: Sequence, issues: list[Issue]) -> Status:
+    if answer.target is None:
+        return "infeasible" if answer.ladder.status == "infeasible" else "no_incumbent"
+    if any(issue.severity == "error" for issue in issues) or not sequence.complete:
+        return "failed"
+    return "optimal" if answer.ladder.status == "optimal" else "feasible"
