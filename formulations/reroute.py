@@ -4,17 +4,17 @@ The state to start from is the one that the plant's own devices left behind (:mo
 
 Sets
     N nodes, K blocks, L branches, S switches, G sources, U UPSs, E batteries, D units (racks and loads),
-    F feeds, M modes (:mod:`formulations.blocks.sets`).
+    F feeds, classes of units that share alike, M modes (:mod:`formulations.blocks.sets`).
 Data
     demands d and floors (kW), ratings S (kVA), r, x (pu on 1 MVA), overload budgets, energies over the horizon.
 Variables
-    z_closed, a_arc, y_live, g_source, u_online, u_battery, f_form (structure); m_feed, on_unit, on_mode, cap_kw
-    (service); p, q in kW and kvar, loss_kw, v_sq in pu^2, over_*_kva (flow); c_live, w_*, kept (continuity);
-    margin.
+    z_closed, a_arc, y_live, g_source, u_online, u_battery, f_form (structure); m_feed, on_unit, cap_kw, s_mode_kw
+    (service); p, q in kW and kvar, loss_kw, v_sq in pu^2, over_*_kva (flow); c_live, w_*, h_group, gone_kw
+    (continuity); margin.
 
 Minimise, strictly one after another
     (O1) unserved_pk  = sum over units of priority k of d (1 - on_unit) + cap_kw                            [kW]
-    (O2) interrupted  = sum over units with voltage so far of d (1 - kept)                                  [kW]
+    (O2) interrupted  = sum over groups of gone_kw (units that had voltage and lose it)                      [kW]
     (O3) overload     = sum over components of over_kva / S                                                 [pu]
     (O4) actions      = moves of switches, transfer devices, UPS modes, genset starts and stops              [1]
     (O5) losses       = sum of branch losses + UPS conversion + no-load losses                              [kW]
@@ -22,7 +22,7 @@ Minimise, strictly one after another
 
 subject to
     (1)-(8)    one parent for every live block, exclusive devices, UPS modes, parallel groups  (blocks.radial)
-    (9)-(14)   whole units, feeds by living cords, caps above the floor, cord limits           (blocks.service)
+    (9)-(14b)  whole units, feeds by living cords, caps above the floor, cord limits           (blocks.service)
     (15)-(16)  what never loses voltage                                                        (blocks.continuity)
     (17)-(25)  power and reactive balance, ratings, losses, voltages                           (blocks.flow)
     (26)-(30)  sources, UPSs, batteries                                                        (blocks.supply)
@@ -45,7 +45,7 @@ from formulations.blocks import continuity, flow, radial, service, supply
 from formulations.blocks.flow import FlowData, read_flow
 from formulations.blocks.numbers import Limits, NetworkNumbers, read_limits, read_numbers, tighten_limits
 from formulations.blocks.sets import NetworkSets, read_sets
-from pdnopt.engine.compiled import CompiledModel
+from pdnopt.engine.compiled import CompiledModel, slot
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
@@ -82,13 +82,15 @@ class Reroute:
     kind: str = "switching"
     terms: tuple[str, ...] = TERMS
 
-    def data(self, grid: Grid, demand: Demand, minimize: tuple[str, ...]) -> RerouteData:
+    def data(
+        self, grid: Grid, demand: Demand, minimize: tuple[str, ...], fine: bool = False, voltages: bool = False
+    ) -> RerouteData:
         """Collect the data of a network for `build`. Raises InputError for an unknown or repeated term."""
         wrong = [term for term in minimize if term not in TERMS] or [t for t in minimize if minimize.count(t) > 1]
         if wrong:
             allowed = "each of " + ", ".join(TERMS) + " at most once"
             raise InputError(Issue("Enum", "solve(minimize=...)", "", wrong[0], allowed, "Correct the list of terms."))
-        return RerouteData(grid, demand, read_sets(grid, demand), read_flow(grid, demand), minimize)
+        return RerouteData(grid, demand, read_sets(grid, demand, fine), read_flow(grid, demand, voltages), minimize)
 
     def limits(self, grid: Grid, curves: CurveBook, horizon_s: float) -> Limits:
         """Return the ratings to start from."""
@@ -111,7 +113,7 @@ class Reroute:
 
         radial.variables_radial(m, grid, sets)
         service.variables_service(m, sets, demand)
-        continuity.variables_continuity(m)
+        continuity.variables_continuity(m, sets)
         flow.variables_flow(m, grid, lines)
         supply.variables_supply(m)
         m.margin = pyo.Var(bounds=(-10, 1))
@@ -128,17 +130,18 @@ class Reroute:
         radial.constraint_ups_modes(m, grid)  # (7)
         radial.constraint_parallel_group(m, grid, sets)  # (8)
         service.constraint_feed_sites(m, sets)  # (9)
-        service.constraint_unit_modes(m, sets)  # (10)
-        service.constraint_mode_feed(m, sets)  # (11)
-        service.constraint_never_shed(m, sets, demand)  # (12)
-        service.constraint_cap_floor(m, sets, demand)  # (13)
-        service.constraint_cord_limit(m, sets, demand)  # (14)
+        service.constraint_class_power(m, sets, demand)  # (10)
+        service.constraint_mode_feed(m, sets, demand)  # (11)
+        service.constraint_never_shed(m, sets)  # (12)
+        service.constraint_cap_floor(m, demand)  # (13)
+        service.constraint_cord_limit(m, sets)  # (14)
+        service.constraint_feed_unfit(m, sets)  # (14b)
         continuity.constraint_block_kept(m, grid, sets)  # (15)
-        continuity.constraint_unit_kept(m, sets)  # (16)
+        continuity.constraint_group_kept(m, sets, demand)  # (16)
         flow.constraint_power_balance(m, grid, sets, demand)  # (17)
         flow.constraint_reactive_balance(m, grid, sets, demand)  # (18)
         flow.constraint_switch_flow(m, grid, sets, lines)  # (19)
-        flow.constraint_branch_rating(m, grid)  # (20)
+        flow.constraint_branch_rating(m, grid, lines)  # (20)
         flow.constraint_switch_rating(m, grid)  # (21)
         flow.constraint_loss_tangent(m, grid, lines)  # (22)
         if lines.voltages:
@@ -162,19 +165,17 @@ class Reroute:
 
 def objective_unserved(m: Any, data: RerouteData) -> None:
     """(O1) One term a priority: d (1 - on_unit) + cap_kw over its units, kW."""
-    d_kw, unit = data.demand.d_kw, data.sets.mode_unit
+    d_kw = data.demand.d_kw
     for priority in data.priorities:
         mine = [int(u) for u in np.flatnonzero(data.demand.priority == priority)]
-        capped = [q for q in m.C if data.demand.priority[unit[q]] == priority]
-        shed = sum((float(d_kw[u]) or 1.0) * (1 - m.on_unit[u]) for u in mine)
-        expression = shed + sum(m.cap_kw[q] for q in capped)
+        shed = sum(slot(float(d_kw[u])) * (1 - m.on_unit[u]) for u in mine)
+        expression = shed + sum(m.cap_kw[u] for u in mine if u in m.C)
         m.add_component(f"unserved_p{priority}", pyo.Objective(expr=expression))
 
 
 def objective_interrupted(m: Any, data: RerouteData) -> None:
-    """(O2) d (1 - kept) over units that have had voltage so far, kW."""
-    d_kw = data.demand.d_kw
-    m.interrupted = pyo.Objective(expr=sum((float(d_kw[u]) or 1.0) * (1 - m.kept[u]) for u in m.D))
+    """(O2) gone_kw over groups: demand of units that have had voltage so far and lose it, kW."""
+    m.interrupted = pyo.Objective(expr=sum(m.gone_kw[g] for g in m.H) + 0.0 * m.margin)
 
 
 def objective_overload(m: Any, data: RerouteData) -> None:

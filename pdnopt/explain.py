@@ -35,7 +35,8 @@ class _Prices:
 
     def __init__(self, prepared: Any, ladder: Ladder, solvers: tuple[HighsModel, HighsModel]) -> None:
         assert ladder.x is not None
-        self.model, self.updater, self.x = prepared.model, prepared.updater, ladder.x
+        self.model, self.updater = prepared.model, prepared.updater
+        self.x = np.where(self.model.integer, np.round(ladder.x), ladder.x)
         self.lp, self.mip = solvers
         self.limits = self.updater.relaxable()
         self.columns = np.array([item.column for item in self.limits], dtype=int)
@@ -91,15 +92,15 @@ def explain(
 def _held_columns(prices: _Prices, demand: Demand) -> np.ndarray:
     """Columns that a reason holds: every switch, every unit's service."""
     model, updater = prices.model, prices.updater
-    service = np.concatenate([updater.on_mode, updater.cap, updater.on_unit])
+    service = np.concatenate([updater.cap, updater.on_unit])
     return np.unique(np.r_[np.flatnonzero(model.integer), service[service >= 0]])
 
 
 def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s: float) -> Reason:
-    on_unit, on_mode, cap = prices.updater.service_columns(unit)
-    free = np.r_[on_unit, on_mode, cap[cap >= 0]].astype(int)
-    high = np.r_[1.0, prices.model.col_high[on_mode], np.zeros(int((cap >= 0).sum()))]
-    low = np.r_[1.0, np.zeros(len(free) - 1)]
+    on_unit, cap, _ = prices.updater.service_columns(unit)
+    free = np.array([on_unit] + ([cap] if cap >= 0 else []), dtype=int)
+    low = np.array([1.0, 0.0])[: len(free)]
+    high = low
     prices.lp.set_col_bounds(free, low, high)
     outcome = prices.lp.solve(deadline_s)
     prices.lp.set_col_bounds(free, prices.x[free], prices.x[free])
@@ -121,14 +122,14 @@ def _everyone(
 ) -> tuple[str, ...]:
     """Find the cheapest relaxation that serves every servable unit in full, switches free."""
     deadline_s = min(deadline_s, time.perf_counter() + EVERYONE_S)
-    columns, low, high = [], [], []
+    columns, low = [], []
     for u in range(demand.n):
-        on_unit, _, cap = prices.updater.service_columns(u)
+        on_unit, cap, _ = prices.updater.service_columns(u)
         if prices.model.col_high[on_unit] < 0.5:
             continue
-        columns += [on_unit, *cap[cap >= 0].tolist()]
-        low += [1.0] + [0.0] * int((cap >= 0).sum())
-        high += [1.0] + [0.0] * int((cap >= 0).sum())
+        columns += [on_unit] + ([cap] if cap >= 0 else [])
+        low += [1.0] + ([0.0] if cap >= 0 else [])
+    high = low
     prices.mip.set_col_bounds(np.array(columns, dtype=int), np.array(low), np.array(high))
     outcome = prices.mip.solve(deadline_s, 0.01 * max(missing_kw, 1.0))
     if outcome.x is None:

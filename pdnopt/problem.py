@@ -29,6 +29,9 @@ class Updater(Protocol):
     def write(self, numbers: Any) -> None:
         """Write bounds, right-hand sides, costs and coefficients."""
 
+    def structure(self, numbers: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of switches and modes, and where they stand."""
+
     def read(self, x: np.ndarray, start: State) -> State:
         """Return the state that a solution asks for."""
 

@@ -57,7 +57,7 @@ class Options:
     horizon_s: float = DEFAULT_HORIZON_S
     latency_s: float = DEFAULT_LATENCY_S
     minimize: Sequence[str] | None = None
-    gap: float = 1e-4
+    gap: float = 5e-4
     explain: bool = True
     extend: Callable[[Any, Any], None] | None = None
     validate: bool = True

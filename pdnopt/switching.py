@@ -37,6 +37,9 @@ MAX_ROUNDS = 5
 TIGHTEN = 2e-4
 """Extra part by which a limit that AC power flow breaks is lowered, so that the next answer is inside it."""
 
+INDIFFERENT_KW = 0.1
+"""Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
+
 OVER = 1e-4
 """A component counts as over its limit beyond this part."""
 
@@ -150,6 +153,11 @@ class SwitchingRunner:
                 {name: weights(name) for name in prepared.model.cost},
                 deadline_s,
                 solvers=self.solvers,
+                hint=prepared.updater.structure(numbers),
+                minor=("losses", "margin_lost"),
+                indifferent=("unserved_p", INDIFFERENT_KW),
+                floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
+                pinned="actions",
             )
             solve_s += time.perf_counter() - begun
             if number == 0:
@@ -273,8 +281,9 @@ def _scales(demand: Demand, gap: float) -> tuple[Any, Any]:
 
     def gap_of(name: str) -> float:
         if name.startswith("unserved_p"):
-            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-6)
-        return {"interrupted": gap * total, "actions": 0.5, "losses": 0.4 * gap * total, "overload": 1e-3}.get(name, 1e-3)
+            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-3)
+        minor = {"interrupted": 2 * gap * total, "actions": 0.5, "losses": gap * total, "overload": 0.01}
+        return minor.get(name, 0.005)
 
     def weight_of(name: str) -> float:
         if name.startswith("unserved_p"):

@@ -59,17 +59,53 @@ class FlowData:
     lossy: np.ndarray  # branches whose loss is modelled
     largest_kw: np.ndarray  # (L,) largest flow of a branch
     voltages: bool  # the network has voltage limits or drops worth modelling
+    one_way: np.ndarray  # (L,) 1: only tail to head, -1: only head to tail, 0: either way
 
 
-def read_flow(grid: Grid, demand: Demand) -> FlowData:
-    """Choose what is modelled: losses where they exceed 0.01 % of the largest flow, voltages where limited."""
+def read_flow(grid: Grid, demand: Demand, voltages: bool) -> FlowData:
+    """Choose what is modelled: losses where they exceed 0.01 % of the largest flow, voltages if asked for.
+
+    Voltages seldom bind inside a plant: the session asks for them once AC power flow has found one below its limit.
+    """
     charge = float(grid.upss.p_charge_kw.sum())
     total = float(demand.d_kw.sum()) + charge + float(np.abs(grid.injection_p_kw).sum())
     m_kw = max(2.0 * total, 1.0)
     largest = np.minimum(1.5 * grid.branches.s_max_kva, m_kw)
     loss_share = grid.branches.r_pu * largest / 1000.0
     limited = bool((grid.nodes.v_min_pu > 0).any() or np.isfinite(grid.nodes.v_max_pu).any())
-    return FlowData(m_kw, np.flatnonzero(loss_share > 1e-4), largest, limited)
+    return FlowData(m_kw, np.flatnonzero(loss_share > 1e-4), largest, voltages and limited, _one_way(grid))
+
+
+def _one_way(grid: Grid) -> np.ndarray:
+    """Find branches that can only be fed from one end: those of a block with one border switch and no source.
+
+    Seen from its border node, such a block is fed outwards along a search tree (its blocks are radial inside).
+    """
+    br, sw, block = grid.branches, grid.switches, grid.nodes.block
+    sign = np.zeros(len(br.index), dtype=int)
+    border = np.zeros(grid.n_blocks, dtype=int)
+    gate = np.full(grid.n_blocks, -1)
+    for ends in (sw.tail, sw.head):
+        np.add.at(border, block[ends], 1)
+        gate[block[ends]] = ends
+    closed = border == 1
+    for nodes in (grid.sources.node, grid.upss.out_node, grid.storages.node, np.flatnonzero(grid.injection_p_kw > 0)):
+        closed[block[nodes]] = False
+    sizes = np.bincount(block[br.tail], minlength=grid.n_blocks)
+    closed &= sizes == np.bincount(block, minlength=grid.n_blocks) - 1  # a tree inside
+    adjacent: dict[int, list[tuple[int, int, int]]] = {}
+    for k in np.flatnonzero(closed[block[br.tail]] & br.in_service):
+        adjacent.setdefault(int(br.tail[k]), []).append((int(k), int(br.head[k]), 1))
+        adjacent.setdefault(int(br.head[k]), []).append((int(k), int(br.tail[k]), -1))
+    queue = [int(n) for n in gate[closed] if n >= 0]
+    seen = set(queue)
+    for here in queue:
+        for k, there, way in adjacent.get(here, ()):
+            if there not in seen:
+                seen.add(there)
+                sign[k] = way
+                queue.append(there)
+    return sign
 
 
 def variables_flow(m: Any, grid: Grid, flow: FlowData) -> None:
@@ -127,30 +163,28 @@ def _node_terms(m: Any, grid: Grid, p: bool) -> dict[int, list[Any]]:
     return into
 
 
-def _served(m: Any, sets: NetworkSets, demand: Demand, tan_phi: np.ndarray | None) -> dict[int, list[Any]]:
-    """Collect what the cords at each node draw: fraction * (demand * on_mode - cap_kw).
+def _served(m: Any, sets: NetworkSets, demand: Demand, reactive: bool) -> dict[int, list[Any]]:
+    """Collect what the cords at each node draw: fraction * s_mode_kw (times tan phi for reactive power).
 
-    The fractions here are the cords' shares; `update` writes those of the failure.
+    The fractions here are the cords' shares; `update` writes those of the failure. Cords of one class at one
+    node are gathered in one coefficient.
     """
-    fraction = demand.cord_share[sets.part_cord]
+    gathered: dict[tuple[int, int], float] = {}
+    for q, cord, lives in zip(sets.part_mode, sets.part_cord, sets.part_site_lives, strict=True):
+        if lives:
+            key = (int(demand.cord_node[cord]), int(q))
+            factor = float(demand.cord_tan_phi[cord]) if reactive else 1.0
+            gathered[key] = gathered.get(key, 0.0) + float(demand.cord_share[cord]) * factor
     drawn: dict[int, list[Any]] = {n: [] for n in m.N}
-    capped = set(m.C)
-    for part, (q, cord) in enumerate(zip(sets.part_mode, sets.part_cord, strict=True)):
-        if not sets.part_site_lives[part]:
-            continue
-        factor = float(fraction[part]) * (1.0 if tan_phi is None else float(tan_phi[part]))
-        node, q = int(demand.cord_node[cord]), int(q)
-        d_kw = float(demand.d_kw[sets.mode_unit[q]])
-        drawn[node].append(slot(factor * d_kw) * m.on_mode[q])
-        if q in capped:
-            drawn[node].append(slot(-factor) * m.cap_kw[q])
+    for (node, q), factor in gathered.items():
+        drawn[node].append(slot(factor) * m.s_mode_kw[q])
     return drawn
 
 
 def constraint_power_balance(m: Any, grid: Grid, sets: NetworkSets, demand: Demand) -> None:
     """(17) Active power at node n: inflow = cords + half of the adjacent losses + no-load losses - injections, kW."""
     into = _node_terms(m, grid, p=True)
-    drawn = _served(m, sets, demand, None)
+    drawn = _served(m, sets, demand, reactive=False)
     block = grid.nodes.block
     for k in m.LO:
         for node in (int(grid.branches.tail[k]), int(grid.branches.head[k])):
@@ -166,7 +200,7 @@ def constraint_power_balance(m: Any, grid: Grid, sets: NetworkSets, demand: Dema
 def constraint_reactive_balance(m: Any, grid: Grid, sets: NetworkSets, demand: Demand) -> None:
     """(18) Reactive power at node n, kvar; a branch consumes x / r times its active loss."""
     into = _node_terms(m, grid, p=False)
-    drawn = _served(m, sets, demand, demand.cord_tan_phi[sets.part_cord])
+    drawn = _served(m, sets, demand, reactive=True)
     block = grid.nodes.block
     for k in m.LO:
         ratio = float(grid.branches.x_pu[k] / grid.branches.r_pu[k])
@@ -184,7 +218,10 @@ def _equals(into: list[Any], drawn: list[Any]) -> Any:
 
 
 def constraint_switch_flow(m: Any, grid: Grid, sets: NetworkSets, flow: FlowData) -> None:
-    """(19) Flow only through closed switches, forwards along an arc: p <= M a0, p >= -M a1; |q| <= M z."""
+    """(19) Flow only through closed switches, forwards along an arc: p <= M a0, p >= -M a1; |q| <= M z.
+
+    A dead block then has no inflow and nothing that draws, so its branches carry nothing either.
+    """
     big = flow.m_kw
     backwards = bool((grid.injection_p_kw > 0).any() or len(grid.storages.index))
     m.SD = pyo.Set(initialize=[(s, d) for s in m.S for d in (0, 1)], dimen=2)
@@ -200,21 +237,9 @@ def constraint_switch_flow(m: Any, grid: Grid, sets: NetworkSets, flow: FlowData
 
     m.switch_p = pyo.Constraint(m.SD, rule=p_rule)
     m.switch_q = pyo.Constraint(m.SD, rule=q_rule)
-    # nothing flows in a dead block
-    live = m.y_live
-    m.LD = pyo.Set(initialize=[(k, d) for k in m.L for d in (0, 1)], dimen=2)
-    block = grid.nodes.block
-
-    def b_rule(_: Any, k: int, d: int) -> Any:
-        on = live[int(block[grid.branches.tail[k]])] if grid.branches.in_service[k] else 0
-        return (1 if d == 0 else -1) * m.p_branch_kw[k] <= big * on
-
-    m.branch_p = pyo.Constraint(m.LD, rule=b_rule)
-    m.branch_q = pyo.Constraint(
-        m.LD,
-        rule=lambda _, k, d: (1 if d == 0 else -1) * m.q_branch_kvar[k]
-        <= big * (live[int(block[grid.branches.tail[k]])] if grid.branches.in_service[k] else 0),
-    )
+    for k in np.flatnonzero(~grid.branches.in_service):
+        m.p_branch_kw[int(k)].fix(0.0)
+        m.q_branch_kvar[int(k)].fix(0.0)
 
 
 def directions() -> list[tuple[float, float]]:
@@ -223,10 +248,12 @@ def directions() -> list[tuple[float, float]]:
     return forward + [(-c, -s) for c, s in forward]
 
 
-def constraint_branch_rating(m: Any, grid: Grid) -> None:
+def constraint_branch_rating(m: Any, grid: Grid, flow: FlowData) -> None:
     """(20) Branch: P cos a + Q sin a <= S + over_branch, kVA, for every direction a; half its loss rides along."""
     rated = [k for k in m.L if grid.branches.s_max_kva[k] < UNLIMITED_KVA]
-    m.LR = pyo.Set(initialize=[(k, a) for k in rated for a in range(2 * len(ANGLES_DEG))], dimen=2)
+    half = len(ANGLES_DEG)
+    ways = {0: range(2 * half), 1: range(half), -1: range(half, 2 * half)}
+    m.LR = pyo.Set(initialize=[(k, a) for k in rated for a in ways[int(flow.one_way[k])]], dimen=2)
     way = directions()
     lossy = set(m.LO)
 
@@ -240,23 +267,27 @@ def constraint_branch_rating(m: Any, grid: Grid) -> None:
 
 
 def constraint_switch_rating(m: Any, grid: Grid) -> None:
-    """(21) Switch: P cos a + Q sin a <= S + over_switch, kVA."""
+    """(21) Switch: P cos a + Q sin a <= S z_closed + over_switch, over_switch <= (what the budget allows) z_closed, kVA."""
     rated = [s for s in m.S if grid.switches.s_max_kva[s] < UNLIMITED_KVA]
     m.SR = pyo.Set(initialize=[(s, a) for s in rated for a in range(2 * len(ANGLES_DEG))], dimen=2)
     way = directions()
 
     def rule(_: Any, s: int, a: int) -> Any:
         c, d = way[a]
-        return c * m.p_switch_kw[s] + d * m.q_switch_kvar[s] - m.over_switch_kva[s] <= float(grid.switches.s_max_kva[s])
+        rating = float(grid.switches.s_max_kva[s])
+        return c * m.p_switch_kw[s] + d * m.q_switch_kvar[s] - m.over_switch_kva[s] <= rating * m.z_closed[s]
 
     m.switch_rating = pyo.Constraint(m.SR, rule=rule)
+    m.RS = pyo.Set(initialize=rated)
+    m.switch_beyond = pyo.Constraint(m.RS, rule=lambda _, s: m.over_switch_kva[s] <= 1.0 * m.z_closed[s])
 
 
 def constraint_loss_tangent(m: Any, grid: Grid, flow: FlowData) -> None:
     """(22) loss >= r (2 P0 P + 2 Q0 Q - (P0^2 + Q0^2) y) / 1000, kW, at points (P0, Q0) both ways (perspective)."""
     points = [(way * f * cos(radians(TANGENT_ANGLE_DEG)), way * f * sin(radians(TANGENT_ANGLE_DEG)))
               for f in TANGENTS for way in (1.0, -1.0)]  # fmt: skip
-    m.LT = pyo.Set(initialize=[(k, t) for k in m.LO for t in range(len(points))], dimen=2)
+    ways = {0: range(len(points)), 1: range(0, len(points), 2), -1: range(1, len(points), 2)}
+    m.LT = pyo.Set(initialize=[(k, t) for k in m.LO for t in ways[int(flow.one_way[k])]], dimen=2)
     block = grid.nodes.block
 
     def rule(_: Any, k: int, t: int) -> Any:

@@ -51,9 +51,10 @@ class NetworkNumbers:
     may_serve: np.ndarray  # bool (D,): not unservable, not failed
     lit: np.ndarray  # bool (D,): has had no interruption so far
     mode_ok: np.ndarray  # bool (M,)
-    mode_limit: np.ndarray  # (M,) largest served share by cord limits, <= 1
     part_fraction: np.ndarray  # (parts,) draw of the cord over the demand of its unit
     part_tan_phi: np.ndarray
+    limited_ok: np.ndarray  # bool (limited rows,): the cords of this feed carry at least the floor
+    limited_excess_kw: np.ndarray  # what must be capped under this feed
     # structure
     z_low: np.ndarray  # (S,)
     z_high: np.ndarray
@@ -157,7 +158,10 @@ def read_numbers(
     grid, before, state = response.grid, response.before, response.state
     interrupted, unservable = response.interrupted, response.unservable
     hours = horizon_s / S_PER_H
-    fraction, mode_ok, mode_limit = _modes(sets, grid, demand, before, state, horizon_s)
+    as_given = living_cords(demand, before, islands(grid, before).energised)
+    usable = demand.cord_ok & ~state.psu_dead
+    fraction, mode_ok = _modes(sets, demand, usable, as_given)
+    limited_ok, limited_excess_kw = _cord_limits(sets, demand, usable, as_given, horizon_s)
     movable = ~state.locked
     sw, tr, ups, src, store = grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages
     in_transfer = sw.transfer >= 0
@@ -182,7 +186,8 @@ def read_numbers(
         may_serve=~unservable & state.unit_ok,
         lit=~interrupted,
         mode_ok=mode_ok,
-        mode_limit=mode_limit,
+        limited_ok=limited_ok,
+        limited_excess_kw=limited_excess_kw,
         part_fraction=fraction,
         part_tan_phi=demand.cord_tan_phi[sets.part_cord],
         z_low=np.where(movable, 0.0, z_start),
@@ -216,23 +221,32 @@ def read_numbers(
 
 
 def _modes(
-    sets: NetworkSets, grid: Grid, demand: Demand, before: State, state: State, horizon_s: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (draw of each part over its unit's demand, mode can serve, largest served share by cord limits)."""
+    sets: NetworkSets, demand: Demand, usable: np.ndarray, as_given: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (draw of each part over the demand of its unit, the mode has a living cord)."""
     cord = sets.part_cord
-    usable = (demand.cord_ok & ~state.psu_dead)[cord] & sets.part_site_lives
-    as_given = living_cords(demand, before, islands(grid, before).energised)[cord]
-    d_kw = demand.d_kw[sets.mode_unit]
-    draw = share_out(sets.part_mode, sets.n_modes, demand.cord_kw[cord], demand.cord_share[cord], usable, as_given)
-    fraction = draw / np.where(d_kw > 0, d_kw, 1.0)[sets.part_mode]
-    fed = np.bincount(sets.part_mode, weights=usable, minlength=sets.n_modes) > 0
+    lives = usable[cord] & sets.part_site_lives
+    unit_kw = demand.d_kw[demand.cord_unit[cord]]
+    part_kw = np.where(unit_kw > 0, demand.cord_kw[cord], demand.cord_share[cord])
+    draw = share_out(sets.part_mode, sets.n_modes, part_kw, demand.cord_share[cord], lives, as_given[cord])
+    fraction = draw / np.where(unit_kw > 0, unit_kw, 1.0)
+    return fraction, np.bincount(sets.part_mode, weights=lives, minlength=sets.n_modes) > 0
+
+
+def _cord_limits(
+    sets: NetworkSets, demand: Demand, usable: np.ndarray, as_given: np.ndarray, horizon_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return per (limited unit, feed): its cords carry at least the floor; kW to cap so that none is over its limit."""
+    n, cord, row = len(sets.limited_unit), sets.limited_cord, sets.limited_part
+    lives = usable[cord] & sets.limited_lives
+    draw = share_out(row, n, demand.cord_kw[cord], demand.cord_share[cord], lives, as_given[cord])
     limit_kw = demand.cord_limit_kw(horizon_s)[cord]
     share = np.where(draw > 1e-9, limit_kw / np.maximum(draw, 1e-9), inf)
-    mode_limit = np.full(sets.n_modes, 1.0)
-    np.minimum.at(mode_limit, sets.part_mode, share)
-    floor = demand.min_kw[sets.mode_unit] / np.where(d_kw > 0, d_kw, 1.0)
-    ok = fed & (mode_limit >= floor - 1e-9)
-    return fraction, ok, np.where(ok, mode_limit, 1.0)
+    largest = np.ones(n)
+    np.minimum.at(largest, row, share)
+    d_kw, floor_kw = demand.d_kw[sets.limited_unit], demand.min_kw[sets.limited_unit]
+    fed = np.bincount(row, weights=lives, minlength=n) > 0
+    return fed & (largest * d_kw >= floor_kw - 1e-9), (1.0 - largest) * d_kw
 
 
 def _feeding_arcs(sets: NetworkSets, grid: Grid, state: State, live: np.ndarray) -> np.ndarray:

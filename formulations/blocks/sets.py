@@ -1,9 +1,14 @@
-"""The sets of a network model: blocks, arcs, feeds and service modes. Structure only, no failure in it.
+"""The sets of a network model: blocks, arcs, feeds, classes and service modes. Structure only, no failure in it.
 
 * *arc* (s, d): switch s used from tail to head (d = 0) or head to tail (d = 1).
 * *site* of a unit: a block that one of its cords hangs on. Units with the same sites form a *group*.
 * *feed* (group, T): exactly the sites T (a non-empty subset) live.
-* *mode*: a unit under one feed of its group. What each cord draws is fixed by the mode.
+* *class*: units of one group whose cords hang on the same nodes and share alike. What a class draws where is the
+  same part of its power, so a class needs one flow variable a feed, not one a unit.
+* *mode*: a class under one feed of its group.
+
+A network is first modelled with *coarse* classes. A solve in which units of one class no longer share alike (a power
+supply failed, meters differ) uses the *fine* sets, in which every unit is a class of its own.
 """
 
 from __future__ import annotations
@@ -17,14 +22,15 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 
-__all__ = ["NetworkSets", "read_sets"]
+__all__ = ["NetworkSets", "read_sets", "still_alike"]
 
 MAX_SITES = 6
+DIGITS = 7
 
 
 @dataclass(frozen=True)
 class NetworkSets:
-    """Index sets as arrays. K blocks, S switches, F feeds, M modes."""
+    """Index sets as arrays. K blocks, S switches, F feeds, classes, M modes."""
 
     tail_block: np.ndarray  # (S,)
     head_block: np.ndarray  # (S,)
@@ -32,37 +38,74 @@ class NetworkSets:
     unit_group: np.ndarray  # (D,)
     feed_group: np.ndarray  # (F,)
     feed_sites: tuple[tuple[int, ...], ...]  # (F,)
-    mode_unit: np.ndarray  # (M,)
+    unit_class: np.ndarray  # (D,)
+    class_group: np.ndarray
+    class_unit: np.ndarray  # a unit that stands for the class
+    mode_class: np.ndarray  # (M,)
     mode_feed: np.ndarray  # (M,)
-    part_mode: np.ndarray  # one row per mode and cord of its unit
+    part_mode: np.ndarray  # one row per mode and cord of the unit that stands for the class
     part_cord: np.ndarray
     part_site_lives: np.ndarray  # bool: the cord's block is in the mode's feed
+    limited_unit: np.ndarray  # rows (unit, feed) of units with a cord limit
+    limited_feed: np.ndarray
+    limited_part: np.ndarray  # one row per limited row and cord of its unit: the limited row
+    limited_cord: np.ndarray
+    limited_lives: np.ndarray  # bool
+    firm_unit: np.ndarray  # rows (unit, feed) of units that may not be shed
+    firm_feed: np.ndarray
 
     @property
     def n_modes(self) -> int:
         """Number of modes."""
-        return len(self.mode_unit)
+        return len(self.mode_class)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_group)
 
 
-def read_sets(grid: Grid, demand: Demand) -> NetworkSets:
+def _cords_of(demand: Demand) -> list[list[int]]:
+    cords: list[list[int]] = [[] for _ in range(demand.n)]
+    for cord in np.lexsort((demand.cord_node, demand.cord_unit)):
+        cords[demand.cord_unit[cord]].append(int(cord))
+    return cords
+
+
+def _pattern(demand: Demand) -> np.ndarray:
+    """Return what must be equal for cords to count as alike: part of the demand, share, tan phi, state."""
+    d_kw = demand.d_kw[demand.cord_unit]
+    part = np.where(d_kw > 0, demand.cord_kw / np.where(d_kw > 0, d_kw, 1.0), demand.cord_share)
+    rows = np.column_stack([part, demand.cord_share, demand.cord_tan_phi, demand.cord_ok])
+    return np.asarray(np.round(rows, DIGITS))
+
+
+def still_alike(sets: NetworkSets, demand: Demand, psu_dead: np.ndarray) -> bool:
+    """True if the units of every class still share alike under these loads and power supplies."""
+    if sets.n_classes == demand.n:
+        return True
+    rows = np.column_stack([_pattern(demand), psu_dead])
+    order = np.lexsort((demand.cord_node, demand.cord_unit))
+    first = np.searchsorted(demand.cord_unit[order], np.arange(demand.n))
+    rank = np.arange(len(order)) - first[demand.cord_unit[order]]
+    stand_in = sets.class_unit[sets.unit_class[demand.cord_unit[order]]]
+    mine, theirs = rows[order], rows[order[first[stand_in] + rank]]
+    idle = (demand.d_kw[demand.cord_unit[order]] <= 0) | (demand.d_kw[stand_in] <= 0)
+    return bool(np.all(np.abs(mine - theirs).max(axis=1, initial=0.0)[~idle] <= 2 * 10.0**-DIGITS))
+
+
+def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
     """Build the sets. Raises InputError for a rack whose cords hang on more than six separate blocks."""
     block = grid.nodes.block
-    cord_block = block[demand.cord_node]
-    order = np.argsort(demand.cord_unit, kind="stable")
-    sites: list[list[int]] = [[] for _ in range(demand.n)]
-    cords: list[list[int]] = [[] for _ in range(demand.n)]
-    for cord in order:
-        unit = demand.cord_unit[cord]
-        cords[unit].append(int(cord))
-        if cord_block[cord] not in sites[unit]:
-            sites[unit].append(int(cord_block[cord]))
-    wide = [demand.name[u] for u, s in enumerate(sites) if len(s) > MAX_SITES]
+    cords = _cords_of(demand)
+    sites = [tuple(sorted({int(block[demand.cord_node[c]]) for c in mine})) for mine in cords]
+    wide = [demand.name[u] for u, members in enumerate(sites) if len(members) > MAX_SITES]
     if wide:
         raise InputError(
             [Issue("Range", "net.load", n, "too many separate feeds", f"at most {MAX_SITES}", "Merge cords.") for n in wide]
         )
     group_of: dict[tuple[int, ...], int] = {}
-    unit_group = np.array([group_of.setdefault(tuple(sorted(s)), len(group_of)) for s in sites], dtype=int)
+    unit_group = np.array([group_of.setdefault(members, len(group_of)) for members in sites], dtype=int)
     groups = tuple(group_of)
     feed_group: list[int] = []
     feed_sites: list[tuple[int, ...]] = []
@@ -74,16 +117,37 @@ def read_sets(grid: Grid, demand: Demand) -> NetworkSets:
                 feeds_of[g].append(len(feed_sites))
                 feed_group.append(g)
                 feed_sites.append(subset)
-    mode_unit, mode_feed, part_mode, part_cord, lives = [], [], [], [], []
-    for unit in range(demand.n):
-        for feed in feeds_of[unit_group[unit]]:
-            mode = len(mode_unit)
-            mode_unit.append(unit)
-            mode_feed.append(feed)
-            for cord in cords[unit]:
-                part_mode.append(mode)
-                part_cord.append(cord)
-                lives.append(int(cord_block[cord]) in feed_sites[feed])
+    pattern = _pattern(demand)
+    class_of: dict[object, int] = {}
+    stand_in: list[int] = []
+    unit_class = np.zeros(demand.n, dtype=int)
+    for u, mine in enumerate(cords):
+        key = u if fine else (tuple(int(demand.cord_node[c]) for c in mine), pattern[mine].tobytes())
+        if key not in class_of:
+            class_of[key] = len(stand_in)
+            stand_in.append(u)
+        unit_class[u] = class_of[key]
+    class_unit = np.array(stand_in, dtype=int)
+    class_group = unit_group[class_unit] if len(class_unit) else np.zeros(0, dtype=int)
+    modes = [(c, f) for c, g in enumerate(class_group) for f in feeds_of[g]]
+    parts = [
+        (q, cord, int(block[demand.cord_node[cord]]) in feed_sites[f])
+        for q, (c, f) in enumerate(modes)
+        for cord in cords[class_unit[c]]
+    ]
+    has_limit = np.isfinite(demand.cord_max_kw) | np.isfinite(demand.cord_breaker_kva)
+    limited = np.flatnonzero(demand.sum_by_unit(has_limit.astype(float)) > 0)
+    limited_rows = [(int(u), f) for u in limited for f in feeds_of[unit_group[u]]]
+    limited_parts = [
+        (r, cord, int(block[demand.cord_node[cord]]) in feed_sites[f])
+        for r, (u, f) in enumerate(limited_rows)
+        for cord in cords[u]
+    ]
+    firm_rows = [(int(u), f) for u in np.flatnonzero(~demand.sheddable) for f in feeds_of[unit_group[u]]]
+
+    def column(rows: list[tuple[int, int]], k: int) -> np.ndarray:
+        return np.array([row[k] for row in rows], dtype=int)
+
     return NetworkSets(
         tail_block=block[grid.switches.tail],
         head_block=block[grid.switches.head],
@@ -91,9 +155,19 @@ def read_sets(grid: Grid, demand: Demand) -> NetworkSets:
         unit_group=unit_group,
         feed_group=np.array(feed_group, dtype=int),
         feed_sites=tuple(feed_sites),
-        mode_unit=np.array(mode_unit, dtype=int),
-        mode_feed=np.array(mode_feed, dtype=int),
-        part_mode=np.array(part_mode, dtype=int),
-        part_cord=np.array(part_cord, dtype=int),
-        part_site_lives=np.array(lives, dtype=bool),
+        unit_class=unit_class,
+        class_group=class_group,
+        class_unit=class_unit,
+        mode_class=column(modes, 0),
+        mode_feed=column(modes, 1),
+        part_mode=np.array([p[0] for p in parts], dtype=int),
+        part_cord=np.array([p[1] for p in parts], dtype=int),
+        part_site_lives=np.array([p[2] for p in parts], dtype=bool),
+        limited_unit=column(limited_rows, 0),
+        limited_feed=column(limited_rows, 1),
+        limited_part=np.array([p[0] for p in limited_parts], dtype=int),
+        limited_cord=np.array([p[1] for p in limited_parts], dtype=int),
+        limited_lives=np.array([p[2] for p in limited_parts], dtype=bool),
+        firm_unit=column(firm_rows, 0),
+        firm_feed=column(firm_rows, 1),
     )

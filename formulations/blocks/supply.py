@@ -73,7 +73,10 @@ def constraint_ups_capacity(m: Any, grid: Grid, m_kw: float) -> None:
 
 
 def constraint_ups_rating(m: Any, grid: Grid) -> None:
-    """(28) P cos a + Q sin a <= S + over_ups for every direction a, and P <= P_rated (1 + over_ups / S), kVA and kW."""
+    """(28) P cos a + Q sin a <= S on + over_ups for every direction a; P <= P_rated on + (P_rated / S) over_ups, kVA, kW.
+
+    over_ups <= (what the budget allows) on;  on = u_online + u_battery. Scaling the rating by the mode keeps the LP from using inverter and bypass at once.
+    """
     way = directions()
     m.UR = pyo.Set(initialize=[(j, a) for j in m.U for a in range(len(ANGLES_DEG))], dimen=2)
     ups = grid.upss
@@ -81,12 +84,18 @@ def constraint_ups_rating(m: Any, grid: Grid) -> None:
     def disc(_: Any, j: int, a: int) -> Any:
         c, s = way[a]
         p_kw = m.p_online_kw[j] + m.p_battery_kw[j]
-        return c * p_kw + s * m.q_ups_kvar[j] - m.over_ups_kva[j] <= float(ups.s_rated_kva[j])
+        on = m.u_online[j] + m.u_battery[j]
+        return c * p_kw + s * m.q_ups_kvar[j] - m.over_ups_kva[j] <= float(ups.s_rated_kva[j]) * on
 
     def active(_: Any, j: int) -> Any:
         part = float(ups.p_rated_kw[j] / ups.s_rated_kva[j])
-        return m.p_online_kw[j] + m.p_battery_kw[j] - part * m.over_ups_kva[j] <= float(ups.p_rated_kw[j])
+        on = m.u_online[j] + m.u_battery[j]
+        return m.p_online_kw[j] + m.p_battery_kw[j] - part * m.over_ups_kva[j] <= float(ups.p_rated_kw[j]) * on
 
+    def beyond(_: Any, j: int) -> Any:
+        return m.over_ups_kva[j] <= 1.0 * (m.u_online[j] + m.u_battery[j])
+
+    m.ups_beyond = pyo.Constraint(m.U, rule=beyond)
     m.ups_rating = pyo.Constraint(m.UR, rule=disc)
     m.ups_active = pyo.Constraint(m.U, rule=active)
 

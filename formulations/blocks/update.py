@@ -12,7 +12,6 @@ import numpy as np
 
 from formulations.blocks.flow import ANGLES_DEG
 from formulations.blocks.numbers import NetworkNumbers
-from formulations.blocks.service import limited_modes
 from pdnopt.engine.compiled import CompiledModel
 from pdnopt.plant.state import State
 
@@ -55,9 +54,9 @@ class RerouteUpdate:
         self.online, self.battery = model.columns("u_online", u_all), model.columns("u_battery", u_all)
         self.form = model.columns("f_form", e_all)
         self.on_unit = model.columns("on_unit", range(demand.n))
-        self.on_mode = model.columns("on_mode", range(sets.n_modes))
-        self.cap = model.columns("cap_kw", range(sets.n_modes))
-        self.kept = model.columns("kept", range(demand.n))
+        self.s_mode = model.columns("s_mode_kw", range(sets.n_modes))
+        self.m_feed = model.columns("m_feed", range(len(sets.feed_group)))
+        self.cap = model.columns("cap_kw", range(demand.n))
         self.w_keep = model.columns("w_keep", arcs)
         self.w_source, self.w_ups = model.columns("w_source", g_all), model.columns("w_ups", u_all)
         self.w_form = model.columns("w_form", e_all)
@@ -81,10 +80,24 @@ class RerouteUpdate:
         branches, switches = range(len(grid.branches.index)), range(len(grid.switches.index))
         upss, sources = range(len(grid.upss.index)), range(len(grid.sources.index))
         self._branch_rows = np.array([model.rows("branch_rating", [(k, a) for a in both]) for k in branches], dtype=int)
-        self._switch_rows = np.array([model.rows("switch_rating", [(s, a) for a in both]) for s in switches], dtype=int)
+        self._switch_rows = np.array([model.rows("switch_rating", [(s, a) for a in both]) for s in switches], dtype=int).reshape(len(switches), len(both))
         some = range(len(ANGLES_DEG))
         self._ups_rows = np.array([model.rows("ups_rating", [(j, a) for a in some]) for j in upss], dtype=int)
-        self._ups_active = model.rows("ups_active", upss)
+        self._ups_rows = self._ups_rows.reshape(len(upss), len(some))
+        active = model.rows("ups_active", upss)
+        n_some = len(ANGLES_DEG)
+        modes = (self.online, self.battery)
+        self._ups_disc = [model.entries(self._ups_rows.ravel(), np.repeat(u, n_some)) for u in modes]
+        self._ups_active = [model.entries(active, u) for u in modes]
+        beyond = model.rows("ups_beyond", upss)
+        self._ups_beyond = [model.entries(beyond, u) for u in modes]
+        rated = np.flatnonzero((self._switch_rows >= 0).any(axis=1)) if len(self._switch_rows) else np.zeros(0, int)
+        self._rated = rated
+        self._switch_beyond = model.entries(model.rows("switch_beyond", rated), self.z[rated])
+        known = self._switch_rows >= 0
+        self._switch_known = known
+        columns = np.broadcast_to(self.z[:, None], self._switch_rows.shape)[known] if len(self.z) else self.z
+        self._switch_disc = model.entries(self._switch_rows[known], columns)
         rows = model.rows("source_high", sources)
         self._source_cap = model.entries(rows, self.g) if len(rows) else np.zeros(0, dtype=int)
         joined = self.e >= 0
@@ -95,21 +108,30 @@ class RerouteUpdate:
         live = np.flatnonzero(sets.part_site_lives)
         self._parts = live
         node = demand.cord_node[sets.part_cord[live]]
-        mode = sets.part_mode[live]
-        p_rows = model.rows("power_balance", range(len(data.grid.nodes.bus)))[node]
-        q_rows = model.rows("reactive_balance", range(len(data.grid.nodes.bus)))[node]
-        self._p_on = model.entries(p_rows, self.on_mode[mode])
-        self._q_on = model.entries(q_rows, self.on_mode[mode])
-        self._capped = np.flatnonzero(self.cap[mode] >= 0)
-        self._p_cap = model.entries(p_rows[self._capped], self.cap[mode[self._capped]])
-        self._q_cap = model.entries(q_rows[self._capped], self.cap[mode[self._capped]])
-        cap_modes = np.flatnonzero(self.cap >= 0)
-        self._cap_modes = cap_modes
-        self._floor = model.entries(model.rows("cap_floor", cap_modes), self.on_mode[cap_modes])
-        self._limited = limited_modes(sets, demand)
-        self._cord_limit = model.entries(model.rows("cord_limit", self._limited), self.on_mode[self._limited])
-        self._never = np.flatnonzero(~demand.sheddable[sets.mode_unit])
-        self._never_rows = model.rows("never_shed", self._never)
+        column = self.s_mode[sets.part_mode[live]]
+        nodes = range(len(data.grid.nodes.bus))
+        self._p_entry = model.entries(model.rows("power_balance", nodes)[node], column)
+        self._q_entry = model.entries(model.rows("reactive_balance", nodes)[node], column)
+        classes, groups = range(sets.n_classes), range(len(sets.groups))
+        self._class_entry = model.entries(model.rows("class_power", classes)[sets.unit_class], self.on_unit)
+        modes = range(sets.n_modes)
+        self._mode_entry = model.entries(model.rows("mode_feed", modes), self.m_feed[sets.mode_feed])
+        capped = np.flatnonzero(self.cap >= 0)
+        self._capped = capped
+        self._floor = model.entries(model.rows("cap_floor", capped), self.on_unit[capped])
+        limited = np.arange(len(sets.limited_unit))
+        some = limited[self.cap[sets.limited_unit] >= 0] if len(limited) else limited
+        self._limited_cap = some
+        rows = model.rows("cord_limit", some)
+        self._limit_rows = rows
+        self._limit_on = model.entries(rows, self.on_unit[sets.limited_unit[some]])
+        self._limit_feed = model.entries(rows, self.m_feed[sets.limited_feed[some]])
+        self._unfit_rows = model.rows("feed_unfit", limited)
+        self._never_rows = model.rows("never_shed", range(len(sets.firm_unit)))
+        self._gone_shed, self._gone_dark = model.rows("gone_shed", groups), model.rows("gone_dark", groups)
+        h_group = model.columns("h_group", groups)
+        self._gone_on = model.entries(self._gone_shed[sets.unit_group], self.on_unit)
+        self._gone_h = model.entries(self._gone_dark, h_group)
 
     def write(self, numbers: NetworkNumbers) -> None:
         """Write all numbers of one solve."""
@@ -147,42 +169,61 @@ class RerouteUpdate:
         model.set_bounds(self.p_store, np.maximum(v.store_low_kw, -m_kw), np.minimum(v.store_high_kw, m_kw))
 
     def _write_service(self, v: NetworkNumbers) -> None:
-        model, sets = self.model, self.data.sets
-        unit = sets.mode_unit
-        servable = v.mode_ok & v.may_serve[unit]
-        model.set_bounds(self.on_mode, 0.0, servable.astype(float))
-        any_mode = np.bincount(unit, weights=servable, minlength=len(v.d_kw)) > 0
-        model.set_bounds(self.on_unit, 0.0, any_mode.astype(float))
-        model.set_bounds(self.kept, 0.0, v.lit.astype(float))
-        data, part = model.matrix.data, self._parts
-        fraction = v.part_fraction[part]
-        tan_phi = v.part_tan_phi[part]
-        drawn_kw = fraction * v.d_kw[unit[sets.part_mode[part]]]
-        cap = self._capped
-        for entries in (self._p_on, self._q_on, self._p_cap, self._q_cap):
-            data[entries] = 0.0
-        np.add.at(data, self._p_on, -drawn_kw)
-        np.add.at(data, self._q_on, -drawn_kw * tan_phi)
-        np.add.at(data, self._p_cap, fraction[cap])
-        np.add.at(data, self._q_cap, (fraction * tan_phi)[cap])
-        room = v.d_kw - v.min_kw
-        data[self._floor] = -room[unit[self._cap_modes]]
-        data[self._cord_limit] = v.d_kw[unit[self._limited]] * (1.0 - v.mode_limit[self._limited])
-        model.row_low[self._never_rows] = np.where(servable[self._never], 0.0, -1.0)
+        model, sets, data = self.model, self.data.sets, self.model.matrix.data
+        data[self._p_entry] = 0.0
+        data[self._q_entry] = 0.0
+        fraction = v.part_fraction[self._parts]
+        np.add.at(data, self._p_entry, -fraction)
+        np.add.at(data, self._q_entry, -fraction * v.part_tan_phi[self._parts])
+        data[self._class_entry] = -v.d_kw
+        whole = np.bincount(sets.unit_class, weights=v.d_kw, minlength=sets.n_classes)
+        data[self._mode_entry] = -whole[sets.mode_class]
+        model.set_bounds(self.s_mode, 0.0, np.where(v.mode_ok, whole[sets.mode_class], 0.0))
+        fits = np.bincount(sets.mode_class, weights=v.mode_ok, minlength=sets.n_classes)[sets.unit_class] > 0
+        model.set_bounds(self.on_unit, 0.0, (fits & v.may_serve).astype(float))
+        data[self._floor] = -(v.d_kw - v.min_kw)[self._capped]
+        excess = v.limited_excess_kw[self._limited_cap]
+        data[self._limit_on] = excess
+        data[self._limit_feed] = excess
+        model.row_high[self._limit_rows] = excess
+        model.row_high[self._unfit_rows] = np.where(v.limited_ok, 2.0, 1.0)
+        self._write_firm(v)
+        lit_kw = np.where(v.lit, v.d_kw, 0.0)
+        group_kw = np.bincount(sets.unit_group, weights=lit_kw, minlength=len(sets.groups))
+        data[self._gone_on] = lit_kw
+        data[self._gone_h] = group_kw
+        model.row_low[self._gone_shed] = group_kw
+        model.row_low[self._gone_dark] = group_kw
+
+    def _write_firm(self, v: NetworkNumbers) -> None:
+        """A firm unit is bound to a feed only if that feed can serve it."""
+        sets = self.data.sets
+        able = np.zeros((sets.n_classes, len(sets.feed_group)), dtype=bool)
+        able[sets.mode_class, sets.mode_feed] = v.mode_ok
+        bound = able[sets.unit_class[sets.firm_unit], sets.firm_feed] & v.may_serve[sets.firm_unit]
+        unfit = set(zip(sets.limited_unit[~v.limited_ok].tolist(), sets.limited_feed[~v.limited_ok].tolist(), strict=True))
+        if unfit:
+            pairs = zip(sets.firm_unit.tolist(), sets.firm_feed.tolist(), strict=True)
+            bound &= np.array([pair not in unfit for pair in pairs], dtype=bool)
+        self.model.row_low[self._never_rows] = np.where(bound, 0.0, -1.0)
 
     def _write_limits(self, v: NetworkNumbers) -> None:
         model, limits = self.model, v.limits
-        for rows, rating, over, extra in (
-            (self._branch_rows, limits.branch_kva, self.over_branch, limits.branch_extra_kva),
-            (self._switch_rows, limits.switch_kva, self.over_switch, limits.switch_extra_kva),
-            (self._ups_rows, limits.ups_kva, self.over_ups, limits.ups_extra_kva),
-        ):
-            if not len(rows):
-                continue
-            known = rows >= 0
-            model.row_high[rows[known]] = np.broadcast_to(rating[:, None], rows.shape)[known]
-            model.set_bounds(over, 0.0, extra)
-        model.row_high[self._ups_active] = limits.ups_kw
+        known = self._branch_rows >= 0
+        if known.size:
+            model.row_high[self._branch_rows[known]] = np.broadcast_to(limits.branch_kva[:, None], known.shape)[known]
+        model.set_bounds(self.over_branch, 0.0, limits.branch_extra_kva)
+        data = model.matrix.data
+        if len(self._switch_disc):
+            data[self._switch_disc] = -np.broadcast_to(limits.switch_kva[:, None], self._switch_known.shape)[self._switch_known]
+        model.set_bounds(self.over_switch, 0.0, limits.switch_extra_kva)
+        data[self._switch_beyond] = -limits.switch_extra_kva[self._rated]
+        for beyond in self._ups_beyond:
+            data[beyond] = -limits.ups_extra_kva
+        for disc, active in zip(self._ups_disc, self._ups_active, strict=True):
+            data[disc] = -np.repeat(limits.ups_kva, len(ANGLES_DEG))
+            data[active] = -limits.ups_kw
+        model.set_bounds(self.over_ups, 0.0, limits.ups_extra_kva)
         cap = np.minimum(limits.source_kw, self.data.flow.m_kw)
         model.matrix.data[self._source_cap] = -cap
         model.matrix.data[self._joined_cap] = -cap[self.e >= 0]
@@ -195,10 +236,6 @@ class RerouteUpdate:
                 mine = demand.priority == priority
                 model.set_cost(name, self.on_unit[mine], -v.d_kw[mine])
                 model.offset[name] = float(v.d_kw[mine].sum())
-        if "interrupted" in model.cost:
-            lit_kw = np.where(v.lit, v.d_kw, 0.0)
-            model.set_cost("interrupted", self.kept, -lit_kw)
-            model.offset["interrupted"] = float(lit_kw.sum())
         if "actions" in model.cost:
             self._write_actions(v)
 
@@ -233,6 +270,17 @@ class RerouteUpdate:
         model.cost["actions"][:] = cost
         model.offset["actions"] = constant
 
+    def structure(self, numbers: NetworkNumbers) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of switches and modes, and where they stand after the automatic response.
+
+        Devices that the failure forces elsewhere keep what their bounds allow; live blocks and UPS modes follow.
+        """
+        columns = np.r_[self.z, self.g, self.form]
+        values = np.r_[numbers.z_start, numbers.source_start, numbers.form_start]
+        ok = columns >= 0
+        low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
+        return columns[ok], np.clip(values[ok], low, high)
+
     def relaxable(self) -> list[Relaxable]:
         """Return every limit that could be relaxed, with its column and what of it the budgets allow now."""
         grid, high = self.data.grid, self.model.col_high
@@ -251,15 +299,14 @@ class RerouteUpdate:
             if column >= 0
         ]
 
-    def service_columns(self, unit: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """Return a unit's columns: on_unit, on_mode of its modes, cap_kw of its modes (-1: cannot be capped)."""
-        modes = np.flatnonzero(self.data.sets.mode_unit == unit)
-        return int(self.on_unit[unit]), self.on_mode[modes], self.cap[modes]
+    def service_columns(self, unit: int) -> tuple[int, int, np.ndarray]:
+        """Return a unit's columns: on_unit, cap_kw (-1: cannot be capped), and s_mode_kw of its class."""
+        modes = np.flatnonzero(self.data.sets.mode_class == self.data.sets.unit_class[unit])
+        return int(self.on_unit[unit]), int(self.cap[unit]), self.s_mode[modes]
 
     def read(self, x: np.ndarray, start: State) -> State:
         """Return the state that a solution asks for, beginning from the state ``start``."""
         data = self.data
-        unit = data.sets.mode_unit
 
         def at(columns: np.ndarray) -> np.ndarray:
             return np.where(columns >= 0, x[np.maximum(columns, 0)], 0.0)
@@ -274,7 +321,7 @@ class RerouteUpdate:
         mode[at(self.battery) > 0.5] = "battery"
         mode[at(self.online) > 0.5] = "online"
         d_kw = self._d_kw
-        capped_kw = np.bincount(unit, weights=at(self.cap), minlength=len(d_kw))
+        capped_kw = at(self.cap)
         on = at(self.on_unit) > 0.5
         served = np.where(on, 1.0 - np.where(d_kw > 0, capped_kw / np.maximum(d_kw, 1e-12), 0.0), 0.0)
         served = np.where(capped_kw < NEGLIGIBLE_KW, on.astype(float), np.clip(served, 0.0, 1.0))

@@ -94,8 +94,13 @@ def read_branches(net: Any) -> BranchArrays:
         row.append(np.tile(np.arange(n), times))
         ok.append(np.tile(net[name]["in_service"].to_numpy(bool), times))
     branch = branch[: len(table)]
-    lop = [idx_brch.BR_R_ASYM, idx_brch.BR_X_ASYM, idx_brch.BR_G_ASYM, idx_brch.BR_B_ASYM]
-    uneven = np.flatnonzero(np.abs(branch[:, lop]).max(axis=1, initial=0.0) > 1e-12)
+    # to_ppc moves these columns out of the array, into keys that exist only where something is not 0
+    extra = {
+        name: np.asarray(ppc.get(f"branch_{name}", np.zeros(len(branch)))).real[: len(branch)]
+        for name in ("g", "r_asym", "x_asym", "g_asym", "b_asym")
+    }
+    lop = np.column_stack([extra[name] for name in ("r_asym", "x_asym", "g_asym", "b_asym")])
+    uneven = np.flatnonzero(np.abs(lop).max(axis=1, initial=0.0) > 1e-12)
     if len(uneven):
         rows = np.concatenate(row)
         raise InputError(
@@ -120,7 +125,7 @@ def read_branches(net: Any) -> BranchArrays:
     out = [
         branch[:, idx_brch.BR_R] * z_base,
         branch[:, idx_brch.BR_X] * z_base,
-        branch[:, idx_brch.BR_G] / z_base,
+        extra["g"] / z_base,
         branch[:, idx_brch.BR_B] / z_base,
         np.where(ratio == 0, 1.0, ratio),
         branch[:, idx_brch.SHIFT] * radians(1.0),
@@ -132,18 +137,27 @@ def read_branches(net: Any) -> BranchArrays:
         at = pd.Index(net.bus.index)
         xz = z / np.sqrt(1 + SWITCH_RX_RATIO**2)
         # pandapower refers z_ohm to the switch's bus; both ends have one nominal voltage
-        out = [np.r_[a, b] for a, b in zip(out, (xz * SWITCH_RX_RATIO, xz, 0 * z, 0 * z, 0 * z + 1, 0 * z), strict=True)]
+        out = [
+            np.r_[a, b]
+            for a, b in zip(out, (xz * SWITCH_RX_RATIO, xz, 0 * z, 0 * z, 0 * z + 1, 0 * z), strict=True)
+        ]
         tail = np.r_[tail, at.get_indexer(net.switch["bus"].to_numpy(int)[weak])]
         head = np.r_[head, at.get_indexer(net.switch["element"].to_numpy(int)[weak])]
         table += ["switch"] * m
         row.append(weak)
         ok.append(np.ones(m, dtype=bool))
+    r_ohm, x_ohm, g_s, b_s, tap, shift_rad = out
     return BranchArrays(
-        np.array(table, dtype=object),
-        np.concatenate(row).astype(int) if row else np.zeros(0, dtype=int),
-        tail.astype(int),
-        head.astype(int),
-        *out,
+        table=np.array(table, dtype=object),
+        row=np.concatenate(row).astype(int) if row else np.zeros(0, dtype=int),
+        tail=tail.astype(int),
+        head=head.astype(int),
+        r_ohm=r_ohm,
+        x_ohm=x_ohm,
+        g_s=g_s,
+        b_s=b_s,
+        ratio=tap,
+        shift_rad=shift_rad,
         in_service=np.concatenate(ok) if ok else np.zeros(0, dtype=bool),
         n_node=n_bus + len(star),
         vn_star_kv=vn_star,
@@ -171,7 +185,11 @@ def _all_in_service(net: Any) -> tuple[dict[str, Any], np.ndarray, dict[str, tup
     for name in ("trafo_characteristic_table", "trafo_characteristic_spline", "characteristic"):
         if name in net:
             bare[name] = net[name]
+    # a reference at every bus: pandapower drops buses that nothing holds
     pp.create_ext_grid(bare, bare.bus.index[0])
-    to_ppc(bare, calculate_voltage_angles=True, trafo_model="t", check_connectivity=False, init="flat", mode="pf")
+    sources = bare.ext_grid.loc[bare.ext_grid.index.repeat(len(bare.bus))].reset_index(drop=True)
+    sources["bus"] = bare.bus.index.to_numpy().astype(sources["bus"].dtype)
+    bare.ext_grid = sources
+    ppc = to_ppc(bare, True, trafo_model="t", check_connectivity=False, init="flat", mode="pf")
     lookups = bare._pd2ppc_lookups
-    return bare._ppc, lookups["bus"][bare.bus.index.to_numpy()], lookups["branch"]
+    return ppc, lookups["bus"][bare.bus.index.to_numpy()], lookups["branch"]

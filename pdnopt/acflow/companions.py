@@ -70,11 +70,12 @@ class Companions:
         The charging power alone where P_out <= 0, as ``pdnopt.plant.create.ups_input_mw`` has it.
         """
         p_out_kw = np.asarray(p_out_kw, dtype=float)
-        return np.where(p_out_kw > 0, p_out_kw / self.eta_at(p_out_kw), 0.0) + self.p_charge_kw
+        return np.asarray(np.where(p_out_kw > 0, p_out_kw / self.eta_at(p_out_kw), 0.0) + self.p_charge_kw)
 
     def loading_percent(self, p_kw: np.ndarray, q_kvar: np.ndarray) -> np.ndarray:
         """Return the worst of P/p_rated and S/s_rated in percent, shape (..., U)."""
-        return 100.0 * np.maximum(np.abs(p_kw) / self.p_rated_kw, np.hypot(p_kw, q_kvar) / self.s_rated_kva)
+        worst = np.maximum(np.abs(p_kw) / self.p_rated_kw, np.hypot(p_kw, q_kvar) / self.s_rated_kva)
+        return np.asarray(100.0 * worst)
 
 
 def _position_of_ups(net: Any, table: str) -> dict[int, int]:
@@ -93,7 +94,19 @@ def read_companions(net: Any) -> Companions:
     if not n:
         whole, real = np.zeros(0, dtype=int), np.zeros(0)
         return Companions(
-            whole, whole, whole, real, whole, whole, real, real, real, real, real, (), np.zeros(0, dtype=object)
+            whole,
+            whole,
+            whole,
+            real,
+            whole,
+            whole,
+            real,
+            real,
+            real,
+            real,
+            real,
+            (),
+            np.zeros(0, dtype=object),
         )
     index = [int(i) for i in net.ups.index]
     found = {table: _position_of_ups(net, table) for table in ("ext_grid", "load", "switch")}

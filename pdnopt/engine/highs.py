@@ -21,6 +21,7 @@ from pdnopt.errors import PdnoptError
 
 __all__ = ["HighsModel", "Outcome", "SolverFault"]
 
+NO_LIMIT = 2**31 - 1
 Status = Literal["optimal", "feasible", "infeasible", "no_incumbent"]
 
 
@@ -96,6 +97,7 @@ class HighsModel:
         if self._highs.getNumRow() != n_rows or self._highs.getNumCol() != n_columns:
             raise SolverFault("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
+        self._warm = False
 
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
@@ -112,7 +114,13 @@ class HighsModel:
         if len(columns):
             _ok(self._highs.changeColsBounds(len(columns), columns.astype(np.int32), low, high), "column bounds")
 
-    def solve(self, deadline_s: float = inf, gap_abs: float = 0.0, start: np.ndarray | None = None) -> Outcome:
+    def solve(
+        self,
+        deadline_s: float = inf,
+        gap_abs: float = 0.0,
+        start: np.ndarray | None = None,
+        max_nodes: int | None = None,
+    ) -> Outcome:
         """Run once.
 
         Parameters
@@ -123,7 +131,11 @@ class HighsModel:
             A MIP may stop when objective - bound is at most this.
         start : ndarray, optional
             A full feasible point to start a MIP from.
+        max_nodes : int, optional
+            Nodes of the search tree of a MIP; deterministic, unlike seconds.
         """
+        if not self._relax:
+            _ok(self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes), "the nodes")
         outcome = self._run(deadline_s, gap_abs, start)
         if outcome.status == "infeasible":  # false infeasibilities exist: believe the second opinion only
             _ok(self._highs.setOptionValue("presolve", "off"), "option presolve")
@@ -143,6 +155,9 @@ class HighsModel:
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
                 _ok(highs.setSolution(len(start), self._columns, start), "the start")
+        if self._relax:  # after a change of costs or bounds the last basis is primal feasible, or nearly so
+            _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
+        self._warm = True
         _ok(highs.run(), "to run")
         return self._read()
 

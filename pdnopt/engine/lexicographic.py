@@ -3,10 +3,13 @@
 HiGHS's own multi-objective mode is not to be trusted for MIPs (it blends by default and drops objectives with
 equal priorities while reporting "Optimal"), so the terms are solved one after another:
 
-1. A *blend* of all terms gives a first incumbent (fix-and-refine: the LP's integral part is fixed, the rest is a
-   small MIP; then the whole MIP if that fails).
+1. A first incumbent: with the *structure* (switches and modes) as it stands, the LP of a blend of all terms
+   is made integral by fix-and-refine (what the LP made integral is fixed, the rest is a small MIP). If there is no
+   such point, the same from the LP with the structure free, then the whole MIP.
 2. For each term in order: the LP relaxation, under the terms already held, bounds it from below. An incumbent within
-   the gap of that bound is proved, without any search. Otherwise the MIP runs, from the incumbent.
+   the gap of that bound is proved, without any search. Otherwise: refine, the MIP with the structure of the
+   incumbent, the whole MIP from the incumbent - each only if the one before was not enough. Minor terms are
+   searched for a limited number of nodes, not of seconds, so that the same input gives the same plan.
 3. The term is held at the incumbent's value.
 
 Every value has its own proven bound, in its own unit.
@@ -15,7 +18,7 @@ Every value has its own proven bound, in its own unit.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -27,7 +30,14 @@ from pdnopt.engine.highs import HighsModel, Outcome
 
 __all__ = ["Ladder", "TermResult", "solve_in_order"]
 
+Hint = tuple[np.ndarray, np.ndarray]
+"""Columns of the structure, and where they stand."""
+
 INTEGRAL = 1e-6
+REFINE_NODES = 200
+MINOR_NODES = 60
+"""Nodes of a search for a term that no load depends on (losses, margin)."""
+
 HOLD = 1e-7
 """A held term may drift by this part of its scale, so that the next LP is not infeasible by rounding."""
 
@@ -58,7 +68,11 @@ class Ladder:
 class _Run:
     """One lexicographic solve: two HiGHS models (relaxation and MIP) over the same arrays."""
 
-    def __init__(self, model: CompiledModel, deadline_s: float, relaxation: HighsModel, mip: HighsModel) -> None:
+    def __init__(
+        self, model: CompiledModel, deadline_s: float, relaxation: HighsModel, mip: HighsModel, hint: Hint | None,
+        floors: Mapping[str, float],
+        pinned: str,
+    ) -> None:
         self.model, self.deadline_s = model, deadline_s
         self.names = list(model.cost)
         self.start_s = time.perf_counter()
@@ -71,6 +85,9 @@ class _Run:
         for solver in (self.lp, self.mip):
             solver.load(matrix, row_low, row_high, model.col_low, model.col_high, model.integer)
         self.integer = np.flatnonzero(model.integer)
+        self.floors, self.hint, self.pinned = floors, hint, pinned
+        self.col_low, self.col_high = model.col_low.copy(), model.col_high.copy()
+        self.structure = np.zeros(0, dtype=int) if hint is None else hint[0]
         self.x: np.ndarray | None = None
         self.trace: list[tuple[float, str, float, float]] = []
 
@@ -80,41 +97,48 @@ class _Run:
     def value(self, name: str, x: np.ndarray) -> float:
         return float(self.model.cost[name] @ x) + self.model.offset[name]
 
-    def first_incumbent(self, blend: np.ndarray, gap: float) -> str:
+    def first_incumbent(self, blend: np.ndarray, gap: float, hint: Hint | None) -> str:
         """Find a first point for the blend of all terms. Returns a status."""
         self.lp.set_cost(blend)
-        relaxed = self.lp.solve(self.deadline_s)
-        if relaxed.status == "infeasible":
-            return "infeasible"
-        if relaxed.x is None:
-            return "no_incumbent"
         self.mip.set_cost(blend)
-        found = self._refine(relaxed.x, gap)
-        if found is None or found.objective > relaxed.objective + gap:
-            start = None if found is None else found.x
-            whole = self.mip.solve(self.deadline_s, gap, start)
-            if whole.status == "infeasible" and found is None:
+        found = self._as_it_stands(hint, gap) if hint is not None else None
+        if found is None:
+            relaxed = self.lp.solve(self.deadline_s)
+            if relaxed.status == "infeasible":
                 return "infeasible"
-            found = whole if whole.x is not None else found
+            found = self._refine(relaxed.x, gap) if relaxed.x is not None else None
+        if found is None:
+            found = self.mip.solve(self.deadline_s, gap)
         if found is None or found.x is None:
-            return "no_incumbent"
+            return "infeasible" if found is not None and found.status == "infeasible" else "no_incumbent"
         self.x = found.x
         return "feasible"
 
-    def _refine(self, relaxed: np.ndarray, gap: float) -> Outcome | None:
-        """Fix what the LP made integral, solve the rest as a small MIP."""
+    def _as_it_stands(self, hint: Hint, gap: float) -> Outcome | None:
+        """Hold the structure of the hint; only service is decided."""
+        columns, values = hint
+        for solver in (self.lp, self.mip):
+            solver.set_col_bounds(columns, values, values)
+        relaxed = self.lp.solve(self.deadline_s)
+        found = self._refine(relaxed.x, gap, columns) if relaxed.x is not None else None
+        low, high = self.col_low[columns], self.col_high[columns]
+        for solver in (self.lp, self.mip):
+            solver.set_col_bounds(columns, low, high)
+        return found
+
+    def _refine(self, relaxed: np.ndarray, gap: float, held: np.ndarray | None = None) -> Outcome | None:
+        """Fix what the LP made integral, solve the rest as a small MIP. ``held`` columns keep their bounds after."""
         part = relaxed[self.integer]
-        whole = np.round(part)
-        settled = self.integer[np.abs(part - whole) <= INTEGRAL]
-        if len(settled) < len(self.integer) // 2:
-            return None
+        settled = self.integer[np.abs(part - np.round(part)) <= INTEGRAL]
+        if held is not None:
+            settled = np.setdiff1d(settled, held)
         at = np.round(relaxed[settled])
         self.mip.set_col_bounds(settled, at, at)
-        outcome = self.mip.solve(self.deadline_s, gap)
-        self.mip.set_col_bounds(settled, self.model.col_low[settled], self.model.col_high[settled])
+        outcome = self.mip.solve(self.deadline_s, gap, max_nodes=REFINE_NODES)
+        self.mip.set_col_bounds(settled, self.col_low[settled], self.col_high[settled])
         return outcome if outcome.x is not None else None
 
-    def improve(self, name: str, gap: float) -> TermResult:
+    def improve(self, name: str, gap: float, minor: bool) -> TermResult:
         """Prove or improve one term under those already held, and hold it."""
         assert self.x is not None
         value = self.value(name, self.x)
@@ -130,26 +154,37 @@ class _Run:
                     self.x, value = self._rounded(relaxed.x), relaxed.objective + offset
             self.note(name, value, bound)
             if value > bound + gap:
-                value, bound = self._search(name, gap, value, bound, relaxed.x)
+                value, bound = self._search(name, gap, value, bound, relaxed.x, minor)
         bound = min(bound, value)
         self.note(name, value, bound)
         self.hold(name, value)
+        self.pin(name, value)
         return TermResult(name, value, bound)
 
     def _search(
-        self, name: str, gap: float, value: float, bound: float, relaxed: np.ndarray | None
+        self, name: str, gap: float, value: float, bound: float, relaxed: np.ndarray | None, minor: bool
     ) -> tuple[float, float]:
         offset = self.model.offset[name]
         self.mip.set_cost(self.model.cost[name])
-        if relaxed is not None:
-            found = self._refine(relaxed, gap)
+
+        def take(found: Outcome | None) -> None:
+            nonlocal value
             if found is not None and found.x is not None and found.objective + offset < value - 1e-9:
                 self.x, value = found.x, found.objective + offset
                 self.note(name, value, bound)
+
+        if relaxed is not None:
+            take(self._refine(relaxed, gap))
+        if value > bound + gap and len(self.structure):
+            assert self.x is not None
+            at = np.round(self.x[self.structure])
+            self.mip.set_col_bounds(self.structure, at, at)
+            take(self.mip.solve(self.deadline_s, gap, self.x, max_nodes=REFINE_NODES))
+            low, high = self.col_low[self.structure], self.col_high[self.structure]
+            self.mip.set_col_bounds(self.structure, low, high)
         if value > bound + gap:
-            searched = self.mip.solve(self.deadline_s, gap, self.x)
-            if searched.x is not None and searched.objective + offset < value - 1e-9:
-                self.x, value = searched.x, searched.objective + offset
+            searched = self.mip.solve(self.deadline_s, gap, self.x, max_nodes=MINOR_NODES if minor else None)
+            take(searched)
             if np.isfinite(searched.bound):
                 bound = max(bound, searched.bound + offset)
         return value, bound
@@ -161,12 +196,33 @@ class _Run:
         for solver in (self.lp, self.mip):
             solver.set_row_bounds(self.row_of[name], -inf, high)
 
+    def pin(self, name: str, value: float) -> None:
+        """Fix what a term at its lowest possible value leaves no choice: the LPs behind it become small.
+
+        Columns whose cost is not zero are then at the bound that minimises it; at no action at all the structure
+        stands where it is.
+        """
+        cost = self.model.cost[name]
+        used = np.flatnonzero(cost)
+        at = np.where(cost[used] > 0, self.model.col_low[used], self.model.col_high[used])
+        if np.isfinite(at).all() and value <= float(cost[used] @ at) + self.model.offset[name] + INTEGRAL:
+            self._fix(used, at)
+        if name == self.pinned and self.hint is not None and value <= self.floors.get(name, -inf) + INTEGRAL:
+            self._fix(*self.hint)
+
+    def _fix(self, columns: np.ndarray, values: np.ndarray) -> None:
+        self.col_low[columns] = values
+        self.col_high[columns] = values
+        for solver in (self.lp, self.mip):
+            solver.set_col_bounds(columns, values, values)
+
     def _trivial_bound(self, name: str) -> float:
         cost = self.model.cost[name]
         used = np.flatnonzero(cost)
         c = cost[used]
         at = np.where(c > 0, self.model.col_low[used], self.model.col_high[used])
-        return float(c @ at) + self.model.offset[name] if np.isfinite(at).all() else -inf
+        lowest = float(c @ at) + self.model.offset[name] if np.isfinite(at).all() else -inf
+        return max(lowest, self.floors.get(name, -inf))
 
     def _integral(self, x: np.ndarray) -> bool:
         part = x[self.integer]
@@ -183,10 +239,14 @@ def solve_in_order(
     gaps: Mapping[str, float],
     weights: Mapping[str, float],
     deadline_s: float = inf,
-    order: Sequence[str] | None = None,
     solvers: tuple[HighsModel, HighsModel] | None = None,
+    hint: Hint | None = None,
+    minor: Collection[str] = (),
+    indifferent: tuple[str, float] = ("", 0.0),
+    floors: Mapping[str, float] | None = None,
+    pinned: str = "",
 ) -> Ladder:
-    """Minimise the terms of a compiled model one after another.
+    """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
     Parameters
     ----------
@@ -196,21 +256,40 @@ def solve_in_order(
         Weights of the blend that gives the first incumbent; they steer the search, never the answer's order.
     deadline_s : float
         On the clock of ``time.perf_counter``.
-    order : sequence of str
-        The terms, most important first; terms left out are ignored.
     solvers : (relaxation, mip)
         Reused HiGHS models.
+    hint : (columns, values)
+        Integer columns of the structure and where they stand now.
+    minor : collection of str
+        Terms whose search is limited to a number of nodes.
+    indifferent : (prefix, slack)
+        After the last term whose name begins with the prefix, the last of them that is not at its bound of zero may
+        grow by ``slack`` for the sake of the terms behind: less than that is not worth moving a switch.
+    floors : mapping, optional
+        Values that terms cannot fall below by what they mean (a number of actions is not negative).
+    pinned : str
+        The term that counts moves of the structure: at its floor the structure stands as hinted.
     """
-    order = list(model.cost) if order is None else list(order)
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
-    run = _Run(model, deadline_s, relaxation, mip)
+    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned)
     blend = np.zeros(model.n_columns)
-    for name in order:
+    for name in run.names:
         blend += weights.get(name, 0.0) * model.cost[name]
-    blend_gap = min((weights[n] * gaps[n] for n in order if weights.get(n)), default=1e-6)
-    status = run.first_incumbent(blend, blend_gap)
+    blend_gap = sum(weights.get(name, 0.0) * gaps[name] for name in run.names)
+    status = run.first_incumbent(blend, blend_gap, hint)
     if status != "feasible":
         return Ladder(status, None, [], run.trace)
-    terms = [run.improve(name, gaps[name]) for name in order]
-    proved = all(t.value <= t.bound + gaps[t.name] * (1 + 1e-9) + 1e-9 for t in terms)
+    terms: list[TermResult] = []
+    prefix, slack = indifferent
+    grouped = [name for name in run.names if prefix and name.startswith(prefix)]
+    for name in run.names:
+        terms.append(run.improve(name, gaps[name], name in minor))
+        if grouped and name == grouped[-1]:
+            marginal = [term for term in terms if term.name in grouped and term.value > slack]
+            if marginal:
+                run.hold(marginal[-1].name, marginal[-1].value + slack)
+    assert run.x is not None
+    terms = [TermResult(t.name, run.value(t.name, run.x), t.bound) for t in terms]
+    allowed = {name: gaps[name] + (slack if name in grouped else 0.0) for name in run.names}
+    proved = all(t.value <= t.bound + allowed[t.name] * (1 + 1e-6) + 1e-6 for t in terms if t.name not in minor)
     return Ladder("optimal" if proved else "feasible", run.x, terms, run.trace)

@@ -37,17 +37,11 @@ def flow_case(net: Any, grid: Grid, demand: Demand, states: Sequence[State]) -> 
     for k, state in enumerate(states):
         living = living_cords(demand, state, islands(grid, state).energised)
         cord_kw[k] = cord_draw_kw(demand, living, as_given) * state.served[demand.cord_unit]
-    cord_kvar = cord_kw * demand.cord_tan_phi
-    powers = {}
-    for table, p_name, q_name in (
-        ("load", "load_p_kw", "load_q_kvar"),
-        ("asymmetric_load", "asymmetric_load_p_kw", "asymmetric_load_q_kvar"),
-    ):
-        mine = demand.cord_table == table
-        at = net[table].index.get_indexer(demand.cord_row[mine])
-        p_kw, q_kvar = np.zeros((n, len(net[table]))), np.zeros((n, len(net[table])))
-        p_kw[:, at], q_kvar[:, at] = cord_kw[:, mine], cord_kvar[:, mine]
-        powers[p_name], powers[q_name] = p_kw, q_kvar
+    mine = demand.cord_table == "load"
+    at = net.load.index.get_indexer(demand.cord_row[mine])
+    load_p_kw, load_q_kvar = np.zeros((n, len(net.load))), np.zeros((n, len(net.load)))
+    load_p_kw[:, at], load_q_kvar[:, at] = cord_kw[:, mine], cord_kw[:, mine] * demand.cord_tan_phi[mine]
+    asymmetric_p_kw, asymmetric_q_kvar = _by_phase(net, demand, cord_kw)
     return FlowCases(
         switch_closed=np.array([state.closed for state in states]),
         ext_grid_on=_sources_on(net, grid, states),
@@ -56,8 +50,29 @@ def flow_case(net: Any, grid: Grid, demand: Demand, states: Sequence[State]) -> 
         ),
         storage_p_kw=np.array([_storage_kw(grid, state) for state in states]),
         dead_bus=np.array([state.dead[: len(net.bus)] for state in states]),
-        **powers,
+        load_p_kw=load_p_kw,
+        load_q_kvar=load_q_kvar,
+        asymmetric_p_kw=asymmetric_p_kw,
+        asymmetric_q_kvar=asymmetric_q_kvar,
     )
+
+
+def _by_phase(net: Any, demand: Demand, cord_kw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return P and Q of net.asymmetric_load, (states, rows, 3), split over phases as in the table."""
+    n, frame = len(cord_kw), net.asymmetric_load
+    p_kw, q_kvar = np.zeros((n, len(frame), 3)), np.zeros((n, len(frame), 3))
+    mine = demand.cord_table == "asymmetric_load"
+    if not mine.any():
+        return p_kw, q_kvar
+    at = frame.index.get_indexer(demand.cord_row[mine])
+    p = frame[["p_a_mw", "p_b_mw", "p_c_mw"]].to_numpy(float)[at]
+    q = frame[["q_a_mvar", "q_b_mvar", "q_c_mvar"]].to_numpy(float)[at]
+    total = p.sum(axis=1, keepdims=True)
+    some = np.where(total > 0, total, 1.0)
+    share = np.where(total > 0, p / some, 1.0 / 3.0)
+    p_kw[:, at] = cord_kw[:, mine, None] * share
+    q_kvar[:, at] = cord_kw[:, mine, None] * np.where(total > 0, q / some, 0.0)
+    return p_kw, q_kvar
 
 
 def _sources_on(net: Any, grid: Grid, states: Sequence[State]) -> np.ndarray:

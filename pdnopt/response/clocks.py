@@ -38,7 +38,7 @@ class Loadings:
     ----------
     name : list of str
     table : object
-        "line", "trafo", "switch", "ups", "source" or "storage".
+        "line", "trafo", "trafo3w", "switch", "ups", "source" or "storage".
     position : int
         In Branches, Switches, Upss, Sources or Storages of the Grid.
     loading, rating : float
@@ -128,6 +128,13 @@ def loadings(net: Any, grid: Grid, flow: FlowResult, state: State | None = None,
         parts.append(
             _part(names, table, rows, ratio, br.s_max_kva[rows], "kVA", br.curve[rows], br.budget_used[rows])
         )
+    rows, at = np.unique(br.index[br.table == "trafo3w"], return_index=True)
+    if len(rows):
+        rows = np.flatnonzero(br.table == "trafo3w")[at]
+        at = net.trafo3w.index.get_indexer(br.index[rows])
+        ratio = flow.trafo3w_loading_percent[case][at] / 100.0 / _limit(net.trafo3w)[at]
+        names = [br.name[k] for k in rows]
+        parts.append(_part(names, "trafo3w", rows, ratio, br.s_max_kva[rows], "kVA", "", 0.0))
     rows = np.flatnonzero(np.isfinite(sw.s_max_kva))
     s_kva = SQRT3 * flow.switch_i_ka[case][rows] * grid.nodes.vn_kv[sw.tail[rows]] * KW_PER_MW
     names = [sw.name[k] for k in rows]
@@ -163,7 +170,7 @@ def _ups_part(grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> Load
     p_kw = np.where(inverting, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
     s_kva = np.hypot(p_kw, np.where(inverting, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
     by_p, by_s = p_kw / np.maximum(ups.p_rated_kw, 1e-9), s_kva / np.maximum(ups.s_rated_kva, 1e-9)
-    ratio, active = np.maximum(by_p, by_s), by_p >= by_s
+    ratio, active = np.maximum(by_p, by_s), by_p >= by_s * (1.0 - 1e-3)  # the same but for rounding: kW
     rating = np.where(active, ups.p_rated_kw, ups.s_rated_kva)
     part = _part(ups.name, "ups", rows, ratio, rating, "kW", ups.curve, ups.budget_used)
     unit = np.where(active, "kW", "kVA").astype(object)

@@ -111,7 +111,8 @@ class Devices:
         island = now.island[sto.node]
         # a UPS that will take over its island by itself leaves nothing for a battery
         running = np.isin(state.ups_mode, ("online", "eco", "battery"))
-        takes = running & state.inverter_ok & ((now.fed & state.rectifier_ok) | self.battery_ok)
+        mains = now.fed & state.rectifier_ok & (now.island[ups.in_node] != now.island[ups.out_node])
+        takes = running & state.inverter_ok & (mains | self.battery_ok)
         covered = now.firm.copy()
         covered[now.island[ups.out_node[takes]]] = True
         on = np.zeros(len(island), dtype=bool)
@@ -305,8 +306,11 @@ class _Run:
                 self.held[k] = new
                 why = "its position has no voltage" if before is not None else "its position was cut off"
                 self.devices.tell(t_s, tr.name[k], "transfer", before, sw.name[new], why)
+            elif before is not None and now.firm[island]:  # fed otherwise by now: it stays open
+                self.held[k] = -1
+                self.devices.tell(t_s, tr.name[k], "transfer", before, None, "its output is fed otherwise")
             elif before is not None and not self._joins(now, k, old):
-                closed[old] = True  # nothing lives any more, or the output is fed otherwise: it stays
+                closed[old] = True  # nothing lives any more: it stays where it was
         return state.but(closed=closed)
 
     def _joins(self, now: Supply, k: int, switch: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,9 @@ def two_sources(*names: str) -> tuple[Any, list[int]]:
     return net, [main_a, main_b, *buses(net, *names)]
 
 
+@cache
 def one_transfer(transfer_ms: float, **more: Any) -> Any:
-    """One single-corded 10 kW rack R1 behind transfer T on main A, main B."""
+    """One single-corded 10 kW rack R1 behind transfer T on main A, main B. Shared: copy before a change."""
     net, (main_a, main_b, out) = two_sources("out")
     create_transfer(net, out, [main_a, main_b], "T", transfer_ms=transfer_ms, **more)
     racks(net, [[out]])

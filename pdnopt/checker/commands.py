@@ -1,0 +1,256 @@
+"""What a plan may tell a device: known names, valid words, a device that can do it, the state that it expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pdnopt.checker import tolerances as tol
+from pdnopt.checker.demand_view import DemandView
+from pdnopt.checker.findings import Findings
+from pdnopt.checker.outage import Outage
+from pdnopt.checker.plant_view import PASSING, PlantView
+from pdnopt.checker.situation import Situation, Supply
+from pdnopt.checker.synchronism import labels
+from pdnopt.plant.tables import UPS_MODES
+
+__all__ = ["LOAD_TABLES", "WORDS", "Commands"]
+
+LOAD_TABLES = ("rack", "load", "asymmetric_load")
+WORDS: dict[str, tuple[str, ...]] = {
+    "switch": ("open", "close"),
+    "transfer": ("transfer",),
+    "ups": ("mode",),
+    "ext_grid": ("start", "stop"),
+    "storage": ("power", "form"),
+    **{table: ("cap", "shed", "restore") for table in LOAD_TABLES},
+}
+MEANS = {"open": False, "close": True, "start": True, "stop": False}
+
+
+def is_number(value: Any) -> bool:
+    """True for a real number that is no truth value (NaN and inf are numbers)."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
+
+
+class Commands:
+    """Judges single commands. Findings go to ``findings`` under the path of their step."""
+
+    def __init__(self, view: PlantView, demand: DemandView, out: Outage, findings: Findings) -> None:
+        self.view, self.demand, self.out, self.findings = view, demand, out, findings
+
+    def position(self, device: str) -> int | None:
+        """Return the row (or unit) of a device, None for a name that this plant does not have."""
+        table = device.partition(":")[0]
+        if table in LOAD_TABLES:
+            return self.demand.at.get(device)
+        return self.view.at.get(table, {}).get(device) if table in WORDS else None
+
+    def well_formed(self, item: Any) -> bool:
+        """Return whether a command can be carried out at all; else it is a finding and is left out."""
+        path = f"plan.step[{item.step}]"
+        table = str(item.device).partition(":")[0]
+        k = self.position(str(item.device))
+        if k is None:
+            self.findings.add(
+                "UnknownDevice", path, str(item.device), item.device, "a device of this network", "Solve again for it."
+            )
+            return False
+        if item.action not in WORDS[table]:
+            allowed = " or ".join(WORDS[table])
+            self.findings.add("BadAction", path, item.device, item.action, allowed, "Correct the action's word.")
+            return False
+        word, after = item.action, item.after
+        if word in MEANS or word == "form":
+            good = isinstance(after, bool | np.bool_) and (word == "form" or bool(after) == MEANS[word])
+            allowed = "true or false, as the action's word says"
+        elif word == "mode":
+            good, allowed = after in UPS_MODES, " or ".join(UPS_MODES)
+        elif word == "transfer":
+            row = self.view.at["switch"].get(str(after), -1)
+            good = after is None or row in self.view.tr_positions[k]
+            allowed = "one of its own positions, or None"
+        else:
+            good = is_number(after) and np.isfinite(after) and (word == "power" or after >= 0)
+            allowed = "a finite number of kW"
+        if not good:
+            self.findings.add("BadAction", path, item.device, after, allowed, "Correct what the action leads to.")
+        return good
+
+    def check(self, s: Situation, now: Supply, item: Any) -> None:
+        """Judge one command against the situation in which it is given."""
+        k = self.position(item.device)
+        if k is None:
+            return
+        table = item.device.partition(":")[0]
+        self._before(s, item, table, k)
+        judge = {
+            "switch": self._switch,
+            "transfer": self._transfer,
+            "ups": self._ups,
+            "ext_grid": self._source,
+            "storage": self._storage,
+        }.get(table, self._load)
+        judge(s, now, item, k)
+
+    def _add(self, kind: str, item: Any, value: Any, allowed: str, todo: str) -> None:
+        self.findings.add(kind, f"plan.step[{item.step}]", item.device, value, allowed, todo)
+
+    def _before(self, s: Situation, item: Any, table: str, k: int) -> None:
+        v = self.view
+        actual: Any
+        if table == "switch":
+            actual = bool(s.closed[k])
+        elif table == "transfer":
+            row = v.transfer_position(k, s.closed)
+            actual = v.names["switch"][row] if row >= 0 else None
+        elif table == "ups":
+            actual = str(s.mode[k])
+        elif table == "ext_grid":
+            actual = bool(s.src_on[k])
+        elif table == "storage":
+            actual = bool(s.st_forming[k]) if item.action == "form" else float(s.st_kw[k])
+        else:
+            actual = float(s.may_kw[k])
+        if isinstance(actual, float):
+            scale = self.demand.d_kw[k] if table in LOAD_TABLES else abs(actual)
+            same = is_number(item.before) and abs(item.before - actual) <= tol.SETPOINT * scale + tol.POWER_KW
+        elif table == "transfer" and item.before is not None:
+            same = v.at["switch"].get(str(item.before), -1) == v.at["switch"].get(str(actual), -2)
+        else:
+            same = bool(item.before == actual)
+        if not same:
+            self._add(
+                "StateMismatch", item, item.before, f"before = {actual!r}, as it stands then", "Solve again from the state as it is."
+            )
+
+    def _switch(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        v, out = self.view, self.out
+        if out.sw_failed[k]:
+            self._add("FailedUsed", item, item.action, "no command to a failed or locked-out switch", "Leave it open.")
+        elif out.sw_locked[k]:
+            self._add("NotOperable", item, item.action, "no command to a stuck switch", "Find another way.")
+        elif v.sw_transfer[k] >= 0 or v.sw_ups[k] >= 0:
+            owner = v.names["transfer"][v.sw_transfer[k]] if v.sw_transfer[k] >= 0 else v.names["ups"][v.sw_ups[k]]
+            self._add("NotOperable", item, item.action, f"moved by {owner} only", f"Command {owner} instead.")
+        elif not v.sw_operable[k]:
+            self._add("NotOperable", item, item.action, "a switch that is remote and operable", "Find another way.")
+        if item.after and not s.closed[k]:
+            a, b = v.wiring.sw_tail[k], v.wiring.sw_head[k]
+            self._joins(s, now, item, int(a), int(b))
+            for node in (a, b):
+                self._ready(s, now, item, int(node))
+
+    def _joins(self, s: Situation, now: Supply, item: Any, a: int, b: int) -> None:
+        """Two live parts may only be joined in synchronism (rule 7)."""
+        if not (now.live[a] and now.live[b]) or now.part[a] == now.part[b]:
+            return
+        heads = now.by_part()
+        if any(heads[int(now.part[n])][0][0] == "storage" for n in (a, b)):
+            return  # an island-forming inverter synchronises before it hands over
+        sync = labels(self.view, self.out, s, now)
+        if sync[int(now.part[a])] != sync[int(now.part[b])]:
+            todo = "Open the way to one of the two sources first."
+            self._add("NotInSync", item, item.action, "joining live parts only if they are in synchronism", todo)
+
+    def _ready(self, s: Situation, now: Supply, item: Any, node: int) -> None:
+        """A genset may be closed in only when it runs (rule 4)."""
+        v = self.view
+        if now.live[node]:
+            return
+        stopped = v.src_genset & v.src_ok & ~self.out.src_dead & ~s.src_on
+        for k in np.flatnonzero(stopped):
+            if now.part[v.src_node[k]] == now.part[node]:
+                name = v.names["ext_grid"][k]
+                self._add(
+                    "GensetNotReady", item, name, f"{name} started {v.src_start_s[k]:g} s earlier", "Start it first, and wait."
+                )
+
+    def _transfer(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        v, out = self.view, self.out
+        rows = v.tr_positions[k]
+        goal = v.at["switch"].get(str(item.after), -1) if item.after is not None else -1
+        if len(rows) and out.sw_failed[rows].all():
+            self._add("FailedUsed", item, item.after, "no command to a failed transfer", "Find another way.")
+            return
+        if out.tr_stuck[k]:
+            self._add("NotOperable", item, item.after, "a transfer that is in service and not stuck", "Find another way.")
+            return
+        if item.t_s - v.tr_s[k] < s.tr_dwell_until[k] - tol.TIME_S:
+            allowed = f"not before {s.tr_dwell_until[k]:g} s (minimum dwell)"
+            self._add("Dwell", item, item.t_s, allowed, "Wait for the dwell time to end.")
+        if goal >= 0:
+            if out.sw_locked[goal]:
+                self._add("FailedUsed", item, item.after, "a position that is not locked out", "Choose another position.")
+            self._ready(s, now, item, int(v.tr_feeds[k][rows == goal][0]))
+        here = v.transfer_position(k, s.closed)
+        if here >= 0 and out.sw_locked[here]:
+            self._add("NotOperable", item, item.after, "a position that can open (it is stuck)", "Find another way.")
+
+    def _ups(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        v, out, mode = self.view, self.out, item.after
+        if out.ups_dead[k]:
+            self._add("FailedUsed", item, mode, "no command to a failed UPS", "Leave it off.")
+            return
+        if not v.ups_ok[k]:
+            self._add("NotOperable", item, mode, "a UPS that is in service", "Leave it off.")
+            return
+        if mode in ("online", "battery") and out.ups_no_inverter[k]:
+            self._add("UpsMode", item, mode, "bypass or off: its inverter is not available", "Leave it in bypass.")
+        elif mode == "online":
+            if out.ups_no_rectifier[k]:
+                self._add("UpsMode", item, mode, "battery, bypass or off: its rectifier has failed", "Use its bypass.")
+            elif not now.live[v.ups_in[k]]:
+                self._add("UpsMode", item, mode, "online only with a live input", "Feed its input first.")
+        elif mode == "battery" and v.ups_e_kwh[k] <= 0:
+            self._add("UpsMode", item, mode, "battery only with energy in it", "Use its bypass.")
+        elif mode in PASSING:
+            switch = v.ups_switch[k]
+            if switch < 0 or out.sw_locked[switch]:
+                self._add("UpsMode", item, mode, "a static bypass that works", "Find another way.")
+            elif not now.live[v.ups_bypass_node[k]]:
+                self._add("UpsMode", item, mode, "bypass only with a live bypass bus", "Feed its bypass first.")
+
+    def _source(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        v, out = self.view, self.out
+        if out.src_dead[k]:
+            self._add("FailedUsed", item, item.action, "no command to a failed source", "Find another way.")
+        elif not v.src_genset[k] or not v.src_ok[k]:
+            self._add("NotOperable", item, item.action, "a genset that is in service", "Only gensets start and stop.")
+
+    def _storage(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        v, out = self.view, self.out
+        if out.st_dead[k]:
+            self._add("FailedUsed", item, item.after, "no command to a failed battery", "Find another way.")
+        elif not v.st_ok[k]:
+            self._add("NotOperable", item, item.after, "a battery that is in service", "Find another way.")
+        elif item.action == "form":
+            if item.after and not v.st_forms[k]:
+                self._add("NotOperable", item, True, "a battery that is grid-forming", "Find another way.")
+        else:
+            low, high = v.st_min_kw[k] * (1 + tol.RATING), v.st_max_kw[k] * (1 + tol.RATING)
+            if not low - tol.POWER_KW <= item.after <= high + tol.POWER_KW:
+                allowed = f"{v.st_min_kw[k]:g} to {v.st_max_kw[k]:g} kW"
+                self._add("StorageLimit", item, item.after, allowed, "Stay within its limits.")
+
+    def _load(self, s: Situation, now: Supply, item: Any, k: int) -> None:
+        d = self.demand
+        slack = tol.SETPOINT * d.d_kw[k] + tol.POWER_KW
+        after, was = float(item.after), float(s.may_kw[k])
+        if item.action == "shed":
+            cords = slice(d.start[k], d.start[k + 1] if k + 1 < d.n else len(d.unit))
+            dead = np.array([self.out.row_dead["load" if t == 0 else "asymmetric_load"][r] for t, r in zip(d.table[cords], d.row[cords], strict=True)], dtype=bool)
+            alive = bool((now.live[d.node[cords]] & d.works[cords] & ~dead).any())
+            if after > slack:
+                self._add("BadAction", item, after, "0 kW when shed", "Use cap for a lower power.")
+            if not d.sheddable[k] and alive:
+                self._add("Unsheddable", item, after, "a load that may be shed", "Shed or cap other load.")
+            return
+        if after < d.floor_kw[k] - slack or after > d.d_kw[k] + slack:
+            allowed = f"{d.floor_kw[k]:g} to {d.d_kw[k]:g} kW, or 0 when shed"
+            self._add("CapLimit", item, after, allowed, "Cap within its limits, or shed it.")
+        if item.action == "cap" and after > was + slack:
+            self._add("BadAction", item, after, f"a cap below {was:g} kW", "Use restore to give more.")
+        if item.action == "restore" and after < was - slack:
+            self._add("BadAction", item, after, f"more than {was:g} kW", "Use cap to give less.")
