@@ -48,6 +48,8 @@ class _Prices:
             solver.load(model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer)
             solver.set_cost(self.cost)
             solver.set_col_bounds(self.columns, np.zeros(len(self.columns)), np.full(len(self.columns), inf))
+            for row in self.updater.elastic_rows():
+                solver.set_row_bounds(int(row), -inf, inf)
 
     def excess(self, outcome: Outcome) -> list[tuple[Any, float]]:
         """Return the limits that an answer exceeds beyond what is allowed, largest first."""

@@ -32,6 +32,15 @@ class Updater(Protocol):
     def structure(self, numbers: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of switches and modes, and where they stand."""
 
+    def relaxable(self) -> list[Any]:
+        """Return every limit that could be relaxed: column, component, limit, unit, allowed."""
+
+    def elastic_rows(self) -> np.ndarray:
+        """Return rows to free when limits are made elastic."""
+
+    def service_columns(self, unit: int) -> tuple[int, int, np.ndarray]:
+        """Return a unit's columns: on, cap (-1: cannot be capped), power of its class."""
+
     def read(self, x: np.ndarray, start: State) -> State:
         """Return the state that a solution asks for."""
 

@@ -56,13 +56,25 @@ def _service(result: Result) -> list[str]:
 def _clocks(result: Result) -> list[str]:
     lines = []
     for clock in result.clocks[:5]:
-        trips = "no trip modelled" if clock.deadline_s == float("inf") else f"trips at {clock.deadline_s:.1f} s"
-        relieved = f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "stays within budget"
-        what = f"{clock.loading:.0f} of {clock.rating:.0f} {clock.unit}"
-        lines.append(f"    {clock.component}: {what} ({100 * clock.ratio:.0f} %), {trips}, {relieved}")
+        relieved = f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "holds to the end"
+        if clock.kind == "overload":
+            what = f"{clock.loading:.0f} of {clock.rating:.0f} {clock.unit} ({100 * clock.ratio:.0f} %)"
+            ends = "no trip modelled" if clock.deadline_s == float("inf") else f"trips at {clock.deadline_s:.1f} s"
+        else:
+            what = f"{clock.loading:.0f} {clock.unit} on {clock.kind}"
+            ends = f"empty at {clock.deadline_s:.0f} s"
+        lines.append(f"    {clock.component}: {what}, {ends}, {relieved}")
     if len(result.clocks) > 5:
         lines.append(f"    ... and {len(result.clocks) - 5} more")
-    return ["  overloads left by the failure", *lines] if lines else []
+    return ["  clocks that the failure started", *lines] + _if_nobody_acts(result) if lines else []
+
+
+def _if_nobody_acts(result: Result) -> list[str]:
+    if not result.cascade:
+        return []
+    lost = sum(event.lost_kw for event in result.cascade)
+    first = result.cascade[0]
+    return [f"    if nobody acts: {first.component} {first.what} at {first.t_s:.1f} s, {lost:.0f} kW lost in the end"]
 
 
 def describe(action: Action) -> str:

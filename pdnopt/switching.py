@@ -25,7 +25,7 @@ from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.problem import Formulation, Updater
-from pdnopt.response import Response, overloads, respond, settle
+from pdnopt.response import Event, Response, cascade, overloads, respond, settle
 from pdnopt.result import Clock, Reason, Result, Status
 from pdnopt.sequence import Sequence, order_moves
 
@@ -117,6 +117,9 @@ class SwitchingRunner:
         clocks = self._clocks(response, demand, sequence)
         reasons: tuple[Reason, ...] = ()
         notes: tuple[str, ...] = ()
+        events: tuple[Event, ...] = ()
+        if options.explain and clocks and time.perf_counter() < deadline_s:
+            events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
         if options.explain and status in ("optimal", "feasible"):
             reasons, notes = explain(
                 prepared, answer.ladder, response, demand, target, self.solvers, deadline_s
@@ -129,7 +132,7 @@ class SwitchingRunner:
             "check_s": check_s,
             "total_s": time.perf_counter() - started,
         }
-        return self._result(options, response, demand, target, answer, sequence, plan, report, status, clocks, reasons, notes, timings)
+        return self._result(options, response, demand, target, answer, sequence, plan, report, status, clocks, reasons, notes, events, timings)
 
     def _optimise(
         self, prepared: _Prepared, response: Response, demand: Demand, options: Any, deadline_s: float
@@ -217,8 +220,9 @@ class SwitchingRunner:
         clocks = []
         for item in found:
             relieved = next((t for t, names in zip(times, still, strict=True) if item.component not in names), inf)
+            deadline_s = item.deadline_s if item.protected else inf
             clocks.append(
-                Clock(item.component, item.kind, item.loading, item.rating, item.unit, item.ratio, item.deadline_s, relieved)
+                Clock(item.component, item.kind, item.loading, item.rating, item.unit, item.ratio, deadline_s, relieved)
             )
         return tuple(clocks)
 
@@ -236,6 +240,7 @@ class SwitchingRunner:
         clocks: tuple[Clock, ...],
         reasons: tuple[Reason, ...],
         notes: tuple[str, ...],
+        events: tuple[Event, ...],
         timings: Mapping[str, float],
     ) -> Result:
         end = sequence.steps[-1].state if sequence.steps else response.state
@@ -267,6 +272,7 @@ class SwitchingRunner:
             timings=timings,
             clocks=clocks,
             reasons=reasons,
+            cascade=events,
             worst_component=report.worst_component,
             worst_loading_percent=report.worst_loading_percent,
             trace=tuple(answer.ladder.trace),

@@ -299,6 +299,12 @@ class RerouteUpdate:
             if column >= 0
         ]
 
+    def elastic_rows(self) -> np.ndarray:
+        """Return the rows that tie an overload to its budget: free them to ask what more than that would serve."""
+        upss, switches = range(len(self.data.grid.upss.index)), range(len(self.data.grid.switches.index))
+        rows = np.r_[self.model.rows("ups_beyond", upss), self.model.rows("switch_beyond", switches)]
+        return np.asarray(rows[rows >= 0])
+
     def service_columns(self, unit: int) -> tuple[int, int, np.ndarray]:
         """Return a unit's columns: on_unit, cap_kw (-1: cannot be capped), and s_mode_kw of its class."""
         modes = np.flatnonzero(self.data.sets.mode_class == self.data.sets.unit_class[unit])

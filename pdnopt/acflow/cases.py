@@ -15,7 +15,7 @@ __all__ = ["FlowCases", "FlowResult"]
 class FlowCases:
     """A batch of n cases on one network. A field that is None means: the value in the network, in every case.
 
-    Rows of every array are cases; the second axis is the order of the rows of the net's table (not the index).
+    Rows of every array are cases; the second axis is the rows of the net's table in order (not the index).
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class FlowResult:
     vm_pu : float, shape (n, n_bus)
         NaN where the bus has no voltage.
     line_i_ka, line_loading_percent : float, shape (n, n_line)
-        Current at the worst end (worst phase in three-phase), 0 where dead; over ``max_i_ka * df * parallel``.
+        Current at the worst end, 0 where dead; over ``max_i_ka * df * parallel``.
     trafo_loading_percent : float, shape (n, n_trafo)
         pandapower's definition: the worse of the two ends' current over its own rated current.
     trafo3w_loading_percent : float, shape (n, n_trafo3w)
@@ -106,12 +106,10 @@ class FlowResult:
     ups_p_out_kw, ups_q_out_kvar, ups_p_in_kw : float, shape (n, n_ups)
         Output; input from the mains (0 on battery or where the input has no voltage; on bypass: the output).
     ups_loading_percent : float, shape (n, n_ups)
-        Worst of P/p_rated, S/s_rated (and the worst phase over a third of s_rated in three-phase).
+        Worst of P/p_rated and S/s_rated.
     losses_kw : float, shape (n,)
         Losses of all branches plus conversion losses of UPSs that are online.
     converged : bool, shape (n,)
-    vm_phase_pu : float, shape (n, n_bus, 3), or None
-        Phase-to-neutral voltages a, b, c; three-phase only (``vm_pu`` is then the positive sequence).
     """
 
     vm_pu: np.ndarray
@@ -130,4 +128,3 @@ class FlowResult:
     ups_loading_percent: np.ndarray
     losses_kw: np.ndarray
     converged: np.ndarray
-    vm_phase_pu: np.ndarray | None = None

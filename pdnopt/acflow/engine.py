@@ -33,9 +33,9 @@ RETRY_TOLERANCE_PU = 1e-6
 class Solution:
     """power-grid-model's answers for n cases, W, var, A, pu; switched-off parts are 0.
 
-    ``node``: u_pu, u_angle, energized (n, n_node); ``branch``: p_from, q_from, i_from, p_to, q_to, i_to (n, B);
+    ``node``: u_pu, u_angle, energized (n, n_node); ``branch``: p, q, i at from and to (n, B);
     ``link``: p_from, q_from, i_from (n, links); ``source``: p, q (n, n_ext_grid); ``ok``: (n,);
-    ``p_in_kw``: (n, U); ``mode``: (n, U); ``closed``: (n, n_switch); ``ends``: (n, B, 2), which ends are closed.
+    ``p_in_kw``: (n, U); ``mode``: (n, U); ``closed``: (n, n_switch); ``ends``: (n, B, 2), closed ends.
     """
 
     node: dict[str, np.ndarray]
@@ -282,7 +282,7 @@ class FlowEngine:
     def _batch(
         self, update: dict[str, dict[str, np.ndarray]], n: int
     ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
-        """Run the batch; return power-grid-model's columns (missing tables with no columns) and what converged."""
+        """Run the batch; return power-grid-model's columns (empty for missing tables) and what converged."""
         from power_grid_model import initialize_array
 
         data = {}

@@ -1,4 +1,4 @@
-"""The three-phase run on power-grid-model: its asymmetric tables from a network, and ``res_*_3ph`` from its answer."""
+"""The three-phase run on power-grid-model: its tables from a network, ``res_*_3ph`` from its answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ERROR_TOLERANCE_PU = 1e-8
 
 
 def run(net: Any) -> None:
-    """Run in place: companions, ``res_bus_3ph``, ``res_line_3ph``, ``res_trafo_3ph``, ``res_ext_grid_3ph``, ``res_ups``.
+    """Run in place: companions; ``res_ups`` and ``res_*_3ph`` of bus, line, trafo and ext_grid.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _groups(net: Any) -> list[str]:
 
 
 def _tables(net: Any, m: Model, status: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return nodes, lines, transformers, links, sources and shunts with their statuses; ids as in the Model."""
+    """Return nodes, branches, links, sources and shunts with their statuses; ids as in the Model."""
     from power_grid_model import initialize_array
 
     br = m.branches

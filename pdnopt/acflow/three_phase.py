@@ -1,22 +1,23 @@
 """Three-phase power flow: what each engine models, and the run on pandapower.
 
-========================  ==============================================  =====================================
-thing                     engine="pandapower" (runpp_3ph)                 engine="pgm" (power-grid-model)
-========================  ==============================================  =====================================
-lines                     sequence impedances (transposed)                the same
-transformers              Dyn, YNyn, Yzn; vk0, mag0, si0 of the table     zero sequence = positive sequence;
-                                                                          no zero-sequence magnetising path
-sources                   impedance from ``s_sc_max_mva`` in negative     ideal in all sequences
-                          and zero sequence, ideal in positive
-loads                     wye and delta, constant power only              wye; constant power, Z and I
-storage                   runpp_3ph ignores it: mirrored here             symmetric load
-trafo3w, impedance        not held                                        not held
-========================  ==============================================  =====================================
+======================  ============================================  =====================================
+thing                   engine="pandapower" (runpp_3ph)               engine="pgm" (power-grid-model)
+======================  ============================================  =====================================
+lines                   sequence impedances (transposed)              the same
+transformers            Dyn, YNyn, Yzn; vk0, mag0, si0 of the table   zero sequence = positive sequence;
+                                                                      no zero-sequence magnetising path
+sources                 impedance from ``s_sc_max_mva`` in negative   ideal in all sequences
+                        and zero sequence, ideal in positive
+loads                   wye and delta, constant power only            wye; constant power, Z and I
+storage                 runpp_3ph ignores it: mirrored here           symmetric load
+trafo3w, impedance      not held                                      not held
+======================  ============================================  =====================================
 
 What is missing in the tables is filled so that both engines see the same thing (on the copy only):
 ``vk0_percent = vk_percent``, ``vkr0_percent = vkr_percent``, ``mag0_percent = 1e6`` (a Dyn transformer has no
 such path in reality: its delta short-circuits it), ``mag0_rx = 0``, ``si0_hv_partial = 0.5``; sources
-``s_sc_max_mva = 1e9``, ``rx_max = r0x0_max = 0.1``, ``x0x_max = 1``. Zero-sequence data of lines is never made up.
+``s_sc_max_mva = 1e9``, ``rx_max = r0x0_max = 0.1``, ``x0x_max = 1``. Zero-sequence data of
+lines is never made up.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ TRAFO_DEFAULTS = {"mag0_percent": 1e6, "mag0_rx": 0.0, "si0_hv_partial": 0.5}
 SOURCE_DEFAULTS = {"s_sc_max_mva": 1e9, "rx_max": 0.1, "r0x0_max": 0.1, "x0x_max": 1.0}
 UPS_TOLERANCE = 1e-6
 MAX_ITERATION = 300
-"""runpp_3ph iterates its negative and zero sequence linearly: 30, its default, is too few under much unbalance."""
+"""runpp_3ph iterates negative and zero sequence linearly: its default of 30 is too few if unbalanced."""
 
 
 def run_pgm(net: Any) -> None:
@@ -125,7 +126,8 @@ def run_pandapower(net: Any) -> None:
         for _ in range(ups.n + 3):
             set_companions(net, ups, p_in)
             try:
-                with warnings.catch_warnings():  # a singular matrix shows as NaN, which is told below
+                # pandapower divides 0 by 0 for the unbalance of dead buses
+                with warnings.catch_warnings(), np.errstate(invalid="ignore"):
                     warnings.simplefilter("ignore", MatrixRankWarning)
                     pp.runpp_3ph(net, numba=False, max_iteration=MAX_ITERATION)
             except pp.LoadflowNotConverged as error:
@@ -135,7 +137,8 @@ def run_pandapower(net: Any) -> None:
             fed = net.res_bus_3ph["vm_a_pu"].reindex(net.ext_grid["bus"][net.ext_grid["in_service"]])
             if fed.isna().any():
                 raise PowerFlowError(
-                    "runpp_3ph returned no numbers: an impedance is too small for it (a transformer below about 0.05 %)."
+                    "runpp_3ph returned no numbers: an impedance is too small for it "
+                    "(a transformer below about 0.05 %)."
                 )
             balance_sources(net)
             p, _ = _source_phases(net, ups)
@@ -295,7 +298,7 @@ def phase_loading_percent(ups: Companions, p_kw: np.ndarray, q_kvar: np.ndarray)
 def write_ups_3ph(
     net: Any, ups: Companions, p_kw: np.ndarray, q_kvar: np.ndarray, p_in_kw: np.ndarray
 ) -> None:
-    """Write ``res_ups`` from phases, shape (U, 3). A UPS on bypass is NaN: switches have no three-phase result."""
+    """Write ``res_ups`` from phases, shape (U, 3). NaN for a UPS on bypass: switches have no result."""
     if "ups" not in net:
         return
     passing = np.isin(ups.mode, PASSING)

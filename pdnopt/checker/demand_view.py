@@ -6,6 +6,7 @@ A *unit* is a rack (all rows with the same ``rack``) or a single row; a *cord* i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ class DemandView:
     table, row : which table (0 load, 1 asymmetric_load) and row each cord is, shape (C,)
     """
 
-    def __init__(self, view: PlantView, loads_kw: Mapping[str, Mapping[int, float]] | None = None) -> None:
+    def __init__(self, view: PlantView) -> None:
         net = view.net
         columns: dict[str, list[np.ndarray]] = {}
         for number, table in enumerate(TABLES):
-            for key, value in _rows(view, table, number, (loads_kw or {}).get(table, {})).items():
+            for key, value in _rows(view, table, number).items():
                 columns.setdefault(key, []).append(value)
         all_of = {key: np.concatenate(parts) for key, parts in columns.items()}
         label = all_of.pop("label")
@@ -64,21 +65,42 @@ class DemandView:
         self.p_kw, self.q_kvar, self.max_kw = c["p_kw"], c["q_kvar"], c["max_kw"]
         self.works = c["works"].astype(bool)
         self.breaker_a, self.amps_per_kva = c["breaker_a"], c["amps_per_kva"]
+        index = [net[table].index for table in TABLES]
+        self._cord_at: list[dict[int, int]] = [{}, {}]
+        for k, (t, r) in enumerate(zip(self.table, self.row, strict=True)):
+            self._cord_at[t][int(index[t][r])] = k
         self.cord_name = [
             f"{TABLES[int(t)]}:{n}" for t, n in zip(self.table, c["label_of_row"], strict=True)
         ]
-        self.d_kw = self.sum(self.p_kw)
         share = np.where(np.isnan(c["share"]), np.maximum(self.p_kw, 0.0), c["share"])
         flat = (self.sum(share) <= 0)[self.unit]
         self.share = np.where(flat, 1.0, share)
-        floor = c["min_kw"]
-        known = self.sum((~np.isnan(floor)).astype(float)) > 0
-        floor_kw = self.sum(np.where(np.isnan(floor), self.p_kw, floor))
-        self.floor_kw = np.where(known, np.minimum(floor_kw, self.d_kw), self.d_kw)
+        self._min_kw = c["min_kw"]
+        self._sum_up()
         head = self.start
         self.priority = c["priority"][head].astype(int)
         self.holdup_s = np.minimum.reduceat(c["holdup_s"], head) if self.n else np.zeros(0)
         self.sheddable = np.logical_and.reduceat(c["sheddable"].astype(bool), head) if self.n else np.zeros(0, bool)
+
+    def _sum_up(self) -> None:
+        self.d_kw = self.sum(self.p_kw)
+        known = self.sum((~np.isnan(self._min_kw)).astype(float)) > 0
+        floor_kw = self.sum(np.where(np.isnan(self._min_kw), self.p_kw, self._min_kw))
+        self.floor_kw = np.where(known, np.minimum(floor_kw, self.d_kw), self.d_kw)
+
+    def with_loads(self, loads_kw: Mapping[str, Mapping[int, float]]) -> DemandView:
+        """Return the demand with other kW on some rows (index of the table -> kW), Q at constant power factor."""
+        other = copy(self)
+        other.p_kw = self.p_kw.copy()
+        for number, table in enumerate(TABLES):
+            at = self._cord_at[number]
+            for index, kw in loads_kw.get(table, {}).items():
+                if index in at:
+                    other.p_kw[at[index]] = float(kw)
+        some = self.p_kw != 0
+        other.q_kvar = np.where(some, self.q_kvar * other.p_kw / np.where(some, self.p_kw, 1.0), self.q_kvar)
+        other._sum_up()
+        return other
 
     def sum(self, cords: np.ndarray) -> np.ndarray:
         """Sum over the cords of each unit, on the last axis."""
@@ -139,7 +161,7 @@ class DemandView:
         return np.asarray(np.hypot(p, q) * self.amps_per_kva / (self.breaker_a * allowed))
 
 
-def _rows(view: PlantView, table: str, number: int, override: Mapping[int, float]) -> dict[str, np.ndarray]:
+def _rows(view: PlantView, table: str, number: int) -> dict[str, np.ndarray]:
     """Return the columns of one load table as arrays over its rows that are load to be served."""
     net = view.net
     frame = net[table]
@@ -156,12 +178,6 @@ def _rows(view: PlantView, table: str, number: int, override: Mapping[int, float
         kva = np.hypot(by_phase, q_phase)
         total = np.hypot(p, q)
         worst = np.where(total > 0, 3.0 * kva.max(axis=0) / np.where(total > 0, total, 1.0), 1.0)
-    p_new = p.copy()
-    at = {int(i): k for k, i in enumerate(frame.index)}
-    for index, kw in override.items():
-        if int(index) in at:
-            p_new[at[int(index)]] = float(kw)
-    q = np.where(p != 0, q * p_new / np.where(p != 0, p, 1.0), q)
     rack = np.array([str(v).strip() for v in values(net, table, "rack")], dtype=object)
     names = np.array(component_names(net, table), dtype=object)
     poles = values(net, table, "poles")
@@ -176,7 +192,7 @@ def _rows(view: PlantView, table: str, number: int, override: Mapping[int, float
         "table": np.full(len(frame), number),
         "row": np.arange(len(frame)),
         "node": np.array([view.wiring.bus_at[int(b)] for b in frame["bus"]], dtype=int),
-        "p_kw": p_new,
+        "p_kw": p,
         "q_kvar": q,
         "works": values(net, table, "psu_ok"),
         "share": values(net, table, "share"),

@@ -48,6 +48,11 @@ EXCLUDED = {
 }
 """Networks with voltage-controlled buses, which power-grid-model has no element for."""
 
+TABLES = (
+    *("bus", "line", "trafo", "trafo3w", "impedance", "ext_grid", "load", "sgen", "storage", "shunt", "ward"),
+    *("motor", "asymmetric_load", "asymmetric_sgen", "switch", "ups"),
+)
+
 
 def discovered_cases() -> list[str]:
     """Names of the cases whose builder is ``cases.<name>.<name>`` and needs no argument."""
@@ -61,8 +66,7 @@ def discovered_cases() -> list[str]:
 
 def assert_same(ours, theirs, v_pu=V_PU, loading=LOADING):
     """Every res_ table that both have: same dead buses, same numbers."""
-    for table in ("bus", "line", "trafo", "trafo3w", "impedance", "ext_grid", "load", "sgen", "storage", "shunt",
-                  "ward", "motor", "asymmetric_load", "asymmetric_sgen", "switch", "ups"):  # fmt: skip
+    for table in TABLES:
         name = f"res_{table}"
         if name not in theirs or not len(theirs[name]):
             continue

@@ -72,7 +72,8 @@ def test_transformer(vector_group):
     net.ext_grid.loc[0, "bus"] = mv
     pp.create_transformer_from_parameters(
         net, mv, buses[0], sn_mva=0.4, vn_hv_kv=10.2, vn_lv_kv=0.41, vkr_percent=1.2, vk_percent=5.0,
-        pfe_kw=0.0, i0_percent=0.0, shift_degree=150.0 if vector_group == "Dyn" else 0.0, vector_group=vector_group,
+        pfe_kw=0.0, i0_percent=0.0, vector_group=vector_group,
+        shift_degree=150.0 if vector_group == "Dyn" else 0.0,
     )  # fmt: skip
     agree(net, v_pu=1e-5)
 
@@ -159,7 +160,7 @@ def test_sources_balance_in_pandapower_too():
     more = powerflow(net, engine="pandapower", three_phase=True).res_ext_grid_3ph - res
     assert more.filter(like="p_").to_numpy().sum() == pytest.approx(0.01, abs=1e-6)
     assert more.filter(like="q_").to_numpy().sum() == pytest.approx(0.002, abs=1e-6)
-    # the reactive branch b-c alone moves active power: V_b jQ / V_bc = Q / sqrt(3) at 60 degrees, and back on c
+    # the reactive branch b-c moves active power: V_b jQ / V_bc = Q / sqrt(3) at 60 degrees, and back on c
     assert more["p_c_mw"].iloc[0] == pytest.approx(-0.002 / 2 / 3**0.5, abs=1e-5)
 
 
