@@ -44,7 +44,7 @@ import pyomo.environ as pyo
 from formulations.blocks import continuity, flow, radial, service, supply
 from formulations.blocks.flow import FlowData, read_flow
 from formulations.blocks.numbers import Limits, NetworkNumbers, read_limits, read_numbers, tighten_limits
-from formulations.blocks.sets import NetworkSets, read_sets
+from formulations.blocks.sets import NetworkSets, read_sets, still_alike
 from pdnopt.engine.compiled import CompiledModel, slot
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.budgets import CurveBook
@@ -91,6 +91,10 @@ class Reroute:
             allowed = "each of " + ", ".join(TERMS) + " at most once"
             raise InputError(Issue("Enum", "solve(minimize=...)", "", wrong[0], allowed, "Correct the list of terms."))
         return RerouteData(grid, demand, read_sets(grid, demand, fine), read_flow(grid, demand, voltages), minimize)
+
+    def fits(self, sets: NetworkSets, demand: Demand, psu_dead: np.ndarray) -> bool:
+        """Return whether the classes of a compiled model still hold units that share alike."""
+        return still_alike(sets, demand, psu_dead)
 
     def limits(self, grid: Grid, curves: CurveBook, horizon_s: float) -> Limits:
         """Return the ratings to start from."""

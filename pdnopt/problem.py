@@ -60,8 +60,11 @@ class Formulation(Protocol):
     def terms(self) -> tuple[str, ...]:
         """Terms of the objective in their default order."""
 
-    def data(self, grid: Grid, demand: Demand, minimize: tuple[str, ...]) -> Any:
+    def data(self, grid: Grid, demand: Demand, minimize: tuple[str, ...], fine: bool, voltages: bool) -> Any:
         """Return the data that `build` needs, with attributes ``sets`` and ``flow.m_kw``."""
+
+    def fits(self, sets: Any, demand: Demand, psu_dead: np.ndarray) -> bool:
+        """Return whether a compiled model's sets hold for these loads and power supplies."""
 
     def build(self, data: Any) -> Any:
         """Return the Pyomo model."""

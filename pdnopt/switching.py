@@ -40,6 +40,9 @@ TIGHTEN = 2e-4
 INDIFFERENT_KW = 0.1
 """Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
 
+UNDER_V_PU = 1e-5
+"""A voltage counts as below its limit beyond this; voltages are then modelled."""
+
 OVER = 1e-4
 """A component counts as over its limit beyond this part."""
 
@@ -80,22 +83,30 @@ class SwitchingRunner:
         self.checker = Checker(net)
         self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
         self._models: dict[Any, _Prepared] = {}
-        self._prepare(options, self.demand)
+        self._prepare(options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False)
 
-    def _prepare(self, options: Any, demand: Demand) -> _Prepared:
+    def _prepare(self, options: Any, demand: Demand, psu_dead: np.ndarray, voltages: bool) -> _Prepared:
+        """Return the compiled model for these terms, compiled now if it was not needed before.
+
+        Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
+        """
         terms = tuple(options.minimize or self.formulation.terms)
-        key = (terms, options.extend)
-        known = self._models.get(key)
-        if known is not None and float(demand.d_kw.sum()) <= known.largest_kw:
-            return known
-        data = self.formulation.data(self.grid, demand, terms)
+        for fine in (False, True):
+            key = (terms, options.extend, voltages, fine)
+            known = self._models.get(key)
+            if known is None or float(demand.d_kw.sum()) > known.largest_kw:
+                known = self._models[key] = self._compile(options, demand, terms, voltages, fine)
+            if self.formulation.fits(known.sets, demand, psu_dead):
+                return known
+        return known
+
+    def _compile(self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool) -> _Prepared:
+        data = self.formulation.data(self.grid, demand, terms, fine, voltages)
         model = self.formulation.build(data)
         if options.extend is not None:
             options.extend(model, data)
         compiled = compile_model(model)
-        prepared = _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.2)
-        self._models[key] = prepared
-        return prepared
+        return _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.2)
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
@@ -103,8 +114,11 @@ class SwitchingRunner:
         outages = parse_failed(self.net, options.failed)
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, outages)
-        prepared = self._prepare(options, demand)
+        prepared = self._prepare(options, demand, response.state.psu_dead, voltages=False)
         answer = self._optimise(prepared, response, demand, options, deadline_s)
+        if answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU:
+            prepared = self._prepare(options, demand, response.state.psu_dead, voltages=True)
+            answer = self._optimise(prepared, response, demand, options, deadline_s)
         target = answer.target if answer.target is not None else response.state
         begun = time.perf_counter()
         sequence = self._order(response, demand, target, options)

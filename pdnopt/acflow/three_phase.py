@@ -14,7 +14,7 @@ trafo3w, impedance      not held                                      not held
 ======================  ============================================  =====================================
 
 What is missing in the tables is filled so that both engines see the same thing (on the copy only):
-``vk0_percent = vk_percent``, ``vkr0_percent = vkr_percent``, ``mag0_percent = 1e6`` (a Dyn transformer has no
+``vk0_percent = vk_percent``, ``vkr0_percent = vkr_percent``, ``mag0_percent = 1e9`` (of vk0; a Dyn has no
 such path in reality: its delta short-circuits it), ``mag0_rx = 0``, ``si0_hv_partial = 0.5``; sources
 ``s_sc_max_mva = 1e9``, ``rx_max = r0x0_max = 0.1``, ``x0x_max = 1``. Zero-sequence data of
 lines is never made up.
@@ -39,7 +39,7 @@ from pdnopt.units import KW_PER_MW
 __all__ = ["balance_sources", "phase_loading_percent", "prepare", "run_pandapower", "run_pgm"]
 
 PHASES = ("a", "b", "c")
-TRAFO_DEFAULTS = {"mag0_percent": 1e6, "mag0_rx": 0.0, "si0_hv_partial": 0.5}
+TRAFO_DEFAULTS = {"mag0_percent": 1e9, "mag0_rx": 0.0, "si0_hv_partial": 0.5}
 SOURCE_DEFAULTS = {"s_sc_max_mva": 1e9, "rx_max": 0.1, "r0x0_max": 0.1, "x0x_max": 1.0}
 UPS_TOLERANCE = 1e-6
 MAX_ITERATION = 300

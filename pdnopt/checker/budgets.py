@@ -7,18 +7,23 @@ import numpy as np
 from pdnopt.checker import tolerances as tol
 from pdnopt.checker.curves import Curves
 from pdnopt.checker.findings import Findings
+from pdnopt.checker.flows import States
 from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.ratings import Rated
 from pdnopt.checker.replay import Segment
-from pdnopt.checker.flows import States
 from pdnopt.units import S_PER_H
 
 __all__ = ["check_budgets", "check_energy", "check_fuel"]
 
 
 def check_budgets(
-    curves: Curves, group: Rated, findings: Findings, segments: list[Segment], paths: list[str], horizon_s: float
+    curves: Curves,
+    group: Rated,
+    findings: Findings,
+    segments: list[Segment],
+    paths: list[str],
+    horizon_s: float,
 ) -> dict[str, float]:
     """Add up dt / max_s(ratio) from the failure on; return the used part at the last action's end, by component.
 
@@ -33,7 +38,11 @@ def check_budgets(
         for k, seg in enumerate(segments):
             ratio = float(group.ratio[k, m])
             limit_s = curves.max_s(
-                str(group.curve[m]), float(group.temperature_c[m]), bool(group.on_battery[k, m]), ratio, float(group.limit[m])
+                str(group.curve[m]),
+                float(group.temperature_c[m]),
+                bool(group.on_battery[k, m]),
+                ratio,
+                float(group.limit[m]),
             )
             lasting = k == len(segments) - 1
             dt_s = horizon_s if lasting else seg.until_s - seg.t_s
@@ -49,7 +58,7 @@ def check_budgets(
                     "Relieve it earlier.",
                 )
                 told = True
-            elif lasting and used + spent > 1 - tol.BUDGET:
+            elif lasting and not told and spent > 0 and used + spent > 1 - tol.BUDGET:
                 rest_s = max(0.0, 1.0 - used) * limit_s
                 findings.add(
                     "Overload",
@@ -87,7 +96,9 @@ def check_energy(
         p = np.where(states.ups_on_battery, np.nan_to_num(flow.ups_p_out_kw), 0.0)
         spent = np.cumsum(p * hours[:, None], axis=0)
         for u in range(view.n_ups):
-            _energy(findings, view.names["ups"][u], spent[:, u], float(view.ups_e_kwh[u]), paths, "Feed its input")
+            _energy(
+                findings, view.names["ups"][u], spent[:, u], float(view.ups_e_kwh[u]), paths, "Feed its input"
+            )
     if view.n_st:
         p = np.array([seg.situation.st_kw for seg in segments], dtype=float)
         for k, seg in enumerate(segments):
@@ -99,29 +110,38 @@ def check_energy(
         with np.errstate(divide="ignore", invalid="ignore"):
             drain = np.where(p < 0, -p / view.st_eta_out, -p * view.st_eta_in)
         level = view.st_now_kwh - np.cumsum(drain * hours[:, None], axis=0)
-        for b in range(view.n_st):
-            if not np.isfinite(view.st_size_kwh[b]):
+        for n in range(view.n_st):
+            if not np.isfinite(view.st_size_kwh[n]):
                 continue
-            room = float(view.st_now_kwh[b] - view.st_floor_kwh[b])
-            name = view.names["storage"][b]
-            _energy(findings, name, view.st_now_kwh[b] - level[:, b], room, paths, "Discharge it less")
-            full = view.st_size_kwh[b] * (1 + tol.ENERGY)
-            for k in np.flatnonzero(level[:, b] > full)[:1]:
-                value, allowed = f"{level[k, b]:.3f} kWh", f"at most {view.st_size_kwh[b]:g} kWh"
+            room = float(view.st_now_kwh[n] - view.st_floor_kwh[n])
+            name = view.names["storage"][n]
+            _energy(findings, name, view.st_now_kwh[n] - level[:, n], room, paths, "Discharge it less")
+            full = view.st_size_kwh[n] * (1 + tol.ENERGY)
+            for k in np.flatnonzero(level[:, n] > full)[:1]:
+                value, allowed = f"{level[k, n]:.3f} kWh", f"at most {view.st_size_kwh[n]:g} kWh"
                 findings.add("BatteryEnergy", paths[k], name, value, allowed, "Charge it less.")
 
 
-def _energy(findings: Findings, name: str, spent: np.ndarray, room: float, paths: list[str], todo: str) -> None:
+def _energy(
+    findings: Findings, name: str, spent: np.ndarray, room: float, paths: list[str], todo: str
+) -> None:
     short = np.flatnonzero(spent > room * (1 + tol.ENERGY) + tol.POWER_KW / S_PER_H)
     if len(short):
         k = int(short[0])
         what = "asked for up to this state" if k < len(paths) - 1 else "asked for up to the horizon"
         value = f"{spent[k]:.3f} kWh {what}"
-        findings.add("BatteryEnergy", paths[k], name, value, f"at most {room:.3f} kWh", f"{todo}, or take load off it.")
+        findings.add(
+            "BatteryEnergy", paths[k], name, value, f"at most {room:.3f} kWh", f"{todo}, or take load off it."
+        )
 
 
 def check_fuel(
-    view: PlantView, findings: Findings, segments: list[Segment], states: States, paths: list[str], horizon_s: float
+    view: PlantView,
+    findings: Findings,
+    segments: list[Segment],
+    states: States,
+    paths: list[str],
+    horizon_s: float,
 ) -> None:
     """Add up what sources with a limited store deliver, up to the horizon."""
     hours = np.array([seg.until_s - seg.t_s for seg in segments])
@@ -134,4 +154,6 @@ def check_fuel(
             k = int(short[0])
             name, room = view.names["ext_grid"][g], float(view.src_fuel_kwh[g])
             value = f"{spent[k, g]:.3f} kWh asked for"
-            findings.add("Fuel", paths[k], name, value, f"at most {room:.3f} kWh", "Use another source, or less load.")
+            findings.add(
+                "Fuel", paths[k], name, value, f"at most {room:.3f} kWh", "Use another source, or less load."
+            )

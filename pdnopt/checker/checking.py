@@ -31,9 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Checker", "check"]
 
+HOPELESS = ("NonFinite", "InvalidName", "InvalidId", "AmbiguousName", "NotHeld")
+"""Findings after which a plan cannot be replayed."""
+
 
 def check(
-    net: Any, plan: Plan, failed: Sequence[str] | None = None, *, intermediate: bool = True, engine: Any = None
+    net: Any,
+    plan: Plan,
+    failed: Sequence[str] | None = None,
+    *,
+    intermediate: bool = True,
+    engine: Any = None,
 ) -> list[Issue]:
     """Return everything that is wrong with a plan; an empty list means it is verified.
 
@@ -76,11 +84,15 @@ class Checker:
             except InputError as error:
                 self._issues = error.issues
 
-    def check(self, plan: Plan, failed: Sequence[str] | None = None, *, intermediate: bool = True) -> list[Issue]:
+    def check(
+        self, plan: Plan, failed: Sequence[str] | None = None, *, intermediate: bool = True
+    ) -> list[Issue]:
         """Return everything that is wrong with a plan; an empty list means it is verified."""
         return self.report(plan, failed, intermediate=intermediate).issues
 
-    def report(self, plan: Plan, failed: Sequence[str] | None = None, *, intermediate: bool = True) -> CheckReport:
+    def report(
+        self, plan: Plan, failed: Sequence[str] | None = None, *, intermediate: bool = True
+    ) -> CheckReport:
         """Check a plan and return the findings with what was computed on the way."""
         findings = Findings()
         names = plan.failed if failed is None else failed
@@ -90,7 +102,7 @@ class Checker:
         self._plain_data(plan, findings)
         out = read_outage(self.view, names)
         findings.issues += [*self._issues, *out.issues]
-        if findings.issues and any(i.kind in ("NonFinite", "InvalidName", "InvalidId", "AmbiguousName", "NotHeld") for i in findings.issues):
+        if any(issue.kind in HOPELESS for issue in findings.issues):
             return CheckReport(findings.issues)
         demand = self.demand.with_loads(plan.loads_kw) if plan.loads_kw else self.demand
         commands = Commands(self.view, demand, out, findings)
@@ -102,12 +114,20 @@ class Checker:
         self._automatic(plan, base, struck, devices, commands, findings)
         segments = Replay(self.view, devices, commands, findings).run(struck, actions)
         for name in set(devices.hunting):
-            findings.add("Hunting", "plan", name, "moves without end", "devices that come to rest", "Fix a device's position.")
+            findings.add(
+                "Hunting",
+                "plan",
+                name,
+                "moves without end",
+                "devices that come to rest",
+                "Fix a device's position.",
+            )
         paths = [seg.path for seg in segments]
         paths[-1] = "plan.end"
         wanted = [intermediate or k == len(segments) - 1 for k in range(len(segments))]
         base_supply = supply(self.view, Outage.none(self.view), base)
-        Topology(self.view, out, base, base_supply, findings).check(segments, paths, [w and (seg.step > 0 or seg is segments[-1]) for w, seg in zip(wanted, segments, strict=True)])
+        made = [w and (seg.step > 0 or seg is segments[-1]) for w, seg in zip(wanted, segments, strict=True)]
+        Topology(self.view, out, base, base_supply, findings).check(segments, paths, made)
         states = flow_of(self.view, demand, out, segments, self._engine_for(out), self.shape)
         for k in np.flatnonzero(~states.flow.converged):
             todo = "The state cannot be held: take load off, or feed it another way."
@@ -118,7 +138,15 @@ class Checker:
             timeless = group.curve == ""
             stress = np.where(timeless, group.ratio / group.limit, 0.0)
             ratings.check_steady(
-                findings, "Overload", group.names, stress, segments, paths, wanted, "its limit", "Take load off it."
+                findings,
+                "Overload",
+                group.names,
+                stress,
+                segments,
+                paths,
+                wanted,
+                "its limit",
+                "Take load off it.",
             )
             if not timeless.all():
                 used |= budgets.check_budgets(self.curves, group, findings, segments, paths, plan.horizon_s)
@@ -165,7 +193,13 @@ class Checker:
                     findings.add("NonFinite", "plan.loads_kw", name, kw, "a finite number of kW", todo)
 
     def _automatic(
-        self, plan: Plan, base: Situation, struck: Situation, devices: Devices, commands: Commands, findings: Findings
+        self,
+        plan: Plan,
+        base: Situation,
+        struck: Situation,
+        devices: Devices,
+        commands: Commands,
+        findings: Findings,
     ) -> None:
         """Compare what the plan says the devices did with what they do."""
         view, out = self.view, devices.out
@@ -177,7 +211,14 @@ class Checker:
                 findings.add("StepOrder", "plan.automatic", item.device, item.step, "step 0", "Solve again.")
             if commands.position(item.device) is None:
                 todo = "Solve again for this network."
-                findings.add("UnknownDevice", "plan.automatic", item.device, item.device, "a device of this network", todo)
+                findings.add(
+                    "UnknownDevice",
+                    "plan.automatic",
+                    item.device,
+                    item.device,
+                    "a device of this network",
+                    todo,
+                )
             else:
                 apply(theirs, item, float(item.t_s))
         theirs.closed[out.sw_forced >= 0] = out.sw_forced[out.sw_forced >= 0] == 1
@@ -185,11 +226,11 @@ class Checker:
         plain = (view.sw_transfer < 0) & (view.sw_ups < 0)
         for k in np.flatnonzero(plain & (theirs.closed != mine.closed)):
             found.append((view.names["switch"][k], bool(theirs.closed[k]), bool(mine.closed[k])))
-        for k in range(view.n_tr):
-            pair = [view.transfer_position(k, s.closed) for s in (theirs, mine)]
+        for n in range(view.n_tr):
+            pair = [view.transfer_position(n, s.closed) for s in (theirs, mine)]
             if pair[0] != pair[1]:
                 said, does = (view.names["switch"][p] if p >= 0 else None for p in pair)
-                found.append((view.names["transfer"][k], said, does))
+                found.append((view.names["transfer"][n], said, does))
         for k in np.flatnonzero((theirs.mode != mine.mode) & ~out.ups_dead):
             found.append((view.names["ups"][k], theirs.mode[k], mine.mode[k]))
         for k in np.flatnonzero((theirs.st_forming != mine.st_forming) & ~out.st_dead):
@@ -198,7 +239,9 @@ class Checker:
             found.append((view.names["ext_grid"][k], bool(theirs.src_on[k]), bool(mine.src_on[k])))
         for name, said, does in found:
             todo = "Solve again: the plan starts from a state that the plant will not be in."
-            findings.add("AutomaticMismatch", "plan.automatic", name, said, f"{does!r}, where it ends by itself", todo)
+            findings.add(
+                "AutomaticMismatch", "plan.automatic", name, said, f"{does!r}, where it ends by itself", todo
+            )
 
     def _summary(
         self,
@@ -279,8 +322,8 @@ def _served(
                 told[k] = item
     post = max((k for k, seg in enumerate(segments) if seg.step == 0), default=0)
     may = segments[-1].situation.may_kw
-    for k in np.flatnonzero(~states.fed[-1] & (may > POWER_KW)):
-        if int(k) in told or states.fed[post, k]:
-            value = f"{may[k]:g} kW called served, no living cord"
-            kept = "served only with a living cord" if demand.sheddable[k] else "fed: it may not be shed"
-            findings.add("Unfed", "plan.end", demand.name[k], value, kept, "Feed it, or shed it first.")
+    for unit in np.flatnonzero(~states.fed[-1] & (may > POWER_KW)):
+        if int(unit) in told or states.fed[post, unit]:
+            value = f"{may[unit]:g} kW called served, no living cord"
+            kept = "served only with a living cord" if demand.sheddable[unit] else "fed: it may not be shed"
+            findings.add("Unfed", "plan.end", demand.name[unit], value, kept, "Feed it, or shed it first.")

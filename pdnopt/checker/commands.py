@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.checker import tolerances as tol
-from pdnopt.checker.demand_view import DemandView
+from pdnopt.checker.demand_view import TABLES, DemandView
 from pdnopt.checker.findings import Findings
 from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import PASSING, PlantView
@@ -31,7 +31,9 @@ MEANS = {"open": False, "close": True, "start": True, "stop": False}
 
 def is_number(value: Any) -> bool:
     """True for a real number that is no truth value (NaN and inf are numbers)."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(
+        value, bool | np.bool_
+    )
 
 
 class Commands:
@@ -54,12 +56,19 @@ class Commands:
         k = self.position(str(item.device))
         if k is None:
             self.findings.add(
-                "UnknownDevice", path, str(item.device), item.device, "a device of this network", "Solve again for it."
+                "UnknownDevice",
+                path,
+                str(item.device),
+                item.device,
+                "a device of this network",
+                "Solve again for it.",
             )
             return False
         if item.action not in WORDS[table]:
             allowed = " or ".join(WORDS[table])
-            self.findings.add("BadAction", path, item.device, item.action, allowed, "Correct the action's word.")
+            self.findings.add(
+                "BadAction", path, item.device, item.action, allowed, "Correct the action's word."
+            )
             return False
         word, after = item.action, item.after
         if word in MEANS or word == "form":
@@ -75,7 +84,9 @@ class Commands:
             good = is_number(after) and np.isfinite(after) and (word == "power" or after >= 0)
             allowed = "a finite number of kW"
         if not good:
-            self.findings.add("BadAction", path, item.device, after, allowed, "Correct what the action leads to.")
+            self.findings.add(
+                "BadAction", path, item.device, after, allowed, "Correct what the action leads to."
+            )
         return good
 
     def check(self, s: Situation, now: Supply, item: Any) -> None:
@@ -122,20 +133,36 @@ class Commands:
             same = bool(item.before == actual)
         if not same:
             self._add(
-                "StateMismatch", item, item.before, f"before = {actual!r}, as it stands then", "Solve again from the state as it is."
+                "StateMismatch",
+                item,
+                item.before,
+                f"before = {actual!r}, as it stands then",
+                "Solve again from the state as it is.",
             )
 
     def _switch(self, s: Situation, now: Supply, item: Any, k: int) -> None:
         v, out = self.view, self.out
         if out.sw_failed[k]:
-            self._add("FailedUsed", item, item.action, "no command to a failed or locked-out switch", "Leave it open.")
+            self._add(
+                "FailedUsed",
+                item,
+                item.action,
+                "no command to a failed or locked-out switch",
+                "Leave it open.",
+            )
         elif out.sw_locked[k]:
             self._add("NotOperable", item, item.action, "no command to a stuck switch", "Find another way.")
         elif v.sw_transfer[k] >= 0 or v.sw_ups[k] >= 0:
-            owner = v.names["transfer"][v.sw_transfer[k]] if v.sw_transfer[k] >= 0 else v.names["ups"][v.sw_ups[k]]
+            owner = (
+                v.names["transfer"][v.sw_transfer[k]]
+                if v.sw_transfer[k] >= 0
+                else v.names["ups"][v.sw_ups[k]]
+            )
             self._add("NotOperable", item, item.action, f"moved by {owner} only", f"Command {owner} instead.")
         elif not v.sw_operable[k]:
-            self._add("NotOperable", item, item.action, "a switch that is remote and operable", "Find another way.")
+            self._add(
+                "NotOperable", item, item.action, "a switch that is remote and operable", "Find another way."
+            )
         if item.after and not s.closed[k]:
             a, b = v.wiring.sw_tail[k], v.wiring.sw_head[k]
             self._joins(s, now, item, int(a), int(b))
@@ -152,7 +179,9 @@ class Commands:
         sync = labels(self.view, self.out, s, now)
         if sync[int(now.part[a])] != sync[int(now.part[b])]:
             todo = "Open the way to one of the two sources first."
-            self._add("NotInSync", item, item.action, "joining live parts only if they are in synchronism", todo)
+            self._add(
+                "NotInSync", item, item.action, "joining live parts only if they are in synchronism", todo
+            )
 
     def _ready(self, s: Situation, now: Supply, item: Any, node: int) -> None:
         """A genset may be closed in only when it runs (rule 4)."""
@@ -164,7 +193,11 @@ class Commands:
             if now.part[v.src_node[k]] == now.part[node]:
                 name = v.names["ext_grid"][k]
                 self._add(
-                    "GensetNotReady", item, name, f"{name} started {v.src_start_s[k]:g} s earlier", "Start it first, and wait."
+                    "GensetNotReady",
+                    item,
+                    name,
+                    f"{name} started {v.src_start_s[k]:g} s earlier",
+                    "Start it first, and wait.",
                 )
 
     def _transfer(self, s: Situation, now: Supply, item: Any, k: int) -> None:
@@ -175,18 +208,32 @@ class Commands:
             self._add("FailedUsed", item, item.after, "no command to a failed transfer", "Find another way.")
             return
         if out.tr_stuck[k]:
-            self._add("NotOperable", item, item.after, "a transfer that is in service and not stuck", "Find another way.")
+            self._add(
+                "NotOperable",
+                item,
+                item.after,
+                "a transfer that is in service and not stuck",
+                "Find another way.",
+            )
             return
         if item.t_s - v.tr_s[k] < s.tr_dwell_until[k] - tol.TIME_S:
             allowed = f"not before {s.tr_dwell_until[k]:g} s (minimum dwell)"
             self._add("Dwell", item, item.t_s, allowed, "Wait for the dwell time to end.")
         if goal >= 0:
             if out.sw_locked[goal]:
-                self._add("FailedUsed", item, item.after, "a position that is not locked out", "Choose another position.")
+                self._add(
+                    "FailedUsed",
+                    item,
+                    item.after,
+                    "a position that is not locked out",
+                    "Choose another position.",
+                )
             self._ready(s, now, item, int(v.tr_feeds[k][rows == goal][0]))
         here = v.transfer_position(k, s.closed)
         if here >= 0 and out.sw_locked[here]:
-            self._add("NotOperable", item, item.after, "a position that can open (it is stuck)", "Find another way.")
+            self._add(
+                "NotOperable", item, item.after, "a position that can open (it is stuck)", "Find another way."
+            )
 
     def _ups(self, s: Situation, now: Supply, item: Any, k: int) -> None:
         v, out, mode = self.view, self.out, item.after
@@ -197,10 +244,18 @@ class Commands:
             self._add("NotOperable", item, mode, "a UPS that is in service", "Leave it off.")
             return
         if mode in ("online", "battery") and out.ups_no_inverter[k]:
-            self._add("UpsMode", item, mode, "bypass or off: its inverter is not available", "Leave it in bypass.")
+            self._add(
+                "UpsMode", item, mode, "bypass or off: its inverter is not available", "Leave it in bypass."
+            )
         elif mode == "online":
             if out.ups_no_rectifier[k]:
-                self._add("UpsMode", item, mode, "battery, bypass or off: its rectifier has failed", "Use its bypass.")
+                self._add(
+                    "UpsMode",
+                    item,
+                    mode,
+                    "battery, bypass or off: its rectifier has failed",
+                    "Use its bypass.",
+                )
             elif not now.live[v.ups_in[k]]:
                 self._add("UpsMode", item, mode, "online only with a live input", "Feed its input first.")
         elif mode == "battery" and v.ups_e_kwh[k] <= 0:
@@ -210,14 +265,22 @@ class Commands:
             if switch < 0 or out.sw_locked[switch]:
                 self._add("UpsMode", item, mode, "a static bypass that works", "Find another way.")
             elif not now.live[v.ups_bypass_node[k]]:
-                self._add("UpsMode", item, mode, "bypass only with a live bypass bus", "Feed its bypass first.")
+                self._add(
+                    "UpsMode", item, mode, "bypass only with a live bypass bus", "Feed its bypass first."
+                )
 
     def _source(self, s: Situation, now: Supply, item: Any, k: int) -> None:
         v, out = self.view, self.out
         if out.src_dead[k]:
             self._add("FailedUsed", item, item.action, "no command to a failed source", "Find another way.")
         elif not v.src_genset[k] or not v.src_ok[k]:
-            self._add("NotOperable", item, item.action, "a genset that is in service", "Only gensets start and stop.")
+            self._add(
+                "NotOperable",
+                item,
+                item.action,
+                "a genset that is in service",
+                "Only gensets start and stop.",
+            )
 
     def _storage(self, s: Situation, now: Supply, item: Any, k: int) -> None:
         v, out = self.view, self.out
@@ -240,7 +303,8 @@ class Commands:
         after, was = float(item.after), float(s.may_kw[k])
         if item.action == "shed":
             cords = slice(d.start[k], d.start[k + 1] if k + 1 < d.n else len(d.unit))
-            dead = np.array([self.out.row_dead["load" if t == 0 else "asymmetric_load"][r] for t, r in zip(d.table[cords], d.row[cords], strict=True)], dtype=bool)
+            pairs = zip(d.table[cords], d.row[cords], strict=True)
+            dead = np.array([self.out.row_dead[TABLES[t]][r] for t, r in pairs], dtype=bool)
             alive = bool((now.live[d.node[cords]] & d.works[cords] & ~dead).any())
             if after > slack:
                 self._add("BadAction", item, after, "0 kW when shed", "Use cap for a lower power.")

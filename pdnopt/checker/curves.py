@@ -20,11 +20,14 @@ class Curves:
 
     def __init__(self, net: Any) -> None:
         read = {
-            c: values(net, "overload_curve", c) for c in ("name", "ratio", "max_s", "temperature_c", "on_battery")
+            c: values(net, "overload_curve", c)
+            for c in ("name", "ratio", "max_s", "temperature_c", "on_battery")
         }
         self._rows: dict[str, list[tuple[float, float, float, Any]]] = {}
         for name, ratio, max_s, temperature, battery in zip(*read.values(), strict=True):
-            self._rows.setdefault(str(name), []).append((float(ratio), float(max_s), float(temperature), battery))
+            self._rows.setdefault(str(name), []).append(
+                (float(ratio), float(max_s), float(temperature), battery)
+            )
         self._tables: dict[tuple[str, float, bool], tuple[np.ndarray, np.ndarray]] = {}
 
     def names(self, net: Any, table: str) -> np.ndarray:

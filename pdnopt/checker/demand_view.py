@@ -16,7 +16,7 @@ from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW, MS_PER_S, SQRT3
 
-__all__ = ["PHASES", "DemandView"]
+__all__ = ["PHASES", "TABLES", "DemandView"]
 
 TABLES = ("load", "asymmetric_load")
 PHASES = "abc"
@@ -69,9 +69,7 @@ class DemandView:
         self._cord_at: list[dict[int, int]] = [{}, {}]
         for k, (t, r) in enumerate(zip(self.table, self.row, strict=True)):
             self._cord_at[t][int(index[t][r])] = k
-        self.cord_name = [
-            f"{TABLES[int(t)]}:{n}" for t, n in zip(self.table, c["label_of_row"], strict=True)
-        ]
+        self.cord_name = [f"{TABLES[int(t)]}:{n}" for t, n in zip(self.table, c["label_of_row"], strict=True)]
         share = np.where(np.isnan(c["share"]), np.maximum(self.p_kw, 0.0), c["share"])
         flat = (self.sum(share) <= 0)[self.unit]
         self.share = np.where(flat, 1.0, share)
@@ -80,7 +78,9 @@ class DemandView:
         head = self.start
         self.priority = c["priority"][head].astype(int)
         self.holdup_s = np.minimum.reduceat(c["holdup_s"], head) if self.n else np.zeros(0)
-        self.sheddable = np.logical_and.reduceat(c["sheddable"].astype(bool), head) if self.n else np.zeros(0, bool)
+        self.sheddable = (
+            np.logical_and.reduceat(c["sheddable"].astype(bool), head) if self.n else np.zeros(0, bool)
+        )
 
     def _sum_up(self) -> None:
         self.d_kw = self.sum(self.p_kw)
@@ -152,7 +152,11 @@ class DemandView:
             if not move.any():
                 break
             given = self.sum(np.where(move, over, 0.0))[..., self.unit]
-            p = p - np.where(move, over, 0.0) + np.where(total > 0, given * weight / np.where(total > 0, total, 1.0), 0.0)
+            p = (
+                p
+                - np.where(move, over, 0.0)
+                + np.where(total > 0, given * weight / np.where(total > 0, total, 1.0), 0.0)
+            )
         return p
 
     def breaker_part(self, p: np.ndarray, q: np.ndarray, horizon_s: float) -> np.ndarray:
@@ -182,7 +186,11 @@ def _rows(view: PlantView, table: str, number: int) -> dict[str, np.ndarray]:
     names = np.array(component_names(net, table), dtype=object)
     poles = values(net, table, "poles")
     kv = view.bus_vn_kv[[view.wiring.bus_at[int(b)] for b in frame["bus"]]] if len(frame) else np.zeros(0)
-    delta = np.array([v == "delta" for v in frame["type"]], dtype=bool) if "type" in frame.columns else np.zeros(len(frame), bool)
+    delta = (
+        np.array([v == "delta" for v in frame["type"]], dtype=bool)
+        if "type" in frame.columns
+        else np.zeros(len(frame), bool)
+    )
     three = np.where(delta & (worst > 1.0), worst / SQRT3, worst) / (SQRT3 * kv)
     amps = np.where(poles >= 3, three, np.where(poles >= 2, 1.0 / kv, SQRT3 / kv))
     out: dict[str, Any] = {

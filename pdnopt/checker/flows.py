@@ -54,7 +54,12 @@ def _take(flags: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def flow_of(
-    view: PlantView, demand: DemandView, out: Outage, segments: list[Segment], engine: FlowEngine, shape: PhaseShape
+    view: PlantView,
+    demand: DemandView,
+    out: Outage,
+    segments: list[Segment],
+    engine: FlowEngine,
+    shape: PhaseShape,
 ) -> States:
     """Run all segments in one batch."""
     living = living_cords(demand, out, segments)
@@ -73,12 +78,16 @@ def flow_of(
             elif kind == "storage":
                 on[k, view.st_src[row]] = True
         s = seg.situation
-        storage[k] = np.where(s.st_forming | ~seg.supply.live[view.st_node], 0.0, s.st_kw) if view.n_st else 0.0
+        storage[k] = (
+            np.where(s.st_forming | ~seg.supply.live[view.st_node], 0.0, s.st_kw) if view.n_st else 0.0
+        )
         if view.n_ups:
             fed_input = seg.supply.live[view.ups_in] & ~out.ups_no_rectifier
             battery[k] = (s.mode == "battery") | ((s.mode == "online") & ~fed_input)
     mode = np.array([seg.situation.mode for seg in segments], dtype=object).reshape(n, view.n_ups)
-    sourced = np.array([[("ups", u) in seg.supply.sources for u in range(view.n_ups)] for seg in segments], dtype=bool)
+    sourced = np.array(
+        [[("ups", u) in seg.supply.sources for u in range(view.n_ups)] for seg in segments], dtype=bool
+    )
     # an inverter without energy behind it is no source, whatever its mode says
     mode = np.where(np.isin(mode, INVERTING) & ~sourced.reshape(n, view.n_ups), "off", mode)
     mode = np.where(battery & (mode == "online"), "battery", mode)

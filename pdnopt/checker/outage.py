@@ -111,17 +111,36 @@ def read_outage(view: PlantView, failed: Sequence[str]) -> Outage:
             (table, index), form = whole, ""
         if form and form not in MILDER.get(table, ()):
             allowed = ", ".join(f"@{f}" for f in MILDER.get(table, ())) or "no milder form"
-            out.issues.append(Issue("InvalidName", path, str(text), form, allowed, "Correct the word behind @."))
+            out.issues.append(
+                Issue("InvalidName", path, str(text), form, allowed, "Correct the word behind @.")
+            )
         elif table == "interlock":
             out.issues.append(
-                Issue("InvalidName", path, str(text), table, "a component that can fail", "Fail a switch instead.")
+                Issue(
+                    "InvalidName",
+                    path,
+                    str(text),
+                    table,
+                    "a component that can fail",
+                    "Fail a switch instead.",
+                )
             )
         elif table in FAULTS:
             _fault(view, out, zone, table, int(index))
+        elif table == "ext_grid" and not _is_companion(view, int(index)):
+            row = view.net.ext_grid.index.get_loc(index)
+            out.src_dead[row] = True
+            zone.add(int(view.src_node[row]))  # its zone: a dead utility is never fed from behind
         else:
             _HANDLERS[table](view, out, form, index)
     _clear_zones(view, out, zone)
     return out
+
+
+def _is_companion(view: PlantView, index: int) -> bool:
+    """True for the output of a UPS or the inverter of a battery."""
+    row = view.net.ext_grid.index.get_loc(index)
+    return bool((view.ups_src == row).any() or (view.st_src == row).any())
 
 
 def _fault(view: PlantView, out: Outage, zone: set[int], table: str, index: int) -> None:

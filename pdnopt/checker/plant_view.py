@@ -79,7 +79,9 @@ class PlantView:
         n_tr = len(net.transfer) if "transfer" in net else 0
         none = np.full(self.n_sw, -1)
         self.sw_ups = _rows_of(net.ups.index, values(net, "switch", "ups")) if n_ups else none
-        self.sw_transfer = _rows_of(net.transfer.index, values(net, "switch", "transfer")) if n_tr else none.copy()
+        self.sw_transfer = (
+            _rows_of(net.transfer.index, values(net, "switch", "transfer")) if n_tr else none.copy()
+        )
 
     def _read_sources(self) -> None:
         net, wiring = self.net, self.wiring
@@ -94,13 +96,17 @@ class PlantView:
         self.src_start_s = values(net, "ext_grid", "start_s")
         self.src_step_kw = values(net, "ext_grid", "step_mw") * KW_PER_MW
         self.src_fuel_kwh = values(net, "ext_grid", "fuel_mwh") * KW_PER_MW
-        self.src_group = np.array([str(v).strip() for v in values(net, "ext_grid", "sync_group")], dtype=object)
+        self.src_group = np.array(
+            [str(v).strip() for v in values(net, "ext_grid", "sync_group")], dtype=object
+        )
         self.src_parallel = values(net, "ext_grid", "parallel")
         self.src_running = values(net, "ext_grid", "running")
 
     def _read_upss(self) -> None:
         net, wiring = self.net, self.wiring
-        read = {c: values(net, "ups", c) for c in ("in_bus", "out_bus", "bypass_bus", "p_rated_mw", "s_rated_mva")}
+        read = {
+            c: values(net, "ups", c) for c in ("in_bus", "out_bus", "bypass_bus", "p_rated_mw", "s_rated_mva")
+        }
         self.n_ups = len(read["in_bus"])
         self.ups_in = np.array([wiring.bus_node(v) for v in read["in_bus"]], dtype=int)
         self.ups_out = np.array([wiring.bus_node(v) for v in read["out_bus"]], dtype=int)
@@ -108,7 +114,9 @@ class PlantView:
         self.ups_p_kw = read["p_rated_mw"] * KW_PER_MW
         s_kva = read["s_rated_mva"] * KW_PER_MW
         self.ups_s_kva = np.where(np.isnan(s_kva), self.ups_p_kw, s_kva)
-        self.ups_e_kwh = values(net, "ups", "e_max_mwh") * KW_PER_MW * values(net, "ups", "soc_percent") / 100.0
+        self.ups_e_kwh = (
+            values(net, "ups", "e_max_mwh") * KW_PER_MW * values(net, "ups", "soc_percent") / 100.0
+        )
         self.ups_modules = values(net, "ups", "n_modules")
         self.ups_temperature_c = values(net, "ups", "temperature_c")
         self.ups_ok = values(net, "ups", "in_service")
@@ -147,14 +155,18 @@ class PlantView:
         self.n_st = len(frame)
         self.st_node = np.array([wiring.bus_at[int(b)] for b in frame["bus"]], dtype=int)
         self.st_ok = frame["in_service"].to_numpy(bool)
-        self.st_kw = np.where(self.st_ok, frame["p_mw"].to_numpy(float) * frame["scaling"].to_numpy(float), 0.0)
+        self.st_kw = np.where(
+            self.st_ok, frame["p_mw"].to_numpy(float) * frame["scaling"].to_numpy(float), 0.0
+        )
         self.st_kw = self.st_kw * KW_PER_MW
         self.st_max_kw = values(net, "storage", "max_p_mw") * KW_PER_MW
         self.st_min_kw = values(net, "storage", "min_p_mw") * KW_PER_MW
         size = _native(net, "storage", "max_e_mwh", np.inf) * KW_PER_MW
         soc = _native(net, "storage", "soc_percent", 100.0)
         self.st_size_kwh = size
-        self.st_now_kwh = np.where(np.isfinite(size), np.where(np.isfinite(size), size, 0.0) * soc / 100.0, np.inf)
+        self.st_now_kwh = np.where(
+            np.isfinite(size), np.where(np.isfinite(size), size, 0.0) * soc / 100.0, np.inf
+        )
         floor = np.where(np.isfinite(size), size, 0.0) * values(net, "storage", "soc_min_percent") / 100.0
         self.st_floor_kwh = np.where(np.isfinite(size), floor, -np.inf)
         self.st_eta_in = values(net, "storage", "efficiency_charge")

@@ -61,7 +61,10 @@ def rated(
     n = len(segments)
 
     def group(
-        table: str, ratio: np.ndarray, limit: np.ndarray, temperature_c: np.ndarray | None = None,
+        table: str,
+        ratio: np.ndarray,
+        limit: np.ndarray,
+        temperature_c: np.ndarray | None = None,
         on_battery: np.ndarray | None = None,
     ) -> Rated:
         m = len(limit)
@@ -96,7 +99,12 @@ def _source_ratio(view: PlantView, p_kw: np.ndarray) -> np.ndarray:
 
 
 def _ups_ratio(
-    view: PlantView, demand: DemandView, out: Outage, shape: PhaseShape, segments: list[Segment], states: States
+    view: PlantView,
+    demand: DemandView,
+    out: Outage,
+    shape: PhaseShape,
+    segments: list[Segment],
+    states: States,
 ) -> np.ndarray:
     p, q = states.flow.ups_p_out_kw, states.flow.ups_q_out_kvar
     s = np.hypot(p, q)
@@ -146,7 +154,12 @@ def check_steady(
 
 
 def check_voltages(
-    view: PlantView, findings: Findings, segments: list[Segment], states: States, paths: list[str], wanted: list[bool]
+    view: PlantView,
+    findings: Findings,
+    segments: list[Segment],
+    states: States,
+    paths: list[str],
+    wanted: list[bool],
 ) -> None:
     """Judge bus voltages where the bus has limits and is live."""
     v = states.flow.vm_pu
@@ -184,7 +197,12 @@ def check_cords(
 
 
 def check_power_limits(
-    view: PlantView, findings: Findings, segments: list[Segment], states: States, paths: list[str], wanted: list[bool]
+    view: PlantView,
+    findings: Findings,
+    segments: list[Segment],
+    states: States,
+    paths: list[str],
+    wanted: list[bool],
 ) -> None:
     """Judge the least power of sources that carry load, the steps of gensets and the power of batteries."""
     p = states.flow.ext_grid_p_kw
@@ -200,7 +218,9 @@ def check_power_limits(
             if carries and p[k, g] < view.src_min_kw[g] - slack:
                 allowed = f"at least {view.src_min_kw[g]:g} kW"
                 todo = "Give it more load, or stop it."
-                findings.add("SourceMinimum", paths[k], view.names["ext_grid"][g], f"{p[k, g]:.3f} kW", allowed, todo)
+                findings.add(
+                    "SourceMinimum", paths[k], view.names["ext_grid"][g], f"{p[k, g]:.3f} kW", allowed, todo
+                )
         for g in np.flatnonzero(np.isfinite(view.src_step_kw) & ~view.src_companion):
             more = p[k, g] - p[before, g]
             if seg.step and more > view.src_step_kw[g] * (1 + tol.RATING) + tol.POWER_KW:

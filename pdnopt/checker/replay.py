@@ -54,7 +54,9 @@ class Replay:
         groups: dict[tuple[float, int, str], list[Any]] = {}
         for item in actions:
             # one step takes effect at one time; anything else is a finding of the timing rules
-            groups.setdefault((float(item.t_s), int(item.step), item.device.partition(":")[0]), []).append(item)
+            groups.setdefault((float(item.t_s), int(item.step), item.device.partition(":")[0]), []).append(
+                item
+            )
         for (t_s, step, table), items in sorted(groups.items(), key=lambda pair: pair[0][:2]):
             if table == "transfer":
                 for item in items:

@@ -110,14 +110,14 @@ def supply(view: PlantView, out: Outage, s: Situation, *, batteries: bool = True
     on = np.zeros(int(part.max()) + 1 if len(part) else 0, dtype=bool)
     on[part[at]] = True
     while True:
-        ready = [k for k in waiting if on[part[view.ups_in[k]]]]
+        ready = [u for u in waiting if on[part[view.ups_in[u]]]]
         if not ready:
             break
-        for k in ready:
-            waiting.remove(k)
-            sources.append(("ups", k))
-            at.append(int(view.ups_out[k]))
-            on[part[view.ups_out[k]]] = True
+        for u in ready:
+            waiting.remove(u)
+            sources.append(("ups", u))
+            at.append(int(view.ups_out[u]))
+            on[part[view.ups_out[u]]] = True
     return Supply(part, on[part] & w.node_ok & ~out.node_dead, sources, at)
 
 

@@ -77,5 +77,7 @@ def check_timing(
                 todo = "Let each step follow the one before, with its device's time."
                 findings.add("TimeOrder", path, item.device, item.t_s, f"at {earliest:g} s or later", todo)
         if sorts[0].startswith("load") and max(i.t_s for i in items) - min(i.t_s for i in items) > TIME_S:
-            findings.add("TimeOrder", path, items[0].device, items[0].t_s, "one time a step", "Split the step.")
+            findings.add(
+                "TimeOrder", path, items[0].device, items[0].t_s, "one time a step", "Split the step."
+            )
         cursor_s = max(cursor_s, max(ends))

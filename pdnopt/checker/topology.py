@@ -20,7 +20,9 @@ class Topology:
     plan. Make before break by a plain switch in synchronism may last until the next step (rule 7).
     """
 
-    def __init__(self, view: PlantView, out: Outage, base: Situation, base_supply: Supply, findings: Findings) -> None:
+    def __init__(
+        self, view: PlantView, out: Outage, base: Situation, base_supply: Supply, findings: Findings
+    ) -> None:
         self.view, self.out, self.base, self.findings = view, out, base, findings
         self._together = [set(sources) for sources in base_supply.by_part().values()]
         w = view.wiring
@@ -35,11 +37,14 @@ class Topology:
                 continue
             after = next((n for n in range(k + 1, len(segments)) if segments[n].step != seg.step), None)
             for row in loops[k]:
-                if after is not None and row not in loops[after] and self.view.sw_transfer[row] < 0 and self.view.sw_ups[row] < 0:
+                plain = self.view.sw_transfer[row] < 0 and self.view.sw_ups[row] < 0
+                if plain and after is not None and row not in loops[after]:
                     continue
                 name = self.view.names["switch"][row]
                 allowed = "a tree: no loop of closed switches in a live part"
-                self.findings.add("LoopClosed", path, name, "closes a loop", allowed, "Open the other way first.")
+                self.findings.add(
+                    "LoopClosed", path, name, "closes a loop", allowed, "Open the other way first."
+                )
             for sources, brief in mixed[k]:
                 if brief and after is not None and all(sources != other for other, _ in mixed[after]):
                     continue
@@ -97,7 +102,9 @@ class Topology:
             n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
             if n > max(1, given):
                 name = v.names["transfer"][k]
-                self.findings.add("TransferExclusive", path, name, f"{n} closed", "at most one position", "Open one first.")
+                self.findings.add(
+                    "TransferExclusive", path, name, f"{n} closed", "at most one position", "Open one first."
+                )
         for k, rows in enumerate(v.lock_rows):
             n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
             if n > max(int(v.lock_max[k]), given):
@@ -107,4 +114,6 @@ class Topology:
         welded = self.out.sw_forced == 1
         for row in np.flatnonzero(s.closed & self.out.sw_failed & ~welded):
             name = v.names["switch"][row]
-            self.findings.add("FailedUsed", path, name, "closed", "open: failed or locked out", "Leave it open.")
+            self.findings.add(
+                "FailedUsed", path, name, "closed", "open: failed or locked out", "Leave it open."
+            )

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-
 __all__ = ["Wiring", "components"]
 
 _ENDS = {
@@ -21,6 +20,7 @@ _ENDS = {
     "trafo3w": ("hv_bus", "mv_bus", "lv_bus"),
     "impedance": ("from_bus", "to_bus"),
 }
+KEPT_PARTS = 512
 _TABLE_OF_ET = {"l": "line", "t": "trafo", "t3": "trafo3w"}
 
 
@@ -93,6 +93,8 @@ class Wiring:
         use = self.node_ok[self.tail] & self.node_ok[self.head]
         self.tail, self.head = self.tail[use], self.head[use]
         self.block = components(self.n_node, self.tail, self.head)
+        self.n_block = int(self.block.max()) + 1 if self.n_node else 0
+        self._parts: dict[bytes, np.ndarray] = {}
 
     def _new_node(self, ok: list[bool]) -> int:
         ok.append(True)
@@ -104,12 +106,16 @@ class Wiring:
         return -1 if np.isnan(index) else self.bus_at[int(index)]
 
     def parts(self, closed: np.ndarray, dead: np.ndarray) -> np.ndarray:
-        """Return which part each node belongs to with these switches closed and these nodes dead, (n_node,)."""
-        alive = self.node_ok & ~dead
-        use = closed & alive[self.sw_tail] & alive[self.sw_head]
-        keep = alive[self.tail] & alive[self.head]
-        return components(
-            self.n_node,
-            np.concatenate([self.tail[keep], self.sw_tail[use]]),
-            np.concatenate([self.head[keep], self.sw_head[use]]),
-        )
+        """Return which part each node belongs to with these switches closed, (n_node,).
+
+        ``dead`` marks whole blocks: nothing passes through them. Answers are kept for the next question.
+        """
+        key = closed.tobytes() + dead.tobytes()
+        if key not in self._parts:
+            if len(self._parts) >= KEPT_PARTS:
+                self._parts.clear()
+            alive = self.node_ok & ~dead
+            use = closed & alive[self.sw_tail] & alive[self.sw_head]
+            of_block = components(self.n_block, self.block[self.sw_tail[use]], self.block[self.sw_head[use]])
+            self._parts[key] = of_block[self.block]
+        return self._parts[key]

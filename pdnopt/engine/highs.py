@@ -149,7 +149,7 @@ class HighsModel:
         if left <= 0:
             return Outcome("no_incumbent", None, inf, -inf)
         highs = self._highs
-        _ok(highs.setOptionValue("time_limit", highs.getRunTime() + left if left < 1e6 else inf), "the time limit")
+        _ok(highs.setOptionValue("time_limit", left if left < 1e6 else inf), "the time limit")
         if not self._relax:
             _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")

@@ -1,10 +1,10 @@
 """What "failed" means (PLANT.md): parse the names that a user gives into outages.
 
 A failed *bus, line, transformer or impedance* is a fault: its protective zone, up to the nearest
-switches, dies and those switches open and are locked out. A failed *switch* or *transfer device* is
+switches, dies and those switches open and are locked out. So does the zone of a failed *utility feed or
+genset*: a dead utility is never fed from behind. A failed *switch* or *transfer device* is
 its own zone (it is bounded by itself): it, and for a transfer every position, is open and locked, so
-that a bypass module around it can still feed its output. A failed *single-terminal* element (source,
-UPS, load, storage, inverter) is dead behind its own breaker; a failed UPS loses its static bypass too.
+that a bypass module around it can still feed its output. A failed *UPS, load, storage or inverter* is dead behind its own breaker; a failed UPS loses its static bypass too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.names import find_component
+from pdnopt.plant.tables import values
 
 __all__ = ["FORMS", "Outage", "parse_failed"]
 
@@ -36,6 +39,12 @@ class Outage:
     index: int | str
     form: str
     name: str
+
+
+def _is_companion(net: Any, index: int) -> bool:
+    """True for the ext_grid that stands for a UPS's output or a battery's inverter."""
+    row = net.ext_grid.index.get_loc(index)
+    return any(not np.isnan(values(net, "ext_grid", column)[row]) for column in ("ups", "storage"))
 
 
 def parse_failed(net: Any, failed: Iterable[str] | str | None) -> list[Outage]:
@@ -80,6 +89,10 @@ def parse_failed(net: Any, failed: Iterable[str] | str | None) -> list[Outage]:
                 )
                 issues.append(Issue("Enum", path, body, f"@{form}", allowed, "Correct the form after the @."))
                 continue
+        if table == "ext_grid" and _is_companion(net, int(index)):
+            todo = "Name the UPS or the battery itself, for example 'ups:UPS-A' or 'ups:UPS-A@to_bypass'."
+            issues.append(Issue("InvalidName", path, name, name, "a utility feed or a genset", todo))
+            continue
         outage = Outage(table, index, form, name)
         if outage not in outages:
             outages.append(outage)

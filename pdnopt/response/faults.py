@@ -154,7 +154,9 @@ class _Blow:
 
     def fail_ext_grid(self, outage: Outage) -> None:
         grid = self.grid
-        self.source_ok[grid.sources.index == outage.index] = False
+        for k in np.flatnonzero(grid.sources.index == outage.index):
+            self.source_ok[k] = False
+            self.zone_of_block.setdefault(int(grid.nodes.block[grid.sources.node[k]]), outage.name)
         for k in np.flatnonzero(grid.upss.source == outage.index):  # the inverter of a UPS
             self._ups(int(k), "to_bypass", outage.name)
         self.storage_ok[grid.storages.source == outage.index] = False

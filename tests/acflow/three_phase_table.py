@@ -294,7 +294,7 @@ def pandapower_net(c: Circuit) -> tuple[Any, dict[str, int]]:
             net, at[hv], at[lv], sn_mva=sn / 1e6, vn_hv_kv=u1 / 1e3, vn_lv_kv=u2 / 1e3, vkr_percent=100 * r,
             vk_percent=100 * np.hypot(r, x), pfe_kw=0, i0_percent=0, shift_degree=30 if delta else 0,
             vector_group="Dyn" if delta else "YNyn", vk0_percent=100 * np.hypot(r, x), vkr0_percent=100 * r,
-            mag0_percent=1e6, mag0_rx=0, si0_hv_partial=0.5,
+            mag0_percent=1e9, mag0_rx=0, si0_hv_partial=0.5,
         )  # fmt: skip
     for bus, s, _ in [*c.loads, *((bus, -1j * q, 0) for bus, q in c.capacitors)]:
         p, q = s.real / 1e6, s.imag / 1e6
@@ -415,7 +415,7 @@ def document(rows: list[Row]) -> str:
 European LV feeder (`pandapower.networks.ieee_european_lv_asymmetric`): runpp_3ph against the stored reference
 6e-6 pu (its rounding); power-grid-model against runpp_3ph 6.3e-4 pu with the network's `mag0_percent = 100` (a
 zero-sequence magnetising path that power-grid-model does not have, and a Dyn transformer neither), 6e-6 pu with
-`mag0_percent = 1e6`; what is left is the tolerance at which runpp_3ph stops.
+`mag0_percent = 1e9`; what is left is the tolerance at which runpp_3ph stops.
 """
     return INTRODUCTION + markdown(rows) + "\n" + reading
 
