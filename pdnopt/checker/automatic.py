@@ -44,8 +44,10 @@ class Devices:
         for k in range(v.n_ups):
             if out.ups_dead[k]:
                 self._set_mode(s, k, "off")
-            elif out.ups_no_inverter[k] and s.mode[k] not in PASSING:
+            elif out.ups_no_inverter[k] and s.mode[k] != "off":
                 self._set_mode(s, k, "bypass" if self._has_bypass(k) else "off")
+            elif out.ups_no_rectifier[k] and s.mode[k] == "eco" and v.ups_e_kwh[k] > 0:
+                self._set_mode(s, k, "battery")
         return s
 
     def settle(self, s: Situation, t_s: float) -> Supply:
@@ -113,26 +115,33 @@ class Devices:
             return False
         now = supply(v, out, s)
         for k in range(v.n_ups):
-            if out.ups_dead[k] or s.mode[k] in ("off", "bypass"):
+            if out.ups_dead[k] or s.mode[k] == "off":
                 continue
-            fed = bool(now.live[v.ups_in[k]]) and not out.ups_no_rectifier[k]
-            goal = str(s.mode[k])
-            if s.mode[k] == "online" and not fed:
-                goal = self._without_input(s, now, k)
-            elif s.mode[k] == "eco" and not now.live[v.ups_bypass_node[k]]:
-                goal = "online" if fed else self._without_input(s, now, k)
-            elif s.mode[k] == "battery":
-                if not fed:
-                    s.ups_waiting[k] = True
-                elif s.ups_waiting[k]:
-                    goal = "online"
+            goal = self._ups_goal(s, now, k)
             if goal != s.mode[k]:
                 s.ups_waiting[k] = goal == "battery"
                 self._set_mode(s, k, goal)
                 return True
         return False
 
-    def _without_input(self, s: Situation, now: Supply, k: int) -> str:
+    def _ups_goal(self, s: Situation, now: Supply, k: int) -> str:
+        """Return the mode that a UPS goes to by itself; its own where it stays."""
+        v, mode = self.view, str(s.mode[k])
+        fed = bool(now.live[v.ups_in[k]]) and not self.out.ups_no_rectifier[k]
+        if mode == "online":
+            return mode if fed else self._without_input(now, k)
+        if mode == "battery":
+            if not fed:
+                s.ups_waiting[k] = True
+                return self._without_input(now, k)
+            return "online" if s.ups_waiting[k] or v.ups_e_kwh[k] <= 0 else mode
+        if self._has_bypass(k) and now.live[v.ups_bypass_node[k]]:
+            return mode
+        if mode == "bypass":
+            return "off"
+        return "online" if fed else self._without_input(now, k)  # eco
+
+    def _without_input(self, now: Supply, k: int) -> str:
         if self.view.ups_e_kwh[k] > 0:
             return "battery"
         if self._has_bypass(k) and now.live[self.view.ups_bypass_node[k]]:

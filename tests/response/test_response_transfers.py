@@ -184,6 +184,7 @@ def test_storage_bridges_an_ats():
     r = respond_network(net, "ext_grid:A")
     told = [(item.t_s, item.device, item.after) for item in r.automatic]
     assert told == [
+        (0.0, "switch:QA", False),
         (0.0, "storage:S", True),
         (0.1, "transfer:T", "switch:T/2"),
         (0.1, "storage:S", False),

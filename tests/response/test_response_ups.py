@@ -91,6 +91,7 @@ def test_ups_comes_back_when_an_ats_restores_its_input():
     racks(net, [[out], [ups_in]])
     r = respond_network(net, "ext_grid:A")
     assert [(item.t_s, item.device, item.after) for item in r.automatic] == [
+        (0.0, "switch:QA", False),
         (0.0, "ups:U", "battery"),
         (0.1, "transfer:T", "switch:T/2"),
         (0.1, "ups:U", "online"),
@@ -110,10 +111,11 @@ def test_a_ups_does_not_feed_its_own_input():
 
 def test_settle_returns_a_ups_to_its_mains():
     net = one_ups()
-    r = respond_network(net, "ext_grid:A")
-    on = r.state.source_on.copy()
-    on[0] = True
-    assert settle(r, r.state.but(source_on=on)).ups_mode[0] == "online"
+    r = respond_network(net, "switch:QA")
+    assert r.state.ups_mode[0] == "battery"
+    closed = r.state.closed.copy()
+    closed[net.switch.index.get_loc(net.switch.index[net.switch["name"] == "QA"][0])] = True
+    assert settle(r, r.state.but(closed=closed)).ups_mode[0] == "online"
 
 
 # --- batteries in the rows
