@@ -35,6 +35,7 @@ Assumptions
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +97,9 @@ class Reroute:
         """Return whether the classes of a compiled model still hold units that share alike."""
         return still_alike(sets, demand, psu_dead)
 
-    def limits(self, grid: Grid, curves: CurveBook, horizon_s: float) -> Limits:
-        """Return the ratings to start from."""
-        return read_limits(grid, curves, horizon_s)
+    def limits(self, grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[str, float]) -> Limits:
+        """Return the ratings to start from; ``spent`` of its budget a component uses before the end state begins."""
+        return read_limits(grid, curves, horizon_s, spent)
 
     def tighten(self, limits: Limits, nominal: Limits, ratios: Any, over: float, extra: float) -> Limits | None:
         """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""

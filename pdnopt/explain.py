@@ -104,7 +104,7 @@ def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s
     low = np.array([1.0, 0.0])[: len(free)]
     high = low
     prices.lp.set_col_bounds(free, low, high)
-    outcome = prices.lp.solve(deadline_s)
+    outcome = prices.lp.solve(deadline_s, believe=True)
     prices.lp.set_col_bounds(free, prices.x[free], prices.x[free])
     if outcome.x is None:
         prices.mip.set_col_bounds(free, low, high)

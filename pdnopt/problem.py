@@ -6,6 +6,7 @@ A formulation registers in the entry-point group ``pdnopt.formulations`` an obje
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +32,9 @@ class Updater(Protocol):
 
     def structure(self, numbers: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of switches and modes, and where they stand."""
+
+    def service(self) -> np.ndarray:
+        """Return the integer columns that say who is served."""
 
     def relaxable(self) -> list[Any]:
         """Return every limit that could be relaxed: column, component, limit, unit, allowed."""
@@ -72,8 +76,8 @@ class Formulation(Protocol):
     def updater(self, compiled: CompiledModel, data: Any) -> Updater:
         """Return what writes numbers into the compiled model."""
 
-    def limits(self, grid: Grid, curves: CurveBook, horizon_s: float) -> Any:
-        """Return the ratings to start from."""
+    def limits(self, grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[str, float]) -> Any:
+        """Return the ratings to start from; ``spent`` of its budget a component uses before the end state begins."""
 
     def tighten(self, limits: Any, nominal: Any, ratios: Any, over: float, extra: float) -> Any:
         """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""

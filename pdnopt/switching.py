@@ -25,11 +25,22 @@ from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.problem import Formulation, Updater
-from pdnopt.response import Event, Response, cascade, overloads, respond, settle
+from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
 from pdnopt.result import Clock, Reason, Result, Status
 from pdnopt.sequence import Sequence, order_moves
 
 __all__ = ["SwitchingRunner"]
+
+MAX_REFUSALS = 4
+"""Solves with the violated limit tightened before a plan that the checker refuses is given up."""
+
+BUDGET_ISSUES = ("Overload", "BudgetExceeded")
+
+FIRST_STEP_S = 0.1
+"""A first step of load commands takes effect this long after the latency at the latest."""
+
+SHORT = 0.999
+"""An overload whose own deadline is at least the horizon may simply stay, if nothing else makes it worse."""
 
 MAX_ROUNDS = 5
 """Solves with limits tightened where AC power flow disagrees."""
@@ -65,9 +76,6 @@ class _Answer:
     target: State | None
     bounds: dict[str, float]
     ratios: Ratios | None
-    update_s: float
-    solve_s: float
-    numbers: Any
 
 
 class SwitchingRunner:
@@ -114,21 +122,30 @@ class SwitchingRunner:
         outages = parse_failed(self.net, options.failed)
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, outages)
-        prepared = self._prepare(options, demand, response.state.psu_dead, voltages=False)
-        answer = self._optimise(prepared, response, demand, options, deadline_s)
-        if answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU:
-            prepared = self._prepare(options, demand, response.state.psu_dead, voltages=True)
-            answer = self._optimise(prepared, response, demand, options, deadline_s)
-        target = answer.target if answer.target is not None else response.state
-        begun = time.perf_counter()
-        sequence = self._order(response, demand, target, options)
-        plan = self._plan(response, sequence, options)
-        sequence_s = time.perf_counter() - begun
-        begun = time.perf_counter()
-        report = self.checker.report(plan)
-        check_s = time.perf_counter() - begun
-        status = _status(answer, sequence, report.issues)
-        clocks = self._clocks(response, demand, sequence)
+        found = overloads(self.net, response.grid, demand, response, self.engine)
+        spent = self._spent(found, options)
+        spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
+        voltages = False
+        for _ in range(MAX_REFUSALS):
+            prepared = self._prepare(options, demand, response.state.psu_dead, voltages)
+            answer = self._optimise(prepared, response, demand, options, spent, deadline_s, spans)
+            if not voltages and answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU:
+                voltages = True
+                continue
+            target = answer.target if answer.target is not None else response.state
+            begun = time.perf_counter()
+            sequence = self._order(response, demand, target, options)
+            plan = self._plan(response, sequence, options)
+            spans["sequence_s"] += time.perf_counter() - begun
+            begun = time.perf_counter()
+            report = self.checker.report(plan)
+            spans["check_s"] += time.perf_counter() - begun
+            status = _status(answer, sequence, report.issues)
+            refused = [issue.id for issue in report.issues if issue.kind in BUDGET_ISSUES]
+            if status != "failed" or not refused or time.perf_counter() >= deadline_s:
+                break
+            spent.update(dict.fromkeys(refused, 1.0))  # no overload at all for those
+        clocks = self._clocks(response, demand, sequence, found)
         reasons: tuple[Reason, ...] = ()
         notes: tuple[str, ...] = ()
         events: tuple[Event, ...] = ()
@@ -138,31 +155,30 @@ class SwitchingRunner:
             reasons, notes = explain(
                 prepared, answer.ladder, response, demand, target, self.solvers, deadline_s
             )
-        timings = {
-            "build_s": build_s,
-            "update_s": answer.update_s,
-            "solve_s": answer.solve_s,
-            "sequence_s": sequence_s,
-            "check_s": check_s,
-            "total_s": time.perf_counter() - started,
-        }
+        timings = {"build_s": build_s, **spans, "total_s": time.perf_counter() - started}
         return self._result(options, response, demand, target, answer, sequence, plan, report, status, clocks, reasons, notes, events, timings)
 
     def _optimise(
-        self, prepared: _Prepared, response: Response, demand: Demand, options: Any, deadline_s: float
+        self,
+        prepared: _Prepared,
+        response: Response,
+        demand: Demand,
+        options: Any,
+        spent: Mapping[str, float],
+        deadline_s: float,
+        spans: dict[str, float],
     ) -> _Answer:
         """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
         grid = response.grid
-        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s)
+        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, spent)
         gaps, weights = _scales(demand, options.gap)
         bounds: dict[str, float] = {}
-        update_s = solve_s = 0.0
         best: _Answer | None = None
         for number in range(MAX_ROUNDS):
             begun = time.perf_counter()
             numbers = self.formulation.numbers(prepared.sets, demand, response, limits, options.horizon_s)
             prepared.updater.write(numbers)
-            update_s += time.perf_counter() - begun
+            spans["update_s"] += time.perf_counter() - begun
             begun = time.perf_counter()
             ladder = solve_in_order(
                 prepared.model,
@@ -171,19 +187,20 @@ class SwitchingRunner:
                 deadline_s,
                 solvers=self.solvers,
                 hint=prepared.updater.structure(numbers),
-                minor=("losses", "margin_lost"),
+                minor=[name for name in prepared.model.cost if not name.startswith("unserved_p")],
                 indifferent=("unserved_p", INDIFFERENT_KW),
                 floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
                 pinned="actions",
+                service=prepared.updater.service(),
             )
-            solve_s += time.perf_counter() - begun
+            spans["solve_s"] += time.perf_counter() - begun
             if number == 0:
                 bounds = {term.name: term.bound for term in ladder.terms}
             if ladder.x is None:
-                return best or _Answer(ladder, None, bounds, None, update_s, solve_s, numbers)
+                return best or _Answer(ladder, None, bounds, None)
             target = settle(response, prepared.updater.read(ladder.x, response.state))
             ratios = self.judge.ratios(grid, demand, [target])
-            best = _Answer(ladder, target, bounds, ratios, update_s, solve_s, numbers)
+            best = _Answer(ladder, target, bounds, ratios)
             tighter = self.formulation.tighten(limits, nominal, ratios, OVER, TIGHTEN)
             if tighter is None or time.perf_counter() >= deadline_s:
                 break
@@ -220,9 +237,24 @@ class SwitchingRunner:
             loads_kw=loads,
         )
 
-    def _clocks(self, response: Response, demand: Demand, sequence: Sequence) -> tuple[Clock, ...]:
+    def _spent(self, found: tuple[Overload, ...], options: Any) -> dict[str, float]:
+        """Return the part of its budget that each overload of the failure uses before a first step can relieve it."""
+        until_s = options.latency_s + FIRST_STEP_S
+        spent = {
+            item.component: min(until_s / item.deadline_s, 1.0) if item.deadline_s > 0 else 1.0
+            for item in found
+            if item.kind == "overload" and item.ratio > 1.0 and item.deadline_s < SHORT * options.horizon_s
+        }
+        ups, switch = self.grid.upss, self.grid.switches.name
+        for k in np.flatnonzero(ups.bypass >= 0):  # moving to its bypass gives a UPS no fresh budget
+            if ups.name[k] in spent:
+                spent[switch[ups.bypass[k]]] = spent[ups.name[k]]
+        return spent
+
+    def _clocks(
+        self, response: Response, demand: Demand, sequence: Sequence, found: tuple[Overload, ...]
+    ) -> tuple[Clock, ...]:
         """Return the overloads that the failure left, and when the plan relieves each."""
-        found = overloads(self.net, response.grid, demand, response, self.engine)
         if not found:
             return ()
         states = [step.state for step in sequence.steps]

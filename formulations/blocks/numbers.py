@@ -5,6 +5,7 @@ Read from the plant's response (what its own devices left behind), vectorised. P
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -21,6 +22,9 @@ from pdnopt.response import Response
 from pdnopt.units import S_PER_H, UNLIMITED_KVA
 
 __all__ = ["Limits", "NetworkNumbers", "read_limits", "read_numbers"]
+
+RESERVE = 0.98
+"""Part of a UPS battery that a plan may count on: the rest goes before the plan is carried out."""
 
 
 @dataclass(frozen=True)
@@ -83,26 +87,36 @@ class NetworkNumbers:
     limits: Limits
 
 
-def read_limits(grid: Grid, curves: CurveBook, horizon_s: float) -> Limits:
-    """Read ratings and what the overload budgets carry beyond them for ``horizon_s`` seconds."""
+def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[str, float]) -> Limits:
+    """Read ratings and what the overload budgets carry beyond them for ``horizon_s`` seconds.
+
+    ``spent`` is the part of its budget that a component uses up before the end state begins, by name.
+    """
     br, sw, ups, src = grid.branches, grid.switches, grid.upss, grid.sources
 
-    def extra(names: np.ndarray, used: np.ndarray, rating: np.ndarray, temperature: np.ndarray | None = None) -> np.ndarray:
+    def extra(
+        owners: list[str],
+        names: np.ndarray,
+        used: np.ndarray,
+        rating: np.ndarray,
+        temperature: np.ndarray | None = None,
+    ) -> np.ndarray:
         out = np.zeros(len(names))
         for k in np.flatnonzero([isinstance(n, str) and bool(n) for n in names]):
             warm = 25.0 if temperature is None else float(temperature[k])
-            ratio = curves.curve(names[k], warm).sustainable_ratio(horizon_s, float(used[k]))
+            gone = min(float(used[k]) + spent.get(owners[k], 0.0), 1.0)
+            ratio = curves.curve(names[k], warm).sustainable_ratio(horizon_s, gone)
             out[k] = (ratio - 1.0) * rating[k] if np.isfinite(rating[k]) else 0.0
         return out
 
     return Limits(
         branch_kva=np.where(br.s_max_kva < UNLIMITED_KVA, br.s_max_kva, inf),
-        branch_extra_kva=extra(br.curve, br.budget_used, br.s_max_kva),
+        branch_extra_kva=extra(br.name, br.curve, br.budget_used, br.s_max_kva),
         switch_kva=np.where(sw.s_max_kva < UNLIMITED_KVA, sw.s_max_kva, inf),
-        switch_extra_kva=extra(sw.curve, sw.budget_used, sw.s_max_kva),
+        switch_extra_kva=extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva),
         ups_kva=ups.s_rated_kva,
         ups_kw=ups.p_rated_kw,
-        ups_extra_kva=extra(ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c),
+        ups_extra_kva=extra(ups.name, ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c),
         source_kw=np.where(src.p_max_kw < UNLIMITED_KVA, src.p_max_kw, inf),
     )
 
@@ -201,7 +215,7 @@ def read_numbers(
         online_high=(inverter & state.rectifier_ok).astype(float),
         battery_high=(inverter & (ups.e_kwh > 0)).astype(float),
         rectifier_ok=state.rectifier_ok.astype(float),
-        battery_kw=ups.e_kwh / hours,
+        battery_kw=RESERVE * ups.e_kwh / hours,
         ups_start=np.where(
             np.isin(state.ups_mode, ("online", "battery")),
             "inverter",

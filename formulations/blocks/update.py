@@ -281,6 +281,10 @@ class RerouteUpdate:
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)
 
+    def service(self) -> np.ndarray:
+        """Return the integer columns that say who is served."""
+        return np.asarray(self.on_unit[self.on_unit >= 0])
+
     def relaxable(self) -> list[Relaxable]:
         """Return every limit that could be relaxed, with its column and what of it the budgets allow now."""
         grid, high = self.data.grid, self.model.col_high

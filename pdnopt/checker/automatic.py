@@ -1,9 +1,9 @@
 """What the plant's devices do by themselves: UPSs, island-forming batteries, automatic transfers.
 
 A UPS that loses its input goes on battery at once and back online when the input returns; without energy in its
-battery it passes its bypass through where that is live, else it is off. An automatic transfer that has had a dead
-source and a live one to go to for ``transfer_ms`` moves, to the preferred live source first. A grid-forming battery
-holds its island while nothing else does.
+battery it passes its bypass through where that is live, else it is off. An automatic transfer whose position is
+dead while another is live opens at once and closes ``transfer_ms`` later, on the preferred live source first. A
+grid-forming battery holds its island while nothing else does.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pdnopt.checker.tolerances import TIME_S
 
 __all__ = ["Devices"]
 
+PASSING_OR_OFF = ("bypass", "off")
 MAX_ROUNDS = 200
 """More moves than this without an end is hunting."""
 
@@ -46,54 +47,50 @@ class Devices:
                 self._set_mode(s, k, "off")
             elif out.ups_no_inverter[k] and s.mode[k] != "off":
                 self._set_mode(s, k, "bypass" if self._has_bypass(k) else "off")
-            elif out.ups_no_rectifier[k] and s.mode[k] == "eco" and v.ups_e_kwh[k] > 0:
-                self._set_mode(s, k, "battery")
+            elif s.mode[k] == "eco" and out.ups_no_rectifier[k] and v.ups_e_kwh[k] > 0:
+                if not out.node_dead[v.ups_in[k]]:  # its rectifier has failed: it says so by going on battery
+                    self._set_mode(s, k, "battery")
         return s
 
     def settle(self, s: Situation, t_s: float) -> Supply:
         """Let everything that needs no time react, in place; start the clocks of what does. Return the supply."""
-        for _ in range(MAX_ROUNDS):
-            if not self._settle_upss(s):
+        while True:
+            for _ in range(MAX_ROUNDS):
+                if self._settle_upss(s, bridged=True):
+                    continue
+                self._settle_storages(s)
+                if not (self._settle_upss(s, bridged=True) or self._settle_upss(s, bridged=False)):
+                    break
+            else:
+                self.hunting.append("ups")
+            # an automatic transfer that lost its source opens at once; what hung on it reacts in turn
+            if not self._open_transfers(s, t_s):
                 break
-        else:
-            self.hunting.append("ups")
-        self._settle_storages(s)
-        self._settle_upss(s)
-        self._start_clocks(s, t_s)
         return supply(self.view, self.out, s)
 
-    def next_move(self, s: Situation, busy: int = -1) -> tuple[float, list[int]]:
-        """Return when the next automatic transfers move, and which; (inf, []) for never."""
+    def next_event(self, s: Situation) -> tuple[float, list[int]]:
+        """Return when the next automatic transfers open or close, and which; (inf, []) for never."""
         v = self.view
-        due = np.maximum(s.tr_since + v.tr_s, s.tr_dwell_until)
-        due = np.where(np.isnan(s.tr_since), np.inf, due)
-        if busy >= 0:
-            due[busy] = np.inf
+        due = np.where(s.tr_goal >= 0, s.tr_since + v.tr_s, s.tr_since)
+        due = np.where(np.isnan(due), np.inf, due)
         if not len(due) or not np.isfinite(due.min()):
             return np.inf, []
         first = float(due.min())
         return first, [int(k) for k in np.flatnonzero(due <= first + TIME_S)]
 
-    def move(self, s: Situation, transfers: list[int], t_s: float) -> None:
-        """Move automatic transfers to the source they go to, in place."""
-        firm = supply(self.view, self.out, s, batteries=False)
-        for k in transfers:
-            goal = self._goal(s, firm, k)
-            if goal >= 0:
-                s.closed[self.view.tr_positions[k]] = False
-                s.closed[goal] = True
-                s.tr_orphan[k] = False
-                s.tr_dwell_until[k] = t_s + self.view.tr_min_dwell_s[k]
-            s.tr_since[k] = np.nan
-
-    def until(self, s: Situation, t_s: float, end_s: float, busy: int = -1) -> Iterator[tuple[float, Supply]]:
-        """Run the devices in place up to ``end_s``; yield after every move that takes time."""
+    def until(self, s: Situation, t_s: float, end_s: float) -> Iterator[tuple[float, Supply]]:
+        """Run the devices in place up to ``end_s``; yield after every event that takes time."""
         for _ in range(MAX_ROUNDS):
-            due, which = self.next_move(s, busy)
+            due, which = self.next_event(s)
             if not due < end_s - TIME_S:
                 return
             t_s = max(due, t_s)
-            self.move(s, which, t_s)
+            for k in which:
+                if s.tr_goal[k] >= 0:
+                    s.closed[s.tr_goal[k]] = True
+                    s.tr_orphan[k] = False
+                    s.tr_dwell_until[k] = t_s + self.view.tr_min_dwell_s[k]
+                s.tr_goal[k], s.tr_since[k] = -1, np.nan
             yield t_s, self.settle(s, t_s)
         self.hunting.append("transfer")
 
@@ -106,10 +103,14 @@ class Devices:
 
     def _has_bypass(self, k: int) -> bool:
         switch = self.view.ups_switch[k]
-        return bool(switch >= 0 and not self.out.sw_locked[switch])
+        return bool(switch >= 0 and self.out.sw_forced[switch] != 0)
 
-    def _settle_upss(self, s: Situation) -> bool:
-        """Move the first UPS that must change its mode; return whether one did."""
+    def _settle_upss(self, s: Situation, bridged: bool) -> bool:
+        """Move the first UPS that must change its mode; return whether one did.
+
+        With ``bridged`` only where its own battery or its input carries it: one without a battery drops out only
+        after the batteries in the rows have had their chance to hold its input.
+        """
         v, out = self.view, self.out
         if not v.n_ups:
             return False
@@ -118,7 +119,8 @@ class Devices:
             if out.ups_dead[k] or s.mode[k] == "off":
                 continue
             goal = self._ups_goal(s, now, k)
-            if goal != s.mode[k]:
+            dropping = s.mode[k] != "bypass" and goal in PASSING_OR_OFF
+            if goal != s.mode[k] and not (bridged and dropping):
                 s.ups_waiting[k] = goal == "battery"
                 self._set_mode(s, k, goal)
                 return True
@@ -164,28 +166,47 @@ class Devices:
 
     # --- what takes its time ------------------------------------------------------------------------------
 
-    def _start_clocks(self, s: Situation, t_s: float) -> None:
+    def _open_transfers(self, s: Situation, t_s: float) -> bool:
+        """Let automatic transfers leave a dead source; return whether one opened. In dwell they wait."""
         v = self.view
         if not v.tr_auto.any():
-            return
-        firm = supply(v, self.out, s, batteries=False)
-        for k in np.flatnonzero(v.tr_auto & ~self.out.tr_stuck):
-            wants = self._goal(s, firm, int(k)) >= 0
-            if wants and np.isnan(s.tr_since[k]):
-                s.tr_since[k] = t_s
-            elif not wants:
+            return False
+        now = supply(v, self.out, s)
+        opened = False
+        for k in np.flatnonzero(v.tr_auto & ~self.out.tr_stuck & (s.tr_goal < 0)):
+            goal = self._goal(s, now, int(k))
+            if goal < 0:
                 s.tr_since[k] = np.nan
+            elif t_s < s.tr_dwell_until[k] - TIME_S:
+                s.tr_since[k] = s.tr_dwell_until[k]
+            else:
+                opened |= bool(s.closed[v.tr_positions[k]].any())
+                s.closed[v.tr_positions[k]] = False
+                s.tr_goal[k], s.tr_since[k] = goal, t_s
+        return opened
 
-    def _goal(self, s: Situation, firm: Supply, k: int) -> int:
-        """Return the switch that transfer ``k`` would go to by itself, -1 where it has no reason or no choice."""
+    def _goal(self, s: Situation, now: Supply, k: int) -> int:
+        """Return the switch that transfer ``k`` would go to by itself, -1 where it has no reason or choice.
+
+        A position counts as live by what feeds it from its own side: not through the transfer itself.
+        """
         v = self.view
         rows, feeds = v.tr_positions[k], v.tr_feeds[k]
         here = v.transfer_position(k, s.closed)
         if here < 0 and not s.tr_orphan[k]:
             return -1
-        if here >= 0 and (firm.live[feeds[rows == here]].all() or self.out.sw_locked[here]):
-            return -1
-        choice = rows[firm.live[feeds] & ~self.out.sw_locked[rows] & (rows != here)]
+        if here >= 0:
+            if self.out.sw_locked[here]:
+                return -1
+            if now.live[v.tr_out[k]]:
+                if not s.st_forming.any():
+                    return -1
+                apart = s.copy()
+                apart.closed[here] = False
+                now = supply(v, self.out, apart)
+            if now.live[feeds[rows == here]].all():
+                return -1
+        choice = rows[now.live[feeds] & ~self.out.sw_locked[rows] & (rows != here)]
         if not len(choice):
             return -1
         return int(v.tr_preferred[k]) if v.tr_preferred[k] in choice else int(choice[0])

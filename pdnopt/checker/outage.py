@@ -128,7 +128,7 @@ def read_outage(view: PlantView, failed: Sequence[str]) -> Outage:
         elif table in FAULTS:
             _fault(view, out, zone, table, int(index))
         elif table == "ext_grid" and not _is_companion(view, int(index)):
-            row = view.net.ext_grid.index.get_loc(index)
+            row = int(view.net.ext_grid.index.get_loc(index))
             out.src_dead[row] = True
             zone.add(int(view.src_node[row]))  # its zone: a dead utility is never fed from behind
         else:
@@ -204,6 +204,12 @@ def _switch(view: PlantView, out: Outage, form: str, index: int | str) -> None:
     out.sw_locked[k] = True
     out.sw_forced[k] = 1 if form == "stuck_closed" else 0
     out.sw_failed[k] = form == ""
+    if form == "stuck_closed":
+        if view.sw_ups[k] >= 0:  # a static bypass that conducts: the inverter may not run beside it
+            out.ups_no_inverter[view.sw_ups[k]] = True
+        if view.sw_transfer[k] >= 0:  # the device is exclusive: its other positions open
+            rows = view.tr_positions[view.sw_transfer[k]]
+            out.sw_forced[rows[rows != k]] = 0
 
 
 def _transfer(view: PlantView, out: Outage, form: str, index: int | str) -> None:
@@ -222,7 +228,10 @@ def _ups(view: PlantView, out: Outage, form: str, index: int | str) -> None:
         out.ups_no_inverter[k] = True
     elif form == "module":
         n = max(float(view.ups_modules[k]), 1.0)
-        out.ups_factor[k] *= (n - 1.0) / n
+        if n <= 1.0:  # its only one: the static bypass is left
+            out.ups_no_inverter[k] = True
+        else:
+            out.ups_factor[k] *= (n - 1.0) / n
     else:
         out.ups_dead[k] = True
 

@@ -100,7 +100,7 @@ class Replay:
             goal = v.at["switch"].get(str(item.after), -1) if item.after is not None else -1
             s.closed[v.tr_positions[k]] = False
             s.tr_orphan[k] = False
-            s.tr_since[k] = np.nan
+            s.tr_goal[k], s.tr_since[k] = -1, np.nan
             s.tr_dwell_until[k] = t_s + v.tr_min_dwell_s[k]
             if goal >= 0:
                 s.closed[goal] = True
@@ -122,8 +122,9 @@ class Replay:
         if not (v.tr_closed_transition[k] and self._in_step(s, now, v.transfer_position(k, s.closed), goal)):
             s.closed[v.tr_positions[k]] = False
             s.tr_orphan[k] = False
-            self._note(begin_s, s, self.devices.settle(s, begin_s), transient=True)
-            s = self._wait(s.copy(), t_s, busy=k, transient=True)
+            s.tr_goal[k], s.tr_since[k] = max(goal, 0), np.nan  # under way by command
+            self._note(begin_s, s, self.devices.settle(s, begin_s))
+            s = self._wait(s, t_s)
         s = s.copy()
         self.apply(s, item, t_s)
         self._note(t_s, s, self.devices.settle(s, t_s))
@@ -142,16 +143,17 @@ class Replay:
         sync = labels(v, self.devices.out, s, now)
         return sync[int(now.part[a])] == sync[int(now.part[b])]
 
-    def _wait(self, s: Situation, until_s: float, busy: int = -1, transient: bool = False) -> Situation:
+    def _wait(self, s: Situation, until_s: float) -> Situation:
         """Let time pass, with what moves by itself meanwhile."""
         s = s.copy()
-        for t_s, sup in self.devices.until(s, self._now, until_s, busy):
-            self._note(t_s, s.copy(), sup, transient=transient)
+        for t_s, sup in self.devices.until(s, self._now, until_s):
+            self._note(t_s, s.copy(), sup)
         return s
 
-    def _note(self, t_s: float, s: Situation, sup: Supply, transient: bool = False) -> None:
+    def _note(self, t_s: float, s: Situation, sup: Supply) -> None:
         t_s = max(t_s, self._now)
         if self.segments:
             self.segments[-1].until_s = t_s
+        transient = bool((s.tr_goal >= 0).any())
         self.segments.append(Segment(t_s, np.inf, self._step, s, sup, transient))
         self._now = t_s

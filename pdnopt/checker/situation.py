@@ -32,8 +32,12 @@ class Situation:
         On battery because its input was lost: goes online when it returns.
     tr_orphan : bool, shape (n_transfer,)
         Stands nowhere because its position failed, not because it was told to.
-    tr_since, tr_dwell_until : float, shape (n_transfer,)
-        Since when it has a dead source and a live one to go to (NaN: it has not); may not move before.
+    tr_goal : int, shape (n_transfer,)
+        Switch that it is about to close (it is open meanwhile), -1 while it rests.
+    tr_since : float, shape (n_transfer,)
+        When it opened to move, or will open when its dwell ends; NaN while it has no reason.
+    tr_dwell_until : float, shape (n_transfer,)
+        It may not open before.
     """
 
     closed: np.ndarray
@@ -45,6 +49,7 @@ class Situation:
     may_kw: np.ndarray
     ups_waiting: np.ndarray
     tr_orphan: np.ndarray
+    tr_goal: np.ndarray
     tr_since: np.ndarray
     tr_dwell_until: np.ndarray
 
@@ -81,11 +86,10 @@ class Supply:
         return found
 
 
-def supply(view: PlantView, out: Outage, s: Situation, *, batteries: bool = True) -> Supply:
+def supply(view: PlantView, out: Outage, s: Situation) -> Supply:
     """Search the graph for what has voltage.
 
-    An inverter is a source on battery (while the battery holds any energy) and online with a live input. With
-    ``batteries=False`` island-forming storage does not count: what stands on firm ground.
+    An inverter is a source on battery (while the battery holds any energy) and online with a live input.
     """
     w = view.wiring
     part = w.parts(s.closed, out.node_dead)
@@ -94,10 +98,9 @@ def supply(view: PlantView, out: Outage, s: Situation, *, batteries: bool = True
     for k in np.flatnonzero(s.src_on & ~view.src_companion & ~out.src_dead & w.node_ok[view.src_node]):
         sources.append(("ext_grid", int(k)))
         at.append(int(view.src_node[k]))
-    if batteries:
-        for k in np.flatnonzero(s.st_forming & ~out.st_dead):
-            sources.append(("storage", int(k)))
-            at.append(int(view.st_node[k]))
+    for k in np.flatnonzero(s.st_forming & ~out.st_dead):
+        sources.append(("storage", int(k)))
+        at.append(int(view.st_node[k]))
     waiting = []
     for k in np.flatnonzero([m in INVERTING for m in s.mode]) if view.n_ups else ():
         if out.ups_dead[k] or out.ups_no_inverter[k] or not w.node_ok[view.ups_out[k]]:
@@ -154,6 +157,7 @@ def base_situation(view: PlantView, may_kw: np.ndarray, load_nodes: np.ndarray) 
         may_kw=may_kw.copy(),
         ups_waiting=np.zeros(view.n_ups, dtype=bool),
         tr_orphan=np.zeros(view.n_tr, dtype=bool),
+        tr_goal=np.full(view.n_tr, -1),
         tr_since=np.full(view.n_tr, np.nan),
         tr_dwell_until=view.tr_dwell_left_s.copy(),
     )

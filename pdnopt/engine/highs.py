@@ -120,6 +120,7 @@ class HighsModel:
         gap_abs: float = 0.0,
         start: np.ndarray | None = None,
         max_nodes: int | None = None,
+        believe: bool = False,
     ) -> Outcome:
         """Run once.
 
@@ -133,11 +134,13 @@ class HighsModel:
             A full feasible point to start a MIP from.
         max_nodes : int, optional
             Nodes of the search tree of a MIP; deterministic, unlike seconds.
+        believe : bool
+            Take "infeasible" at its word: for trials whose failure costs nothing but the trial.
         """
         if not self._relax:
             _ok(self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes), "the nodes")
         outcome = self._run(deadline_s, gap_abs, start)
-        if outcome.status == "infeasible":  # false infeasibilities exist: believe the second opinion only
+        if outcome.status == "infeasible" and not believe:  # false infeasibilities exist: believe the second opinion only
             _ok(self._highs.setOptionValue("presolve", "off"), "option presolve")
             _ok(self._highs.clearSolver(), "clearing")
             outcome = self._run(deadline_s, gap_abs, start)

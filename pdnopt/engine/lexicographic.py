@@ -8,8 +8,9 @@ equal priorities while reporting "Optimal"), so the terms are solved one after a
    such point, the same from the LP with the structure free, then the whole MIP.
 2. For each term in order: the LP relaxation, under the terms already held, bounds it from below. An incumbent within
    the gap of that bound is proved, without any search. Otherwise: refine, the MIP with the structure of the
-   incumbent, the whole MIP from the incumbent - each only if the one before was not enough. Minor terms are
-   searched for a limited number of nodes, not of seconds, so that the same input gives the same plan.
+   incumbent, the whole MIP from the incumbent - each only if the one before was not enough. A minor term gets the
+   MIP with the structure held and the MIP with the service held, each for a limited number of nodes (not of
+   seconds, so that the same input gives the same plan), and never the whole.
 3. The term is held at the incumbent's value.
 
 Every value has its own proven bound, in its own unit.
@@ -34,9 +35,9 @@ Hint = tuple[np.ndarray, np.ndarray]
 """Columns of the structure, and where they stand."""
 
 INTEGRAL = 1e-6
-REFINE_NODES = 200
-MINOR_NODES = 60
-"""Nodes of a search for a term that no load depends on (losses, margin)."""
+REFINE_NODES = 50
+MINOR_NODES = 10
+"""Nodes of a search for a minor term (in reroute: every one that is not unserved load)."""
 
 HOLD = 1e-7
 """A held term may drift by this part of its scale, so that the next LP is not infeasible by rounding."""
@@ -72,6 +73,7 @@ class _Run:
         self, model: CompiledModel, deadline_s: float, relaxation: HighsModel, mip: HighsModel, hint: Hint | None,
         floors: Mapping[str, float],
         pinned: str,
+        service: np.ndarray,
     ) -> None:
         self.model, self.deadline_s = model, deadline_s
         self.names = list(model.cost)
@@ -88,6 +90,7 @@ class _Run:
         self.floors, self.hint, self.pinned = floors, hint, pinned
         self.col_low, self.col_high = model.col_low.copy(), model.col_high.copy()
         self.structure = np.zeros(0, dtype=int) if hint is None else hint[0]
+        self.service = service
         self.x: np.ndarray | None = None
         self.trace: list[tuple[float, str, float, float]] = []
 
@@ -119,7 +122,7 @@ class _Run:
         columns, values = hint
         for solver in (self.lp, self.mip):
             solver.set_col_bounds(columns, values, values)
-        relaxed = self.lp.solve(self.deadline_s)
+        relaxed = self.lp.solve(self.deadline_s, believe=True)
         found = self._refine(relaxed.x, gap, columns) if relaxed.x is not None else None
         low, high = self.col_low[columns], self.col_high[columns]
         for solver in (self.lp, self.mip):
@@ -134,7 +137,7 @@ class _Run:
             settled = np.setdiff1d(settled, held)
         at = np.round(relaxed[settled])
         self.mip.set_col_bounds(settled, at, at)
-        outcome = self.mip.solve(self.deadline_s, gap, max_nodes=REFINE_NODES)
+        outcome = self.mip.solve(self.deadline_s, gap, max_nodes=REFINE_NODES, believe=True)
         self.mip.set_col_bounds(settled, self.col_low[settled], self.col_high[settled])
         return outcome if outcome.x is not None else None
 
@@ -176,18 +179,24 @@ class _Run:
         if relaxed is not None:
             take(self._refine(relaxed, gap))
         if value > bound + gap and len(self.structure):
-            assert self.x is not None
-            at = np.round(self.x[self.structure])
-            self.mip.set_col_bounds(self.structure, at, at)
-            take(self.mip.solve(self.deadline_s, gap, self.x, max_nodes=REFINE_NODES))
-            low, high = self.col_low[self.structure], self.col_high[self.structure]
-            self.mip.set_col_bounds(self.structure, low, high)
-        if value > bound + gap:
-            searched = self.mip.solve(self.deadline_s, gap, self.x, max_nodes=MINOR_NODES if minor else None)
+            take(self._with(self.structure, gap, MINOR_NODES if minor else REFINE_NODES))
+        if value > bound + gap and minor and len(self.service):
+            take(self._with(self.service, gap, MINOR_NODES))
+        if value > bound + gap and not (minor and len(self.service)):
+            searched = self.mip.solve(self.deadline_s, gap, self.x)
             take(searched)
             if np.isfinite(searched.bound):
                 bound = max(bound, searched.bound + offset)
         return value, bound
+
+    def _with(self, columns: np.ndarray, gap: float, max_nodes: int) -> Outcome:
+        """Run the MIP with some columns held where the incumbent has them."""
+        assert self.x is not None
+        at = np.round(self.x[columns])
+        self.mip.set_col_bounds(columns, at, at)
+        outcome = self.mip.solve(self.deadline_s, gap, self.x, max_nodes=max_nodes, believe=True)
+        self.mip.set_col_bounds(columns, self.col_low[columns], self.col_high[columns])
+        return outcome
 
     def hold(self, name: str, value: float) -> None:
         """Keep a term at (or below) a value from now on."""
@@ -245,6 +254,7 @@ def solve_in_order(
     indifferent: tuple[str, float] = ("", 0.0),
     floors: Mapping[str, float] | None = None,
     pinned: str = "",
+    service: np.ndarray | None = None,
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -269,9 +279,11 @@ def solve_in_order(
         Values that terms cannot fall below by what they mean (a number of actions is not negative).
     pinned : str
         The term that counts moves of the structure: at its floor the structure stands as hinted.
+    service : ndarray, optional
+        Integer columns that say who is served; a minor term is searched with these held, then the structure held.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
-    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned)
+    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned, np.zeros(0, dtype=int) if service is None else service)
     blend = np.zeros(model.n_columns)
     for name in run.names:
         blend += weights.get(name, 0.0) * model.cost[name]

@@ -1,0 +1,65 @@
+"""The typer application: which commands there are, and what ``pdnopt --help`` says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pdnopt import __version__
+from pdnopt.cli import networks, solving
+
+__all__ = ["app", "main"]
+
+HELP = """Decides how power flows through a data centre, and proves that the decision is safe.
+
+\b
+Examples:
+  pdnopt cases
+  pdnopt validate my_plant.json
+  pdnopt solve hall_4n3 --failed ups:UPS-A
+  pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
+
+\b
+Exit codes:
+  0  done; for solve: a plan that the independent checker has verified
+  1  no usable plan
+  2  bad input; every finding is printed, one a line
+  3  internal error
+"""
+
+# Plain help: rich's costs more start-up time than all the rest together.
+app = typer.Typer(
+    name="pdnopt",
+    help=HELP,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pdnopt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+app.command("cases", help=networks.CASES_HELP)(networks.cases)
+app.command("validate", help=networks.VALIDATE_HELP)(networks.validate)
+app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
+
+
+def main() -> None:
+    """Run the command line; the console script ``pdnopt``."""
+    app(prog_name="pdnopt")

@@ -1,0 +1,124 @@
+"""``pdnopt solve``: from what failed to a verified plan on the screen, in a report and in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, working, writable
+from pdnopt.errors import InputError, Issue
+
+__all__ = ["SOLVE_HELP", "solve"]
+
+SOLVE_HELP = """Find a verified, ordered plan for a network after a failure.
+
+\b
+Examples:
+  pdnopt solve hall_4n3 --failed ups:UPS-A
+  pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
+  pdnopt solve two_feed --failed ups:UPS-A --failed switch:QB@stuck_closed --out plan.json
+  pdnopt solve feeder.json --minimize unserved,losses --json
+
+\b
+What can fail: "table:name" or "table:index", with an optional milder form:
+  ups:X  ups:X@rectifier  ups:X@to_bypass  ups:X@module  bus:X  line:X  trafo:X  ext_grid:X
+  transfer:X  transfer:X@stuck  switch:X  switch:X@stuck_open  switch:X@stuck_closed  load:X@psu
+
+\b
+Exit codes: 0 verified plan, 1 no usable plan, 2 bad input, 3 internal error.
+"""
+
+
+@guarded
+def solve(
+    network: Network,
+    problem: Annotated[str, typer.Argument(help="The problem to solve.")] = "reroute",
+    failed: Annotated[
+        list[str] | None, typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage.")
+    ] = None,
+    load_level: Annotated[
+        float | None,
+        typer.Option(metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."),
+    ] = None,
+    time_limit_s: Annotated[float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")] = None,
+    horizon_s: Annotated[
+        float | None, typer.Option(metavar="S", help="How long the end state must hold, in s. [default: 3600]")
+    ] = None,
+    latency_s: Annotated[
+        float | None, typer.Option(metavar="S", help="From the failure to the first command, in s. [default: 0.5]")
+    ] = None,
+    minimize: Annotated[
+        str | None, typer.Option(metavar="TERMS", help="Terms in lexicographic order, for instance unserved,losses.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Find the reason of every kW that is not served.")
+    ] = True,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report (one HTML file) here.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON here, if it is verified.")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Solve one problem on one network."""
+    import pdnopt
+
+    with working("reading the network"):
+        net = pdnopt.load_case(network)
+    keywords: dict[str, Any] = {
+        "failed": failed or [],
+        "time_limit_s": time_limit_s,
+        "horizon_s": horizon_s,
+        "latency_s": latency_s,
+        "minimize": _terms(minimize),
+        "p_load_kw": None if load_level is None else _load_level_kw(net, load_level),
+    }
+    keywords = {name: value for name, value in keywords.items() if value is not None}
+    with working("solving"):
+        result = pdnopt.solve(net, problem, explain=explain, **keywords)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        typer.echo(str(result))
+    if report is not None:
+        from pdnopt.report import write_report
+
+        with working("writing the report"):
+            written = writable(report, lambda: write_report(result, net, report))
+        typer.echo(f"report: {written}", err=as_json)
+    if out is not None:
+        if result.ok:
+            writable(out, lambda: _write(out, result.plan.to_json()))
+            typer.echo(f"plan: {out.resolve()}", err=as_json)
+        else:
+            typer.echo(f"plan: not written to {out}, because no plan was verified", err=True)
+    if not result.ok:
+        raise typer.Exit(EXIT_NOT_USABLE)
+
+
+def _terms(text: str | None) -> tuple[str, ...] | None:
+    """Return the terms of ``--minimize``."""
+    if text is None:
+        return None
+    terms = tuple(term.strip() for term in text.split(",") if term.strip())
+    if not terms:
+        raise InputError(Issue("Format", "--minimize", "", text, "terms with commas between", "Name a term."))
+    return terms
+
+
+def _load_level_kw(net: Any, level: float) -> Any:
+    """Return the demand of every load at a part of the installed UPS kW."""
+    if not 0.0 < level <= 2.0:
+        todo = "Write 0.9 for 90 %."
+        raise InputError(Issue("Range", "--load-level", "", level, "a number above 0, up to 2", todo))
+    if "ups" not in net or not len(net["ups"]):
+        todo = "Leave the option out, or scale the loads in the file."
+        raise InputError(Issue("NoUps", "--load-level", "net.ups", level, "a network with a UPS", todo))
+    from cases.hall import load_level_kw
+
+    return load_level_kw(net, level)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,56 @@
+"""Which network a result belongs to: SHA-256 over its tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["fingerprint"]
+
+
+def fingerprint(net: Any) -> str:
+    """Return the SHA-256 of a network's input tables, as 64 hex digits.
+
+    Results (``res_*``) and private tables do not count, nor do empty tables, the order of columns, or integers that
+    became floats on the way through a file. The order of rows does: the index is part of it.
+    """
+    digest = hashlib.sha256()
+    digest.update(f"{float(net.sn_mva)!r} {float(net.f_hz)!r}".encode())
+    for table in sorted(key for key in net if isinstance(net[key], pd.DataFrame)):
+        frame = net[table]
+        if table.startswith(("_", "res_")) or not len(frame):
+            continue
+        digest.update(f"\n{table}".encode())
+        digest.update(_bytes(frame.index.to_series()))
+        for column in sorted(frame.columns, key=str):
+            values = _bytes(frame[column])
+            if values:
+                digest.update(f"\n{column}:".encode())
+                digest.update(values)
+    return digest.hexdigest()
+
+
+def _bytes(series: Any) -> bytes:
+    """Return a column as bytes that do not depend on its dtype; none for a column that says nothing."""
+    missing = series.isna().to_numpy(dtype=bool)
+    if missing.all():
+        return b""
+    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
+        values = series.to_numpy(dtype=float, na_value=np.nan) + 0.0
+        return np.where(missing, np.nan, values).tobytes()
+    texts = [None if gone else _plain(value) for value, gone in zip(series, missing, strict=True)]
+    if all(text is None or isinstance(text, float) for text in texts):
+        return np.array([np.nan if text is None else text for text in texts]).tobytes()
+    return json.dumps(texts).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | float | np.number | np.bool_):
+        return float(value)
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return [_plain(item) for item in value]
+    return str(value)
