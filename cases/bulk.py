@@ -1,7 +1,7 @@
 """A drawing of a plant: rows are noted one by one and written into the network in bulk.
 
-``pandapower.create_*`` costs a millisecond or more a row, and a network of 20,000 circuits has thousands of rows.
-Indices count from 0 in the order of drawing, so that they are known before anything is written.
+``pandapower.create_*`` costs a millisecond or more a row, and a network of 20,000 circuits has thousands of
+rows. Indices count from 0 in the order of drawing, so that they are known before anything is written.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ class Drawing:
 
     def line(self, name: str, from_bus: int, to_bus: int, length_km: float, what: Conductor) -> int:
         """Note a line."""
-        return self._note("line", name=name, from_bus=from_bus, to_bus=to_bus, length_km=length_km, **vars(what))
+        return self._note(
+            "line", name=name, from_bus=from_bus, to_bus=to_bus, length_km=length_km, **vars(what)
+        )
 
-    def trafo(self, name: str, hv_bus: int, lv_bus: int, kv: tuple[float, float], what: Transformer, curve: str) -> int:
+    def trafo(
+        self, name: str, hv_bus: int, lv_bus: int, kv: tuple[float, float], what: Transformer, curve: str
+    ) -> int:
         """Note a transformer, Dyn5."""
         return self._note("trafo", name=name, hv_bus=hv_bus, lv_bus=lv_bus, kv=kv, what=what, curve=curve)
 
@@ -72,7 +76,9 @@ class Drawing:
         """Note a static transfer switch that stands on its first source, prefers it and moves by itself."""
         index = len(self._rows["transfer"])
         positions = [
-            self.switch(f"{name}/{k + 1}", source, bus, in_ka, transfer_ms, closed=k == 0, transfer=float(index))
+            self.switch(
+                f"{name}/{k + 1}", source, bus, in_ka, transfer_ms, closed=k == 0, transfer=float(index)
+            )
             for k, source in enumerate(sources)
         ]
         return self._note(

@@ -1,27 +1,27 @@
-"""``hall``: a data hall in 2N, 3N/2, 4N/3 or block-redundant (catcher) topology; `hall_4n3` and `hall_2n` are built with it.
+"""``hall``: a data hall in 2N, 3N/2, 4N/3 or block-redundant (catcher) topology, and the rooms built with it.
 
 ::
 
-    Utility 1|2 -QF- cable -QI- MV 1|2 -QH- TX -QM- main -QU- busway - UPS -QO- OUT -F- cable - PDU -+- racks
-                              QT-MV            genset -QG-+  +-- QB (manual) --+  +- QX - TIE        +- STS - racks
+    Utility 1 -QF- cable -QI- MV 1 -QH- TX -QM- main -QU- busway - UPS -QO- OUT -F- cable - PDU -+- racks
+                              QT-MV      genset -QG-+--- QB (manual) -------+ QX - TIE           +- STS - racks
 
 * MV boards 1 and 2 are joined by QT-MV (open; main-tie-main: at most two of QI-1, QI-2, QT-MV are closed).
-* A *lineup* (A, B, C, D) is everything from QH to its PDUs. The first half of the lineups hangs on MV 1, the rest
-  on MV 2. Neighbours (A-B, C-D) have a tie between their main boards (open; main-tie-main again). Each main board has
-  its genset, interlocked with QM. The static bypass of the UPS starts at its main board; the maintenance bypass QB
-  is worked by hand only.
-* OUT boards can be joined through QX and the bus TIE, all open, at most two closed: one UPS may carry a neighbour's
+* A *lineup* (A, B, C, D) is everything from QH to its PDUs. The first half of the lineups hangs on MV 1, the
+  rest on MV 2. Neighbours (A-B, C-D) have a tie QT between their main boards (open; main-tie-main again). Each
+  main board has its genset, interlocked with QM. The static bypass of the UPS starts at its main board; the
+  maintenance bypass QB is worked by hand only.
+* OUT boards can be joined through QX and the bus TIE, all open, at most two closed: one UPS may carry another's
   board, if it can.
-* A dual-corded rack has its cords on two lineups, and all pairs of lineups carry the same power: with n lineups each
-  UPS passes one (n-1)-th of its load to each other one when it fails. So load up to (n-1)/n of installed UPS kW rides
-  through by cord sharing alone (75 % in 4N/3, 66.7 % in 3N/2, 50 % in 2N).
-* About 7 % of the racks have a single cord behind an STS, one for each ordered pair of lineups (preferred,
-  alternate). They are of priority 2 and 3.
+* A dual-corded rack has its cords on two lineups, and all pairs of lineups carry the same power: with n lineups
+  each UPS passes an (n-1)-th of its load to each other one when it fails. So a load up to (n-1)/n of installed
+  UPS kW rides through by cord sharing alone: 75 % in 4N/3, 66.7 % in 3N/2, 50 % in 2N.
+* About 6.5 % of the racks have a single cord behind an STS, for each ordered pair of lineups (preferred,
+  alternate) as many. They are of priority 2 and 3.
 * "N+1 catcher": lineup R is the reserve. Every PDU of the others has an STS at its head: OUT of its lineup, else
   OUT R. A rack's cords are on two PDUs of its lineup.
 
-Above about 24 MW... a hall larger than one block (UPSs of at most 2.4 MW) is several blocks on the same two utility
-feeders. Ratings and sources: cases/ratings.py. What is hard about `hall_4n3`: cases/README.md.
+A hall larger than one block (UPSs of at most 2.4 MW) is several blocks, each with its MV boards, on the same two
+utility feeds. Ratings and sources: cases/ratings.py. What is hard about the rooms, in kW: cases/README.md.
 """
 
 from __future__ import annotations
@@ -31,14 +31,22 @@ from itertools import combinations
 from math import ceil, sqrt
 from typing import Any, Literal
 
-import numpy as np
-
 from cases import ratings as rt
 from cases.bulk import Drawing
 from cases.hall_racks import Feeds, add_racks, load_level_kw, with_load
 from pdnopt.plant import create_empty_plant, create_genset, create_overload_curve, create_ups, create_utility
 
-__all__ = ["Topology", "hall", "hall_2n", "hall_3n2", "hall_4n3", "hall_catcher", "load_level_kw", "safe_level", "with_load"]
+__all__ = [
+    "LEVELS",
+    "Topology",
+    "hall",
+    "hall_2n",
+    "hall_3n2",
+    "hall_4n3",
+    "hall_catcher",
+    "load_level_kw",
+    "with_load",
+]
 
 Topology = Literal["2N", "3N/2", "4N/3", "N+1 catcher"]
 
@@ -49,10 +57,9 @@ PDU_LENGTH_KM = 0.04
 FEEDER_LENGTH_KM = 0.5
 
 
-def safe_level(topology: str) -> float:
-    """Return the load over installed UPS kW up to which every single UPS failure is carried: (n-1)/n."""
-    n = len(LINEUPS[topology])
-    return (n - 1) / n
+LEVELS: dict[str, float] = {"2N": 1 / 2, "3N/2": 2 / 3, "4N/3": 3 / 4, "N+1 catcher": 0.7}
+"""Design load over installed UPS kW: (n-1)/n, what every single UPS failure leaves. In a catcher room that would
+load the UPSs fully before any failure, so it is designed for less."""
 
 
 @dataclass
@@ -87,7 +94,9 @@ class _Hall:
         self.out_ka = rt.breaker_ka(_ka(rt.HEADROOM * self.ups_mw, rt.LV_KV, rt.RACK_PF))
         self.drawing = Drawing()
         self.grids = [self.drawing.bus(f"grid {k}", rt.MV_KV) for k in (1, 2)]
-        self.blocks = [self._block("" if self.n_blocks == 1 else f"{b + 1:02d}") for b in range(self.n_blocks)]
+        self.blocks = [
+            self._block("" if self.n_blocks == 1 else f"{b + 1:02d}") for b in range(self.n_blocks)
+        ]
 
     def _switch(self, name: str, bus: int, element: int, in_ka: float, **keywords: Any) -> int:
         return self.drawing.switch(name, bus, element, in_ka, rt.CLOSE_MS, **keywords)
@@ -96,18 +105,18 @@ class _Hall:
         boards = self._mv(prefix)
         n = len(self.letters)
         lineups = [
-            self._lineup(prefix + letter, boards[0 if 2 * k < n else 1]) for k, letter in enumerate(self.letters)
+            self._lineup(prefix + letter, boards[0 if 2 * k < n else 1])
+            for k, letter in enumerate(self.letters)
         ]
         for left, right in zip(lineups[::2], lineups[1::2], strict=False):
-            tie = self._switch(
-                f"QT-{left.name}{right.name}", left.main, right.main, self.main_ka, closed=False
-            )
-            self.drawing.interlock(f"QM-{left.name} QM-{right.name} {left.name}{right.name}", [left.qm, right.qm, tie], 2)
+            pair = f"{left.name}-{right.name}"
+            tie = self._switch(f"QT-{pair}", left.main, right.main, self.main_ka, closed=False)
+            self.drawing.interlock(f"main-tie-main {pair}", [left.qm, right.qm, tie], 2)
         tie_bus = self.drawing.bus(f"TIE{' ' * bool(prefix)}{prefix}", rt.LV_KV)
         ties = [
             self._switch(f"QX-{one.name}", one.out, tie_bus, self.out_ka, closed=False) for one in lineups
         ]
-        self.drawing.interlock(f"QX{prefix}", ties, 2)
+        self.drawing.interlock(f"OUT ties{prefix}", ties, 2)
         self._pdus(lineups)
         return lineups
 
@@ -124,20 +133,20 @@ class _Hall:
             mains.append(self._switch(f"QI{prefix}-{k}", board, feeder, frame, et="l"))
             boards.append(board)
         tie = self._switch(f"QT{prefix}-MV", boards[0], boards[1], frame, closed=False)
-        d.interlock(f"MV{prefix}", [*mains, tie], 2)
+        d.interlock(f"main-tie-main MV{prefix}", [*mains, tie], 2)
         return boards
 
     def _lineup(self, name: str, mv: int) -> _Lineup:
         d, kv = self.drawing, rt.LV_KV
         main, gen = d.bus(f"main {name}", kv), d.bus(f"gen {name}", kv)
         ups_in, ups_out, out = (d.bus(f"{what} {name}", kv) for what in ("UPS in", "UPS out", "OUT"))
-        what = rt.transformer(1.22 * self.input_mva)
+        what = rt.transformer(rt.HEADROOM * self.input_mva)
         trafo = d.trafo(f"TX-{name}", mv, main, (rt.MV_KV, kv), what, "cast-resin")
         self._switch(f"QH-{name}", mv, trafo, 0.63, et="t")
         qm = self._switch(f"QM-{name}", main, trafo, self.main_ka, et="t")
         gen_ka = rt.breaker_ka(_ka(rt.GENSET_MARGIN * self.ups_mw, kv, rt.GENSET_PF))
         qg = self._switch(f"QG-{name}", gen, main, gen_ka, closed=False)
-        d.interlock(f"QM-{name} QG-{name}", [qm, qg], 1)
+        d.interlock(f"mains or genset {name}", [qm, qg], 1)
         busway = d.line(f"busway {name}", main, ups_in, rt.BUSWAY_LENGTH_KM, rt.busway(self.main_ka))
         self._switch(f"QU-{name}", main, busway, self.main_ka, et="l")
         self._switch(f"QO-{name}", ups_out, out, self.out_ka)
@@ -145,11 +154,11 @@ class _Hall:
         return _Lineup(name, main, gen, ups_in, ups_out, out, qm, qg)
 
     def _pdus(self, lineups: list[_Lineup]) -> None:
-        """PDUs of each lineup, from its OUT board; in a catcher block behind an STS, from the reserve otherwise."""
+        """PDUs of each lineup from its OUT board; in a catcher block behind an STS with the reserve."""
         d = self.drawing
         catcher = self.topology == "N+1 catcher"
         n_pdu = max(2, ceil(self.ups_mw * 1000.0 / rt.PDU_KW - 1e-9))
-        frame = rt.breaker_ka(2.0 * _ka(rt.HEADROOM * self.ups_mw / n_pdu, rt.LV_KV, rt.RACK_PF) * 0.87)
+        frame = rt.breaker_ka(2.0 * _ka(rt.HEADROOM * self.ups_mw / n_pdu, rt.LV_KV, rt.RACK_PF))
         for lineup in lineups[:-1] if catcher else lineups:
             for k in range(1, n_pdu + 1):
                 name = f"{lineup.name}{k:02d}"
@@ -171,7 +180,13 @@ class _Hall:
         total_mw = rt.HEADROOM * self.n_blocks * len(self.letters) * self.ups_mw
         for k, bus in enumerate(self.grids, start=1):
             create_utility(
-                net, bus, f"Utility-{k}", vm_pu=rt.UTILITY_PU, max_p_mw=total_mw, sync_group="grid", s_sc_max_mva=500.0
+                net,
+                bus,
+                f"Utility-{k}",
+                vm_pu=rt.UTILITY_PU,
+                max_p_mw=total_mw,
+                sync_group="grid",
+                s_sc_max_mva=500.0,
             )
         for lineup in (one for block in self.blocks for one in block):
             genset_mw = rt.GENSET_MARGIN * self.ups_mw
@@ -215,7 +230,7 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
     seed : int
         Of the rack powers and of who sits where. The same seed gives the same network.
     level : float, optional
-        Load over installed UPS power; default `safe_level`.
+        Load over installed UPS power; default the design level, `LEVELS`.
 
     Returns
     -------
@@ -228,7 +243,7 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
     """
     if topology not in LINEUPS:
         raise ValueError(f"topology is one of {', '.join(LINEUPS)}, not {topology!r}")
-    nominal = safe_level(topology)
+    nominal = LEVELS[topology]
     level = nominal if level is None else level
     if not (mw > 0 and racks >= 1 and level > 0):
         raise ValueError(f"mw, racks and level must be positive, not {mw}, {racks}, {level}")
@@ -267,5 +282,5 @@ def hall_3n2() -> Any:
 
 
 def hall_catcher() -> Any:
-    """Build a 9.6 MW block-redundant room: 3 x 2.4 MW UPS and one that catches, 500 racks, 7.2 MW of load (75 %)."""
+    """Build a 9.6 MW catcher room: 3 x 2.4 MW UPS and one that catches, 500 racks, 6.72 MW of load (70 %)."""
     return hall("N+1 catcher", 9.6, 500)

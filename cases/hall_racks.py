@@ -1,8 +1,8 @@
 """Racks of a hall: powers, who sits where, priorities and cap floors; and load levels.
 
-Powers are drawn (7..22 kW at the hall's nominal load where the average allows), sorted and dealt out to the groups
-(pairs of lineups) like cards, forth and back, and scaled so that each group has its exact part. Within a group a
-rack goes to the PDUs that carry least so far. Priorities are 30 % : 40 % : 30 %, shuffled inside each group.
+Powers are drawn (in proportion to 7..22 kW), sorted and dealt out to the groups (pairs of lineups) like cards,
+forth and back, and scaled so that each group has its exact part. Within a group a rack goes to the PDUs that carry
+least so far. Priorities are 30 % : 40 % : 30 % of the racks, shuffled inside each group.
 
 Floors are parts of the nominal power: priority 1: none, or 90 %; 2: 70..75 %; 3: 50..60 %.
 """
@@ -41,7 +41,7 @@ SPREAD = 0.10
 
 @dataclass
 class Feeds:
-    """PDU buses by block and lineup; pairs of lineups of dual-corded racks; ordered pairs of single-corded ones."""
+    """PDU buses by block and lineup; pairs of lineups for two cords, ordered pairs for one cord and an STS."""
 
     pdus: list[list[list[int]]]
     pairs: list[tuple[int, int]]
@@ -49,7 +49,7 @@ class Feeds:
     load_kw: dict[int, float] = field(default_factory=dict)
 
     def n_single(self, racks: int) -> int:
-        """Return how many racks have one cord: near SINGLE_PART, such that the pairs share the others evenly."""
+        """Return how many racks have one cord: near SINGLE_PART, so that the pairs share the rest evenly."""
         n_groups = len(self.pairs) * len(self.pdus)
         if not self.ordered or racks < 4 * n_groups:
             return 0
@@ -57,7 +57,7 @@ class Feeds:
         return about + min(((racks - about) % n_groups, (racks - about) % n_groups - n_groups), key=abs)
 
     def draw_sts(self, drawing: Drawing, racks: int, names: list[list[str]]) -> list[list[int]]:
-        """Draw the STSs of single-corded racks; return their output buses, one list an ordered pair of a block."""
+        """Draw the STSs of single-corded racks; return their output buses, one list an ordered pair."""
         single = self.n_single(racks)
         if not single:
             return []
@@ -103,7 +103,7 @@ def add_racks(net: Any, feeds: Feeds, stss: list[list[int]], racks: int, total_k
         block, (a, b) = dual_groups[dual_group[k]]
         buses[k, 0] = feeds.least_loaded(feeds.pdus[block][a], dual_kw_of[k] / 2)
         buses[k, 1] = feeds.least_loaded(feeds.pdus[block][b], dual_kw_of[k] / 2, avoid=buses[k, 0])
-    names = [f"R{k + 1:04d}" for k in range(racks)]
+    names = [f"R{k + 1:0{max(4, len(str(racks)))}d}" for k in range(racks)]
     _create(net, rng, buses, names[: racks - single], dual_kw_of, priority)
     if not single:
         return
@@ -118,7 +118,7 @@ def add_racks(net: Any, feeds: Feeds, stss: list[list[int]], racks: int, total_k
 
 
 def _deal(kw: np.ndarray, n_groups: int, total_kw: float) -> tuple[np.ndarray, np.ndarray]:
-    """Deal powers out to groups, forth and back in falling order; scale each group to its part of the total."""
+    """Deal powers out to groups, forth and back in falling order; scale each group to its part."""
     place = np.arange(len(kw)) % (2 * n_groups)
     group = np.empty(len(kw), dtype=int)
     group[np.argsort(-kw, kind="stable")] = np.minimum(place, 2 * n_groups - 1 - place)
@@ -129,7 +129,7 @@ def _deal(kw: np.ndarray, n_groups: int, total_kw: float) -> tuple[np.ndarray, n
 
 
 def _priorities(rng: np.random.Generator, group: np.ndarray, n_groups: int, single_part: float) -> np.ndarray:
-    """Return priorities that are shuffled in each group; single-corded racks take part 1/3 : 2/3 of 2 and 3."""
+    """Return priorities, shuffled in each group; single-corded racks are 1/3 priority 2 and 2/3 priority 3."""
     dual_part = 1.0 - single_part
     ones = PART_OF_PRIORITY[1] / dual_part
     twos = (PART_OF_PRIORITY[2] - single_part / 3.0) / dual_part
@@ -142,7 +142,12 @@ def _priorities(rng: np.random.Generator, group: np.ndarray, n_groups: int, sing
 
 
 def _create(
-    net: Any, rng: np.random.Generator, buses: np.ndarray, names: list[str], kw: np.ndarray, priority: np.ndarray
+    net: Any,
+    rng: np.random.Generator,
+    buses: np.ndarray,
+    names: list[str],
+    kw: np.ndarray,
+    priority: np.ndarray,
 ) -> None:
     n = len(kw)
     part = np.select(
@@ -201,6 +206,7 @@ def with_load(net: Any, level: float, seed: int | None = None) -> Any:
     ratio = np.where(before > 0, kw.to_numpy(float) / np.where(before > 0, before, 1.0), 1.0)
     for column in ("p_mw", "q_mvar"):
         out.load.loc[kw.index, column] = net.load.loc[kw.index, column] * ratio
-    floor = out.load.loc[kw.index, "min_p_mw"]
-    out.load.loc[kw.index, "min_p_mw"] = floor.where(~(floor > out.load.loc[kw.index, "p_mw"]), out.load.loc[kw.index, "p_mw"])
+    out.load.loc[kw.index, "min_p_mw"] = np.minimum(
+        out.load.loc[kw.index, "min_p_mw"].to_numpy(float), out.load.loc[kw.index, "p_mw"].to_numpy(float)
+    )
     return out

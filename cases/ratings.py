@@ -1,7 +1,9 @@
 """Ratings and impedances of the halls, each with where it comes from.
 
-"Typical" means: the middle of what catalogues of several makers show, no single sheet. "(commonly quoted)" means
-that the number circulates without a document that we have read. Standard sizes are the preferred numbers of IEC.
+"Typical" means: the middle of what catalogues of several makers show, no single sheet. "(commonly quoted)"
+means that the number circulates and that we have not read it in its document. The regulation's loss table and
+the standards named here are quoted from common knowledge of them; the UPS overload thresholds (Huawei, Riello) and
+Siemens's words on GEAFOL were read.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ __all__ = [
     "BUSWAY_LENGTH_KM",
     "CAST_RESIN_CURVE",
     "CLOSE_MS",
+    "CONTINUOUS_S",
     "FUEL_H",
     "GENSET_MARGIN",
     "GENSET_PF",
@@ -57,18 +60,20 @@ continuous load; so the UPS is what binds."""
 
 # --- UPS
 
-UPS_CURVE = ((1.02, float("inf")), (1.10, 3600.0), (1.25, 600.0), (1.50, 60.0))
-"""(ratio, s). SOURCE: 110 %/60 min, 125 %/10 min, 150 %/1 min typical of catalogues of large double-conversion UPSs
-(for instance 125 % for 10 min, 150 % for 1 min in the data of Schneider's Galaxy VS). Up to 102 % it is no overload:
-Riello's Dialog Plus manual starts its overload table "above 102 %", Huawei's UPS2000-G at 105 %."""
+CONTINUOUS_S = 31_536_000.0
+"""A year: as good as always (pandapower's JSON keeps no infinity in its tables)."""
+UPS_CURVE = ((1.05, CONTINUOUS_S), (1.10, 3600.0), (1.25, 600.0), (1.50, 60.0))
+"""(ratio, s). SOURCE: 110 %/60 min, 125 %/10 min, 150 %/1 min typical of catalogues of large double-conversion
+UPSs (for instance 125 % for 10 min, 150 % for 1 min in the data of Schneider's Galaxy VS). Up to 105 % is no
+overload yet: Huawei's UPS2000-G manual starts its overload table at 105 % (Riello's Dialog Plus at 102 %)."""
 UPS_EFFICIENCY = [[0.1, 0.92], [0.25, 0.955], [0.5, 0.965], [0.75, 0.965], [1.0, 0.96]]
-"""[loading, efficiency]. SOURCE: typical transformer-free double conversion, 96..97 % at its best, falling to both
-sides (commonly quoted)."""
+"""[loading, efficiency]. SOURCE: typical transformer-free double conversion, 96..97 % at its best, falling to
+both sides (commonly quoted)."""
 UPS_INPUT_PF = 0.99
 """SOURCE: IGBT rectifiers with power factor correction, > 0.99 at load (typical catalogue value)."""
-UPS_OUTPUT_PF = 0.96
-"""p_rated / s_rated, so that kW bind before kVA with racks at 0.98. SOURCE: frames between 0.9 and 1.0 are on
-the market (typical)."""
+UPS_OUTPUT_PF = 1.0
+"""p_rated / s_rated: kVA bind, for inverter and static bypass alike. SOURCE: present frames have kVA = kW
+(typical)."""
 UPS_WALK_IN_S = 15.0
 """SOURCE: rectifier soft start adjustable over 5..30 s (typical catalogue values)."""
 UPS_MODULE_MW = 0.6
@@ -83,8 +88,8 @@ BATTERY_CHARGE = 0.1
 GENSET_START_S = 10.0
 """SOURCE: NFPA 110 type 10: at most 10 s to readiness."""
 GENSET_MARGIN = 1.25
-"""Genset MW over UPS MW: conversion loss, charging, margin. Load is taken in one step (ISO 8528-5 class G3 allows
-less): the rectifiers walk in over UPS_WALK_IN_S."""
+"""Genset MW over UPS MW: conversion loss, charging, margin. ``step_mw`` is left unlimited: the rectifier of the
+UPS walks in over UPS_WALK_IN_S, so that the genset sees a ramp."""
 GENSET_PF = 0.8
 """SOURCE: rated power factor of standby sets, kVA = kW / 0.8 (typical)."""
 FUEL_H = 12.0
@@ -119,11 +124,11 @@ TRANSFORMERS = (
     Transformer(2.500, 19000, 2790),
     Transformer(3.150, 22000, 3420),
 )
-"""SOURCE: losses: Regulation (EU) 548/2014, Annex I table I.2, dry type, tier 2 (Ak, A0 - 10 %). uk 6 %: usual for
-cast resin of 630 kVA and more; we take it for all."""
+"""SOURCE: losses: Regulation (EU) 548/2014, Annex I table I.2, dry type, tier 2 (Ak, A0 - 10 %).
+uk 6 %: usual for cast resin of 630 kVA and more; we take it for all."""
 CAST_RESIN_CURVE = ((1.20, 7200.0), (1.40, 1800.0))
-"""(ratio, s). SOURCE: cast resin with forced air is offered for up to +40..50 % (Siemens Power Engineering Guide on
-GEAFOL: 50 % with fans); IEC 60076-12 is the loading guide. The times are ours, on the safe side."""
+"""(ratio, s). SOURCE: cast resin with forced air is offered for up to +40..50 % (Siemens Power Engineering Guide
+on GEAFOL: 50 % with fans); IEC 60076-12 is the loading guide. The times are ours, on the safe side."""
 
 
 def transformer(load_mva: float) -> Transformer:
@@ -149,7 +154,7 @@ def breaker_ka(load_ka: float) -> float:
 CLOSE_MS = 100.0
 """Motor operation of an air or vacuum circuit breaker. SOURCE: closing below 80 ms plus relay (typical)."""
 STS_MS = 4.0
-"""SOURCE: static transfer switch, a quarter of a cycle (typical); inside the 20 ms of the ITI (CBEMA) curve."""
+"""SOURCE: static transfer switch, a quarter of a cycle (typical); inside the 20 ms of the ITI curve."""
 
 # --- conductors
 
@@ -169,10 +174,11 @@ _AT_90_C = 1.0 + 0.00393 * 70.0
 """Copper from 20 to 90 degC. SOURCE: IEC 60228 Annex / IEC 60287-1-1, alpha20 = 0.00393 1/K."""
 
 PDU_CABLE = Conductor(0.0754 * _AT_90_C, 0.08, 0.538, parallel=2, df=0.8)
-"""2 x multi-core 240 mm2 Cu XLPE on tray. SOURCE: r: IEC 60228 class 2, 0.0754 ohm/km at 20 degC; ampacity 538 A:
-IEC 60364-5-52 table B.52.12, reference method E, three loaded conductors; grouping 0.8 and x = 0.08 ohm/km typical."""
+"""2 x multi-core 240 mm2 Cu XLPE on tray. SOURCE: r: IEC 60228 class 2, 0.0754 ohm/km at 20 degC; ampacity
+538 A: IEC 60364-5-52 table B.52.12, reference method E, three loaded conductors (commonly quoted); grouping 0.8
+and x = 0.08 ohm/km typical."""
 PDU_KW = 200.0
-"""Rated UPS power a PDU: its breaker is the 630 A frame, for the case that one side carries all."""
+"""Rated UPS power a PDU. Its breaker carries twice this and HEADROOM (800 A): in 2N one side carries all."""
 
 BUSWAY_LENGTH_KM = 0.015
 
@@ -180,8 +186,8 @@ BUSWAY_LENGTH_KM = 0.015
 def busway(rated_ka: float) -> Conductor:
     """Return copper busbar trunking for ``rated_ka``.
 
-    SOURCE: typical catalogue values: r about 0.042 ohm/km at 1000 A and warm, x about 0.018 ohm/km, both in inverse
-    proportion to the rating (4000 A: 0.0105 and 0.0045 ohm/km).
+    SOURCE: typical catalogue values: r about 0.042 ohm/km at 1000 A and warm, x about 0.018 ohm/km,
+    both in inverse proportion to the rating (4000 A: 0.0105 and 0.0045 ohm/km).
     """
     return Conductor(0.042 / rated_ka, 0.018 / rated_ka, rated_ka)
 
@@ -197,5 +203,5 @@ def mv_cable(load_ka: float) -> Conductor:
 
 # --- racks
 
-RACK_PF = 0.98
-"""SOURCE: power supplies with active correction, 0.95..0.99 (80 PLUS asks for >= 0.95 at half load and more)."""
+RACK_PF = 0.99
+"""SOURCE: server power supplies with active correction, half load and more (typical; 80 PLUS asks for 0.95)."""

@@ -192,6 +192,7 @@ class SwitchingRunner:
                 floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
                 pinned="actions",
                 service=prepared.updater.service(),
+                settled=("losses", "margin_lost"),
             )
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:

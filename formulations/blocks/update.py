@@ -271,12 +271,14 @@ class RerouteUpdate:
         model.offset["actions"] = constant
 
     def structure(self, numbers: NetworkNumbers) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns of switches and modes, and where they stand after the automatic response.
+        """Return the columns of switches and gensets, and where they stand after the automatic response.
 
-        Devices that the failure forces elsewhere keep what their bounds allow; live blocks and UPS modes follow.
+        Devices that the failure forces elsewhere keep what their bounds allow. Transfer devices and UPS modes are not
+        among them: they are what answers a lost feed with the switches as they stand.
         """
-        columns = np.r_[self.z, self.g, self.form]
-        values = np.r_[numbers.z_start, numbers.source_start, numbers.form_start]
+        plain = self.data.grid.switches.transfer < 0
+        columns = np.r_[self.z[plain], self.g, self.form]
+        values = np.r_[numbers.z_start[plain], numbers.source_start, numbers.form_start]
         ok = columns >= 0
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)

@@ -1,9 +1,9 @@
 """What the plant's devices do by themselves: UPSs, island-forming batteries, automatic transfers.
 
-A UPS that loses its input goes on battery at once and back online when the input returns; without energy in its
-battery it passes its bypass through where that is live, else it is off. An automatic transfer whose position is
-dead while another is live opens at once and closes ``transfer_ms`` later, on the preferred live source first. A
-grid-forming battery holds its island while nothing else does.
+A UPS that loses its input goes on battery at once and back online when the input returns; without energy in
+its battery it passes its bypass through where that is live, else it is off. An automatic transfer whose
+position is dead while another is live opens at once and closes ``transfer_ms`` later, on the preferred live
+source first. A grid-forming battery holds its island while nothing else does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Devices:
         self.hunting: list[str] = []
 
     def strike(self, before: Situation) -> Situation:
-        """Return the situation right after the failure: protection has opened what it must, nothing moved yet."""
+        """Return the situation right after the failure: protection has opened what it must, nothing moved
+        yet.
+        """
         v, out, s = self.view, self.out, before.copy()
         for k in range(v.n_tr):
             rows = v.tr_positions[k]
@@ -47,13 +49,14 @@ class Devices:
                 self._set_mode(s, k, "off")
             elif out.ups_no_inverter[k] and s.mode[k] != "off":
                 self._set_mode(s, k, "bypass" if self._has_bypass(k) else "off")
-            elif s.mode[k] == "eco" and out.ups_no_rectifier[k] and v.ups_e_kwh[k] > 0:
-                if not out.node_dead[v.ups_in[k]]:  # its rectifier has failed: it says so by going on battery
-                    self._set_mode(s, k, "battery")
+            elif s.mode[k] == "eco" and self._rectifier_failed(k) and v.ups_e_kwh[k] > 0:
+                self._set_mode(s, k, "battery")
         return s
 
     def settle(self, s: Situation, t_s: float) -> Supply:
-        """Let everything that needs no time react, in place; start the clocks of what does. Return the supply."""
+        """Let everything that needs no time react, in place; start the clocks of what does. Return the
+        supply.
+        """
         while True:
             for _ in range(MAX_ROUNDS):
                 if self._settle_upss(s, bridged=True):
@@ -101,6 +104,10 @@ class Devices:
         if self.view.ups_switch[k] >= 0:
             s.closed[self.view.ups_switch[k]] = mode in PASSING
 
+    def _rectifier_failed(self, k: int) -> bool:
+        """True for ``@rectifier``, not for an input in a dead zone (eco needs none)."""
+        return bool(self.out.ups_no_rectifier[k] and not self.out.node_dead[self.view.ups_in[k]])
+
     def _has_bypass(self, k: int) -> bool:
         switch = self.view.ups_switch[k]
         return bool(switch >= 0 and self.out.sw_forced[switch] != 0)
@@ -108,8 +115,8 @@ class Devices:
     def _settle_upss(self, s: Situation, bridged: bool) -> bool:
         """Move the first UPS that must change its mode; return whether one did.
 
-        With ``bridged`` only where its own battery or its input carries it: one without a battery drops out only
-        after the batteries in the rows have had their chance to hold its input.
+        With ``bridged`` only where its own battery or its input carries it: one without a battery drops out
+        only after the batteries in the rows have had their chance to hold its input.
         """
         v, out = self.view, self.out
         if not v.n_ups:

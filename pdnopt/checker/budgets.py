@@ -25,7 +25,8 @@ def check_budgets(
     paths: list[str],
     horizon_s: float,
 ) -> dict[str, float]:
-    """Add up dt / max_s(ratio) from the failure on; return the used part at the last action's end, by component.
+    """Add up dt / max_s(ratio) from the failure on; return the used part at the last action's end, by
+    component.
 
     Used up before the end: BudgetExceeded. In the end state the rest of the budget must carry ``horizon_s``:
     Overload.

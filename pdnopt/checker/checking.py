@@ -161,7 +161,9 @@ class Checker:
     # --- parts of a check ---------------------------------------------------------------------------------
 
     def _engine_for(self, out: Outage) -> Any:
-        """Return the flow engine; elements that it can only be told of through the network need one of their own."""
+        """Return the flow engine; elements that it can only be told of through the network need one of their
+        own.
+        """
         if not out.taken_out:
             return self._engine
         net = deepcopy(self.view.net)
@@ -312,7 +314,8 @@ def _served(
 ) -> None:
     """Every load that the plan calls served must be fed in the end state.
 
-    A unit is called served if its last command gives it power, or if the failure left it fed and no command sheds it.
+    A unit is called served if its last command gives it power, or if the failure left it fed and no command
+    sheds it.
     """
     told: dict[int, Any] = {}
     for item in actions:

@@ -1,4 +1,6 @@
-"""What a plan may tell a device: known names, valid words, a device that can do it, the state that it expects."""
+"""What a plan may tell a device: known names, valid words, a device that can do it, the state that it
+expects.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "ups": ("mode",),
     "ext_grid": ("start", "stop"),
     "storage": ("power", "form"),
-    **{table: ("cap", "shed", "restore") for table in LOAD_TABLES},
+    **dict.fromkeys(LOAD_TABLES, ("cap", "shed", "restore")),
 }
 MEANS = {"open": False, "close": True, "start": True, "stop": False}
 

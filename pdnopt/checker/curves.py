@@ -38,7 +38,8 @@ class Curves:
     def table(self, name: str, temperature_c: float, on_battery: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return (ratio, max_s) rows, by rising ratio, that hold at this temperature and on this supply.
 
-        The rows of the lowest temperature that is not below the component's are used; without one, none holds.
+        The rows of the lowest temperature that is not below the component's are used; without one, none
+        holds.
         """
         key = (name, temperature_c, on_battery)
         if key not in self._tables:
@@ -51,7 +52,9 @@ class Curves:
         return self._tables[key]
 
     def max_s(self, name: str, temperature_c: float, on_battery: bool, ratio: float, limit: float) -> float:
-        """Return for how long a component may carry ``ratio`` of its rating; inf up to ``limit``, 0 beyond the curve."""
+        """Return for how long a component may carry ``ratio`` of its rating; inf up to ``limit``, 0 beyond
+        the curve.
+        """
         if ratio <= limit * (1 + RATING):
             return float("inf")
         steps, times = self.table(name, temperature_c, on_battery)

@@ -1,4 +1,5 @@
-"""Racks and single loads, from the load tables: what they ask for, through which cords, and what each cord draws.
+"""Racks and single loads, from the load tables: what they ask for, through which cords, and what each cord
+draws.
 
 A *unit* is a rack (all rows with the same ``rack``) or a single row; a *cord* is one row. kW, kvar, V, A.
 """
@@ -89,7 +90,9 @@ class DemandView:
         self.floor_kw = np.where(known, np.minimum(floor_kw, self.d_kw), self.d_kw)
 
     def with_loads(self, loads_kw: Mapping[str, Mapping[int, float]]) -> DemandView:
-        """Return the demand with other kW on some rows (index of the table -> kW), Q at constant power factor."""
+        """Return the demand with other kW on some rows (index of the table -> kW), Q at constant power
+        factor.
+        """
         other = copy(self)
         other.p_kw = self.p_kw.copy()
         for number, table in enumerate(TABLES):
@@ -122,8 +125,8 @@ class DemandView:
         part : float, shape (n, U)
             Power that a unit may draw over its demand.
 
-        Each living cord draws its own part plus, by share, what the dead ones hand over, up to ``max_kw``; what
-        finds no room stays with the living cords by share (and is a violation).
+        Each living cord draws its own part plus, by share, what the dead ones hand over, up to ``max_kw``;
+        what finds no room stays with the living cords by share (and is a violation).
         """
         share = np.where(living, self.share, 0.0)
         total = self.sum(share)
@@ -160,7 +163,9 @@ class DemandView:
         return p
 
     def breaker_part(self, p: np.ndarray, q: np.ndarray, horizon_s: float) -> np.ndarray:
-        """Return the current of every cord at nominal voltage over what its breaker may carry, NaN without one."""
+        """Return the current of every cord at nominal voltage over what its breaker may carry, NaN without
+        one.
+        """
         allowed = LONG_RUN_PART if horizon_s >= LONG_RUN_S else 1.0
         return np.asarray(np.hypot(p, q) * self.amps_per_kva / (self.breaker_a * allowed))
 

@@ -138,7 +138,7 @@ class PhaseShape:
     def worst_phase(
         self, demand: DemandView, segment: Segment, cord_kw: np.ndarray, cord_kvar: np.ndarray, node: int
     ) -> float:
-        """Return three times the largest phase over the sum of phases (1 = balanced) in the part of a node."""
+        """Return three times the largest phase over their sum (1 = balanced) in the part of a node."""
         inside = segment.supply.part[demand.node] == segment.supply.part[node]
         s = np.zeros(3, dtype=complex)
         three = inside & (demand.table == 0)

@@ -1,4 +1,6 @@
-"""What ``failed=[...]`` takes away: dead zones, locked switches, devices that cannot do all they could (rule 1)."""
+"""What ``failed=[...]`` takes away: dead zones, locked switches, devices that cannot do all they could (rule
+1).
+"""
 
 from __future__ import annotations
 

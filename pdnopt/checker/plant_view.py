@@ -35,8 +35,8 @@ def _rows_of(index: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 class PlantView:
     """One network, read once; positions are rows of its tables, not indices.
 
-    The attributes are arrays over the rows of ``net.ext_grid`` (``src_``), ``net.switch`` (``sw_``), ``net.ups``
-    (``ups_``), ``net.transfer`` (``tr_``), ``net.storage`` (``st_``) and ``net.bus`` (``bus_``).
+    The attributes are arrays over the rows of ``net.ext_grid`` (``src_``), ``net.switch`` (``sw_``),
+    ``net.ups`` (``ups_``), ``net.transfer`` (``tr_``), ``net.storage`` (``st_``) and ``net.bus`` (``bus_``).
     """
 
     def __init__(self, net: Any) -> None:

@@ -1,4 +1,6 @@
-"""Loading of everything that has a rating, in every state, and the limits without a time (rules 8, 10, 11, 15)."""
+"""Loading of everything that has a rating, in every state, and the limits without a time (rules 8, 10, 11,
+15).
+"""
 
 from __future__ import annotations
 
@@ -132,8 +134,8 @@ def check_steady(
 ) -> None:
     """Judge limits that know no time: ``stress`` (n, m) is the load over what is allowed for ever.
 
-    Beyond the limit is forbidden in every state that the plan makes and in the end state. What the failure itself
-    left beyond it may stay until the plan relieves it, as long as no action makes it worse.
+    Beyond the limit is forbidden in every state that the plan makes and in the end state. What the failure
+    itself left beyond it may stay until the plan relieves it, as long as no action makes it worse.
     """
     beyond = stress > 1 + tol.RATING
     last = len(segments) - 1

@@ -1,7 +1,7 @@
 """Carry out a plan step by step on the plant, with what the plant's devices do in between.
 
-Commands take effect at their ``t_s``. A break-before-make transfer leaves its output dead for ``transfer_s`` before
-that; the state in between is a segment of its own, marked transient.
+Commands take effect at their ``t_s``. A break-before-make transfer leaves its output dead for ``transfer_s``
+before that; the state in between is a segment of its own, marked transient.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ __all__ = ["Replay", "Segment"]
 
 @dataclass
 class Segment:
-    """One state that the plant is in from ``t_s`` to ``until_s``; step 0 = before the first command took effect."""
+    """One state that the plant is in from ``t_s`` to ``until_s``; step 0 = before the first command took
+    effect.
+    """
 
     t_s: float
     until_s: float
@@ -75,7 +77,7 @@ class Replay:
         return self.segments
 
     def apply(self, s: Situation, item: Any, t_s: float) -> None:
-        """Carry out one command in place; one that makes no sense changes nothing (it is a finding already)."""
+        """Carry out one command in place; one without a device changes nothing (it is a finding)."""
         v = self.view
         table = item.device.partition(":")[0]
         k = self.commands.position(item.device)
@@ -131,7 +133,7 @@ class Replay:
         return s
 
     def _in_step(self, s: Situation, now: Supply, old: int, new: int) -> bool:
-        """True where both positions are live and in synchronism: a closed transition is then without a break."""
+        """True where both positions are live and in synchronism: a closed transition has no break then."""
         if old < 0 or new < 0:
             return False
         v = self.view

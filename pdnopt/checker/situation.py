@@ -127,7 +127,8 @@ def supply(view: PlantView, out: Outage, s: Situation) -> Supply:
 def base_situation(view: PlantView, may_kw: np.ndarray, load_nodes: np.ndarray) -> Situation:
     """Return how the plant stands as the network is given.
 
-    A genset runs if its ``running`` says so, else if its part of the plant has load and no other source (rule 4).
+    A genset runs if its ``running`` says so, else if its part of the plant has load and no other source (rule
+    4).
     """
     closed = view.sw_closed.copy()
     for k in np.flatnonzero(view.ups_switch >= 0):

@@ -14,8 +14,9 @@ __all__ = ["labels"]
 def labels(view: PlantView, out: Outage, s: Situation, now: Supply) -> dict[int, Hashable]:
     """Return a label for each live part; parts of one label are in synchronism.
 
-    A utility or genset carries its sync group, or itself. An online inverter tracks what feeds its bypass bus; on
-    battery, or with a dead or missing bypass, it runs by itself. So does a battery that forms an island.
+    A utility or genset carries its sync group, or itself. An online inverter tracks what feeds its bypass
+    bus; on battery, or with a dead or missing bypass, it runs by itself. So does a battery that forms an
+    island.
     """
     found: dict[int, Hashable] = {}
     follows: dict[int, int] = {}

@@ -46,8 +46,8 @@ def check_timing(
 ) -> None:
     """Steps are numbered 1, 2, ... in order; each holds one sort of command; no time is shorter than can be.
 
-    The first command takes effect at ``latency_s`` plus the device's time, later steps follow one another. While
-    a genset starts, other steps go on. A plan may wait longer than it must.
+    The first command takes effect at ``latency_s`` plus the device's time, later steps follow one another.
+    While a genset starts, other steps go on. A plan may wait longer than it must.
     """
     last, cursor_s = 0, latency_s
     steps: dict[int, list[Any]] = {}

@@ -1,4 +1,6 @@
-"""What holds in every state whatever flows: sources apart, no new loops, exclusive positions, interlocks (rules 5-7)."""
+"""What holds in every state whatever flows: sources apart, no new loops, exclusive positions, interlocks
+(rules 5-7).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ __all__ = ["Topology"]
 class Topology:
     """Structural rules of one plant under one outage.
 
-    What the network as given already does - sources that share a part, loops, double positions - is no fault of a
-    plan. Make before break by a plain switch in synchronism may last until the next step (rule 7).
+    What the network as given already does - sources that share a part, loops, double positions - is no fault
+    of a plan. Make before break by a plain switch in synchronism may last until the next step (rule 7).
     """
 
     def __init__(

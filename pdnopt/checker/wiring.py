@@ -1,7 +1,7 @@
 """The plant as a graph: buses and open branch ends are nodes; branches and switches are edges.
 
-A switch at the end of a branch gets a node of its own behind it, so that opening it leaves the branch hanging.
-A *block* is what hangs together without any switch: the smallest part that a protection can cut out.
+A switch at the end of a branch gets a node of its own behind it, so that opening it leaves the branch
+hanging. A *block* is what hangs together without any switch: the smallest part that a protection can cut out.
 """
 
 from __future__ import annotations

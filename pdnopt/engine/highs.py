@@ -99,6 +99,11 @@ class HighsModel:
         self._columns = np.arange(n_columns, dtype=np.int32)
         self._warm = False
 
+    def forget(self) -> None:
+        """Drop the last basis: the next LP starts with presolve, which pays once many columns are fixed."""
+        _ok(self._highs.clearSolver(), "clearing")
+        self._warm = False
+
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
         if not np.isfinite(cost).all():

@@ -3,9 +3,9 @@
 HiGHS's own multi-objective mode is not to be trusted for MIPs (it blends by default and drops objectives with
 equal priorities while reporting "Optimal"), so the terms are solved one after another:
 
-1. A first incumbent: with the *structure* (switches and modes) as it stands, the LP of a blend of all terms
-   is made integral by fix-and-refine (what the LP made integral is fixed, the rest is a small MIP). If there is no
-   such point, the same from the LP with the structure free, then the whole MIP.
+1. A first incumbent: everything served with the *structure* (switches and modes) as it stands, if that is feasible.
+   Otherwise the LP of a blend of all terms is made integral by fix-and-refine (what the LP made integral is fixed,
+   the rest is a small MIP), with the structure as it stands and with it free; then the whole MIP.
 2. For each term in order: the LP relaxation, under the terms already held, bounds it from below. An incumbent within
    the gap of that bound is proved, without any search. Otherwise: refine, the MIP with the structure of the
    incumbent, the whole MIP from the incumbent - each only if the one before was not enough. A minor term gets the
@@ -74,6 +74,7 @@ class _Run:
         floors: Mapping[str, float],
         pinned: str,
         service: np.ndarray,
+        settled: Collection[str],
     ) -> None:
         self.model, self.deadline_s = model, deadline_s
         self.names = list(model.cost)
@@ -90,7 +91,7 @@ class _Run:
         self.floors, self.hint, self.pinned = floors, hint, pinned
         self.col_low, self.col_high = model.col_low.copy(), model.col_high.copy()
         self.structure = np.zeros(0, dtype=int) if hint is None else hint[0]
-        self.service = service
+        self.service, self.settled = service, settled
         self.x: np.ndarray | None = None
         self.trace: list[tuple[float, str, float, float]] = []
 
@@ -100,16 +101,27 @@ class _Run:
     def value(self, name: str, x: np.ndarray) -> float:
         return float(self.model.cost[name] @ x) + self.model.offset[name]
 
-    def first_incumbent(self, blend: np.ndarray, gap: float, hint: Hint | None) -> str:
-        """Find a first point for the blend of all terms. Returns a status."""
+    def first_incumbent(self, blend: np.ndarray, gap: float, grouped: list[str]) -> str:
+        """Find a first point for the blend of all terms. Returns a status.
+
+        Everything served with the structure as it stands, if that is feasible; else the best service with the
+        structure as it stands, or with it free, whichever is better.
+        """
         self.lp.set_cost(blend)
         self.mip.set_cost(blend)
-        found = self._as_it_stands(hint, gap) if hint is not None else None
-        if found is None:
-            relaxed = self.lp.solve(self.deadline_s)
-            if relaxed.status == "infeasible":
-                return "infeasible"
-            found = self._refine(relaxed.x, gap) if relaxed.x is not None else None
+        if self.hint is not None:
+            kept = self._as_it_stands(gap, grouped, all_served=True)
+            if kept is not None:
+                self.x = kept.x
+                return "feasible"
+        found = self._as_it_stands(gap, grouped, all_served=False) if self.hint is not None else None
+        relaxed = self.lp.solve(self.deadline_s)
+        if relaxed.status == "infeasible" and found is None:
+            return "infeasible"
+        if relaxed.x is not None and (found is None or found.objective > relaxed.objective + gap):
+            free = self._refine(relaxed.x, gap)
+            if found is None or (free is not None and free.objective < found.objective):
+                found = free
         if found is None:
             found = self.mip.solve(self.deadline_s, gap)
         if found is None or found.x is None:
@@ -117,9 +129,17 @@ class _Run:
         self.x = found.x
         return "feasible"
 
-    def _as_it_stands(self, hint: Hint, gap: float) -> Outcome | None:
-        """Hold the structure of the hint; only service is decided."""
-        columns, values = hint
+    def _as_it_stands(self, gap: float, grouped: list[str], all_served: bool) -> Outcome | None:
+        """Hold the structure of the hint; decide the service, or hold all of it at its best too."""
+        assert self.hint is not None
+        columns, values = self.hint
+        if all_served:
+            cost = np.sum([self.model.cost[name] for name in grouped], axis=0) if grouped else np.zeros(0)
+            used = np.flatnonzero(cost)
+            if not len(used):
+                return None
+            best = np.where(cost[used] > 0, self.col_low[used], self.col_high[used])
+            columns, values = np.r_[columns, used], np.r_[values, best]
         for solver in (self.lp, self.mip):
             solver.set_col_bounds(columns, values, values)
         relaxed = self.lp.solve(self.deadline_s, believe=True)
@@ -150,6 +170,8 @@ class _Run:
         self.note(name, value, bound)
         if value > bound + gap:
             self.lp.set_cost(self.model.cost[name])
+            if name in self.settled:
+                self.lp.forget()
             relaxed = self.lp.solve(self.deadline_s)
             if relaxed.status == "optimal":
                 bound = max(bound, relaxed.objective + offset)
@@ -176,11 +198,11 @@ class _Run:
                 self.x, value = found.x, found.objective + offset
                 self.note(name, value, bound)
 
-        if relaxed is not None:
+        if relaxed is not None and name not in self.settled:
             take(self._refine(relaxed, gap))
         if value > bound + gap and len(self.structure):
             take(self._with(self.structure, gap, MINOR_NODES if minor else REFINE_NODES))
-        if value > bound + gap and minor and len(self.service):
+        if value > bound + gap and minor and len(self.service) and name not in self.settled:
             take(self._with(self.service, gap, MINOR_NODES))
         if value > bound + gap and not (minor and len(self.service)):
             searched = self.mip.solve(self.deadline_s, gap, self.x)
@@ -255,6 +277,7 @@ def solve_in_order(
     floors: Mapping[str, float] | None = None,
     pinned: str = "",
     service: np.ndarray | None = None,
+    settled: Collection[str] = (),
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -281,19 +304,21 @@ def solve_in_order(
         The term that counts moves of the structure: at its floor the structure stands as hinted.
     service : ndarray, optional
         Integer columns that say who is served; a minor term is searched with these held, then the structure held.
+    settled : collection of str
+        Minor terms that move nothing any more: they only settle what is continuous under the structure found.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
-    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned, np.zeros(0, dtype=int) if service is None else service)
+    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned, np.zeros(0, dtype=int) if service is None else service, settled)
     blend = np.zeros(model.n_columns)
     for name in run.names:
         blend += weights.get(name, 0.0) * model.cost[name]
     blend_gap = sum(weights.get(name, 0.0) * gaps[name] for name in run.names)
-    status = run.first_incumbent(blend, blend_gap, hint)
+    prefix, slack = indifferent
+    grouped = [name for name in run.names if prefix and name.startswith(prefix)]
+    status = run.first_incumbent(blend, blend_gap, grouped)
     if status != "feasible":
         return Ladder(status, None, [], run.trace)
     terms: list[TermResult] = []
-    prefix, slack = indifferent
-    grouped = [name for name in run.names if prefix and name.startswith(prefix)]
     for name in run.names:
         terms.append(run.improve(name, gaps[name], name in minor))
         if grouped and name == grouped[-1]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,17 @@ from pdnopt.plant import (
 from pdnopt.plant.actions import Action
 
 FULL = 10.0
+
+
+def fresh(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Build once for the same arguments, hand out copies: building row by row is slow."""
+    kept = cache(build)
+
+    @wraps(build)
+    def copied(*args: Any, **more: Any) -> Any:
+        return deepcopy(kept(*args, **more))
+
+    return copied
 
 
 def act(step: int, t_s: float, device: str, action: str, before: Any, after: Any) -> Action:
@@ -88,8 +101,11 @@ def rack(net: Any, at: list[int], name: str = "R1", kw: float = 10.0, **more: An
     create_racks(net, np.array([at]), [name], np.array([kw / 1000.0]), power_factor=1.0, **more)
 
 
+@fresh
 def two_mains(group: str = "", **more: Any) -> tuple[Any, dict[str, int]]:
-    """Utilities A and B, switches QA and QB, mains tied by QT (open), outgoing switches to "left" and "right"."""
+    """Utilities A and B, switches QA and QB, mains tied by QT (open), outgoing switches to "left" and
+    "right".
+    """
     net = create_empty_plant()
     names = ("grid A", "grid B", "main A", "main B", "left", "right")
     bus = dict(zip(names, buses(net, *names), strict=True))
@@ -103,6 +119,7 @@ def two_mains(group: str = "", **more: Any) -> tuple[Any, dict[str, int]]:
     return net, bus
 
 
+@fresh
 def behind_transfer(**more: Any) -> Any:
     """Rack R1 (10 kW) behind transfer T (100 ms, open) between the two mains."""
     net, bus = two_mains()

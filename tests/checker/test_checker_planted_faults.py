@@ -29,6 +29,7 @@ from tests.checker.plants_for_checker import (
     buses,
     caps,
     found,
+    fresh,
     line,
     plan,
     rack,
@@ -64,7 +65,11 @@ PLANTED: dict[str, tuple[Any, str, str]] = {
     "restore that takes": (added(act(2, 1.0, "rack:R4", "restore", FULL, 7.0)), "BadAction", "rack:R4"),
     "shed to half": (added(act(2, 1.0, "rack:R4", "shed", FULL, 5.0)), "BadAction", "rack:R4"),
     "before is wrong": (added(act(2, 1.0, "rack:R3", "cap", FULL, 6.0)), "StateMismatch", "rack:R3"),
-    "switch stands otherwise": (added(act(2, 1.0, "switch:QA", "open", False, False)), "StateMismatch", "switch:QA"),
+    "switch stands otherwise": (
+        added(act(2, 1.0, "switch:QA", "open", False, False)),
+        "StateMismatch",
+        "switch:QA",
+    ),
     "step left out": (added(act(3, 1.0, "rack:R4", "cap", FULL, 6.0)), "StepOrder", "rack:R4"),
     "two devices in a step": (
         added(act(2, 1.0, "switch:QA", "open", True, False), act(2, 1.0, "switch:QB", "open", True, False)),
@@ -103,7 +108,11 @@ PLANTED: dict[str, tuple[Any, str, str]] = {
         "Unfed",
         "rack:R4",
     ),
-    "battery on purpose": (added(act(2, 1.0, "ups:UPS-B", "mode", "online", "battery")), "BatteryEnergy", "ups:UPS-B"),
+    "battery on purpose": (
+        added(act(2, 1.0, "ups:UPS-B", "mode", "online", "battery")),
+        "BatteryEnergy",
+        "ups:UPS-B",
+    ),
     "main B cut": (added(act(2, 1.0, "switch:QB", "open", True, False)), "BatteryEnergy", "ups:UPS-B"),
     "restored too much": (added(act(2, 1.0, "rack:R3", "restore", 6.0, FULL)), "Overload", "ups:UPS-B"),
 }
@@ -178,7 +187,10 @@ def test_transfer_by_command() -> None:
 
 def test_transfer_by_itself() -> None:
     net = behind_transfer()
-    said = [act(0, 0.0, "switch:QA", "open", True, False), act(0, 0.1, "transfer:T", "transfer", "switch:T/1", "switch:T/2")]
+    said = [
+        act(0, 0.0, "switch:QA", "open", True, False),
+        act(0, 0.1, "transfer:T", "transfer", "switch:T/1", "switch:T/2"),
+    ]
     assert check(net, plan("ext_grid:A", [], said)) == []
     assert found(check(net, plan("ext_grid:A"))) == {("AutomaticMismatch", "transfer:T")}
     # a command that expects it where it was
@@ -212,7 +224,11 @@ def test_position_commanded_as_a_switch() -> None:
     net = behind_transfer(auto=False)
     both = [act(1, 0.6, "switch:T/2", "close", False, True)]
     issues = found(check(net, plan((), both)))
-    assert {("NotOperable", "switch:T/2"), ("TransferExclusive", "transfer:T"), ("NotInSync", "switch:T/2")} <= issues
+    assert {
+        ("NotOperable", "switch:T/2"),
+        ("TransferExclusive", "transfer:T"),
+        ("NotInSync", "switch:T/2"),
+    } <= issues
 
 
 def test_foreign_position() -> None:
@@ -255,6 +271,7 @@ def test_switches_that_do_not_move() -> None:
 # --- limits ---------------------------------------------------------------------------------------------
 
 
+@fresh
 def with_line(amps: float, **more: Any) -> tuple[Any, dict[str, int]]:
     """Racks R1 and R2 of 10 kW at the end of a line from "left"; R2 also hangs on "right"."""
     net, bus = two_mains()
@@ -358,6 +375,7 @@ def test_unsheddable() -> None:
 # --- gensets and batteries ------------------------------------------------------------------------------
 
 
+@fresh
 def with_genset(**more: Any) -> Any:
     """Genset G behind the open switch QG onto main A; R1 and R2 (10 kW each) on the left."""
     net, bus = two_mains()
@@ -379,7 +397,9 @@ def test_genset_takes_over() -> None:
 
 
 def test_genset_least_power() -> None:
-    assert found(check(with_genset(min_p_mw=0.025), plan("ext_grid:A", ON))) == {("SourceMinimum", "ext_grid:G")}
+    assert found(check(with_genset(min_p_mw=0.025), plan("ext_grid:A", ON))) == {
+        ("SourceMinimum", "ext_grid:G")
+    }
     assert check(with_genset(min_p_mw=0.019), plan("ext_grid:A", ON)) == []
 
 
@@ -401,6 +421,7 @@ def test_fuel() -> None:
     assert check(net, plan("ext_grid:A", ON, horizon_s=3400.0)) == []
 
 
+@fresh
 def with_battery(kwh: float = 12.0, **more: Any) -> Any:
     """Rack R1 (10 kW) and a grid-forming battery S of 20 kW on the left."""
     net, bus = two_mains()

@@ -65,7 +65,7 @@ def test_caps_just_in_time_pass_and_too_late_are_refused() -> None:
 
 def test_too_small_a_cap_is_an_overload_at_the_end() -> None:
     # 62 kW is 103.5 %: on the 125 % row, 600 s, far less than the hour
-    three = {name: 4.0 for name in ("R6", "R7", "R8")}
+    three = dict.fromkeys(("R6", "R7", "R8"), 4.0)
     issues = checker().check(plan(LOSE_A, caps(1, 0.5, **three), [A_OFF]))
     assert found(issues) == {("Overload", "ups:UPS-B")}
     assert issues[0].path == "plan.end"
@@ -140,7 +140,11 @@ def test_interlock() -> None:
         act(2, 10.6, "switch:QG", "close", False, True),
     ]
     assert {("Interlock", "interlock:QA-QG"), ("NotInSync", "switch:QG")} <= issues_of((), steps)
-    opened = [steps[0], act(2, 10.6, "switch:QA", "open", True, False), act(3, 10.7, "switch:QG", "close", False, True)]
+    opened = [
+        steps[0],
+        act(2, 10.6, "switch:QA", "open", True, False),
+        act(3, 10.7, "switch:QG", "close", False, True),
+    ]
     assert issues_of((), opened) == set()  # UPS-A bridges the 0.1 s
 
 
@@ -178,7 +182,11 @@ def test_loop_through_the_two_bypasses() -> None:
     loop = [*steps, act(5, 0.808, "switch:QX", "close", False, True)]
     assert issues_of((), loop) == {("LoopClosed", "switch:QX")}
     # make before break in synchronism: for one step only
-    brief = [*loop, act(6, 0.908, "switch:FA", "open", True, False), act(7, 1.008, "switch:FA", "close", False, True)]
+    brief = [
+        *loop,
+        act(6, 0.908, "switch:FA", "open", True, False),
+        act(7, 1.008, "switch:FA", "close", False, True),
+    ]
     assert ("LoopClosed", "switch:QX") in issues_of((), brief)
     opened = [*loop, act(6, 0.908, "switch:QX", "open", True, False)]
     assert issues_of((), opened) == set()
@@ -265,7 +273,9 @@ def test_only_the_end_state() -> None:
     assert issues_of((), steps) == set()  # 133 % for 0.1 s
     tie = [act(1, 0.6, "switch:QT", "close", False, True), act(2, 0.7, "switch:QT", "open", True, False)]
     assert ("ParallelSources", "ext_grid:Utility-A") in issues_of((), tie)
-    assert ("ParallelSources", "ext_grid:Utility-A") not in found(checker().check(plan((), tie), intermediate=False))
+    assert ("ParallelSources", "ext_grid:Utility-A") not in found(
+        checker().check(plan((), tie), intermediate=False)
+    )
 
 
 def test_restore_brings_power_back() -> None:
