@@ -3,25 +3,25 @@
 ::
 
     Utility 1 -QF- cable -QI- MV 1 -QH- TX -QM- main -QU- busway - UPS -QO- OUT -F- cable - PDU -+- racks
-                              QT-MV      genset -QG-+--- QB (manual) -------+ QX - TIE           +- STS - racks
+                              QT-MV     genset -QG-+--- QB (manual) --------+- QX - TIE         +- STS - racks
 
 * MV boards 1 and 2 are joined by QT-MV (open; main-tie-main: at most two of QI-1, QI-2, QT-MV are closed).
-* A *lineup* (A, B, C, D) is everything from QH to its PDUs. The first half of the lineups hangs on MV 1, the
-  rest on MV 2. Neighbours (A-B, C-D) have a tie QT between their main boards (open; main-tie-main again). Each
-  main board has its genset, interlocked with QM. The static bypass of the UPS starts at its main board; the
-  maintenance bypass QB is worked by hand only.
-* OUT boards can be joined through QX and the bus TIE, all open, at most two closed: one UPS may carry another's
-  board, if it can.
-* A dual-corded rack has its cords on two lineups, and all pairs of lineups carry the same power: with n lineups
-  each UPS passes an (n-1)-th of its load to each other one when it fails. So a load up to (n-1)/n of installed
-  UPS kW rides through by cord sharing alone: 75 % in 4N/3, 66.7 % in 3N/2, 50 % in 2N.
+* A *lineup* (A, B, C, D) is everything from QH to its PDUs. The first half of the lineups hangs on MV 1,
+  the rest on MV 2. Neighbours (A-B, C-D) have a tie QT between their main boards (open; main-tie-main again).
+  Each main board has its genset, interlocked with QM. The static bypass of the UPS starts at its main board;
+  the maintenance bypass QB is worked by hand only.
+* OUT boards can be joined through QX and the bus TIE, all open, at most two closed: one UPS may carry
+  another's board, if it can.
+* A dual-corded rack has its cords on two lineups, and all pairs of lineups carry the same power: with n
+  lineups each UPS passes an (n-1)-th of its load to each other one when it fails. So a load up to (n-1)/n of
+  installed UPS kW rides through by cord sharing alone: 75 % in 4N/3, 66.7 % in 3N/2, 50 % in 2N.
 * About 6.5 % of the racks have a single cord behind an STS, for each ordered pair of lineups (preferred,
   alternate) as many. They are of priority 2 and 3.
-* "N+1 catcher": lineup R is the reserve. Every PDU of the others has an STS at its head: OUT of its lineup, else
-  OUT R. A rack's cords are on two PDUs of its lineup.
+* "N+1 catcher": lineup R is the reserve. Every PDU of the others has an STS at its head: OUT of its lineup,
+  else OUT R. A rack's cords are on two PDUs of its lineup.
 
-A hall larger than one block (UPSs of at most 2.4 MW) is several blocks, each with its MV boards, on the same two
-utility feeds. Ratings and sources: cases/ratings.py. What is hard about the rooms, in kW: cases/README.md.
+A hall larger than one block (UPSs of at most 2.4 MW) is several blocks, each with its MV boards, on the same
+two utility feeds. Ratings and sources: cases/ratings.py. What is hard about the rooms: cases/README.md.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ PDU_LENGTH_KM = 0.04
 FEEDER_LENGTH_KM = 0.5
 
 
+NAMES = {"2N": "hall_2n", "3N/2": "hall_3n2", "4N/3": "hall_4n3", "N+1 catcher": "hall_catcher"}
 LEVELS: dict[str, float] = {"2N": 1 / 2, "3N/2": 2 / 3, "4N/3": 3 / 4, "N+1 catcher": 0.7}
-"""Design load over installed UPS kW: (n-1)/n, what every single UPS failure leaves. In a catcher room that would
-load the UPSs fully before any failure, so it is designed for less."""
+"""Design load over installed UPS kW: (n-1)/n, what every single UPS failure leaves. In a catcher room that
+would load the UPSs fully before any failure, so it is designed for less."""
 
 
 @dataclass
@@ -250,9 +251,9 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
     plan = _Hall(topology, mw)
     pairs, ordered = _pairs(plan)
     feeds = Feeds([[one.pdus for one in block] for block in plan.blocks], pairs, ordered)
-    tag = topology.replace("/", "").replace(" ", "_").replace("+", "").lower()
-    stss = feeds.draw_sts(plan.drawing, racks, [[one.name for one in block] for block in plan.blocks])
-    net = plan.write(f"hall_{tag}")
+    names = [[one.name for one in block] for block in plan.blocks]
+    stss = feeds.draw_sts(plan.drawing, racks, mw * 1000.0 / racks, names)
+    net = plan.write(NAMES[topology])
     add_racks(net, feeds, stss, racks, nominal * mw * 1000.0, seed)
     return net if level == nominal else with_load(net, level)
 
@@ -267,7 +268,15 @@ def _pairs(plan: _Hall) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
 
 
 def hall_4n3() -> Any:
-    """Build the 9.6 MW room: 4 x 2.4 MW UPS, 500 racks (about 970 circuits), 7.2 MW of load (75 %)."""
+    """Build the 9.6 MW room: 4 x 2.4 MW UPS, 500 racks (968 circuits), 7.2 MW of load (75 %).
+
+    Above 77.9 % the loss of a UPS or of its output side (UPS-X, UPS out X, QO-X, OUT X) leaves the other
+    three more than 105 %, which is what they carry for good: 3 x 2.4 MVA x 1.05 x 0.99 = 7484 kW for all
+    racks. So 196 kW must go at 80 %, 1,156 kW at 90 % (within 10 min) and 1,636 kW at 95 % (within 1 min),
+    and about 20 kW more for cable losses. Cap floors of priority 3 give 1,377 kW at 90 % and 1,519 kW at 95
+    %: there racks must be shed. A main board that dies (main X) leaves its UPS 8 min of battery at 75 %,
+    6.3 min at 95 %; then the same.
+    """
     return hall("4N/3", 9.6, 500)
 
 

@@ -1,8 +1,8 @@
 """Racks of a hall: powers, who sits where, priorities and cap floors; and load levels.
 
-Powers are drawn (in proportion to 7..22 kW), sorted and dealt out to the groups (pairs of lineups) like cards,
-forth and back, and scaled so that each group has its exact part. Within a group a rack goes to the PDUs that carry
-least so far. Priorities are 30 % : 40 % : 30 % of the racks, shuffled inside each group.
+Powers are drawn (in proportion to 7..22 kW), sorted and dealt out to the groups (pairs of lineups) like
+cards, forth and back, and scaled so that each group has its exact part. Within a group a rack goes to the
+PDUs that carry least so far. Priorities are 30 % : 40 % : 30 % of the racks, shuffled inside each group.
 
 Floors are parts of the nominal power: priority 1: none, or 90 %; 2: 70..75 %; 3: 50..60 %.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ SPREAD = 0.10
 
 @dataclass
 class Feeds:
-    """PDU buses by block and lineup; pairs of lineups for two cords, ordered pairs for one cord and an STS."""
+    """PDU buses by block and lineup; pairs of lineups for two cords, ordered pairs for one cord."""
 
     pdus: list[list[list[int]]]
     pairs: list[tuple[int, int]]
@@ -56,13 +57,20 @@ class Feeds:
         about = round(SINGLE_PART * racks)
         return about + min(((racks - about) % n_groups, (racks - about) % n_groups - n_groups), key=abs)
 
-    def draw_sts(self, drawing: Drawing, racks: int, names: list[list[str]]) -> list[list[int]]:
-        """Draw the STSs of single-corded racks; return their output buses, one list an ordered pair."""
+    def draw_sts(
+        self, drawing: Drawing, racks: int, full_kw: float, names: list[list[str]]
+    ) -> list[list[int]]:
+        """Draw the STSs of single-corded racks; return their output buses, one list an ordered pair.
+
+        ``full_kw`` is the average power of a rack when the load is 100 % of installed UPS kW.
+        """
         single = self.n_single(racks)
         if not single:
             return []
         groups = len(self.ordered) * len(self.pdus)
-        per_group = max(1, round(single / groups / RACKS_PER_STS))
+        per_group = max(1, ceil(single / groups / RACKS_PER_STS))
+        most = ceil(single / groups / per_group)  # racks on one STS
+        in_ka = rt.breaker_ka(rt.HEADROOM * most * full_kw / rt.RACK_PF / (sqrt(3.0) * rt.LV_KV) / 1000.0)
         buses = []
         for block, lineups in enumerate(self.pdus):
             turn = [0] * len(lineups)
@@ -75,7 +83,7 @@ class Feeds:
                     for side in (a, b):
                         sources.append(lineups[side][turn[side] % len(lineups[side])])
                         turn[side] += 1
-                    drawing.sts(f"STS-{name}", bus, sources, 0.16, rt.STS_MS)
+                    drawing.sts(f"STS-{name}", bus, sources, in_ka, rt.STS_MS)
                     group.append(bus)
                 buses.append(group)
         return buses
@@ -129,7 +137,7 @@ def _deal(kw: np.ndarray, n_groups: int, total_kw: float) -> tuple[np.ndarray, n
 
 
 def _priorities(rng: np.random.Generator, group: np.ndarray, n_groups: int, single_part: float) -> np.ndarray:
-    """Return priorities, shuffled in each group; single-corded racks are 1/3 priority 2 and 2/3 priority 3."""
+    """Return priorities, shuffled in each group; of single-corded racks 1/3 are priority 2, 2/3 are 3."""
     dual_part = 1.0 - single_part
     ones = PART_OF_PRIORITY[1] / dual_part
     twos = (PART_OF_PRIORITY[2] - single_part / 3.0) / dual_part
@@ -180,7 +188,7 @@ def load_level_kw(net: Any, level: float, seed: int | None = None) -> pd.Series:
 
     Returns
     -------
-    pandas.Series : kW, index = the rows of ``net.load`` that are demand; their sum is level * installed UPS kW.
+    pandas.Series : kW, index = the rows of ``net.load`` that are demand; sum = level * installed UPS kW.
     """
     demand = (values(net, "load", "kind") != "ups_input") & net.load["in_service"].to_numpy(bool)
     rows = net.load.loc[demand]

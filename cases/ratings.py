@@ -2,8 +2,8 @@
 
 "Typical" means: the middle of what catalogues of several makers show, no single sheet. "(commonly quoted)"
 means that the number circulates and that we have not read it in its document. The regulation's loss table and
-the standards named here are quoted from common knowledge of them; the UPS overload thresholds (Huawei, Riello) and
-Siemens's words on GEAFOL were read.
+the standards named here are quoted from common knowledge of them; the UPS overload thresholds (Huawei,
+Riello) and Siemens's words on GEAFOL were read in excerpts.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ continuous load; so the UPS is what binds."""
 CONTINUOUS_S = 31_536_000.0
 """A year: as good as always (pandapower's JSON keeps no infinity in its tables)."""
 UPS_CURVE = ((1.05, CONTINUOUS_S), (1.10, 3600.0), (1.25, 600.0), (1.50, 60.0))
-"""(ratio, s). SOURCE: 110 %/60 min, 125 %/10 min, 150 %/1 min typical of catalogues of large double-conversion
-UPSs (for instance 125 % for 10 min, 150 % for 1 min in the data of Schneider's Galaxy VS). Up to 105 % is no
-overload yet: Huawei's UPS2000-G manual starts its overload table at 105 % (Riello's Dialog Plus at 102 %)."""
+"""(ratio, s). SOURCE: 110 %/60 min, 125 %/10 min, 150 %/1 min typical of catalogues of large double
+conversion UPSs (for instance 125 % for 10 min, 150 % for 1 min in the data of Schneider's Galaxy VS). Up to
+105 % is no overload yet: Huawei's UPS2000-G manual starts its overload table at 105 %, Riello's Dialog Plus
+at 102 %."""
 UPS_EFFICIENCY = [[0.1, 0.92], [0.25, 0.955], [0.5, 0.965], [0.75, 0.965], [1.0, 0.96]]
 """[loading, efficiency]. SOURCE: typical transformer-free double conversion, 96..97 % at its best, falling to
 both sides (commonly quoted)."""
@@ -88,8 +89,8 @@ BATTERY_CHARGE = 0.1
 GENSET_START_S = 10.0
 """SOURCE: NFPA 110 type 10: at most 10 s to readiness."""
 GENSET_MARGIN = 1.25
-"""Genset MW over UPS MW: conversion loss, charging, margin. ``step_mw`` is left unlimited: the rectifier of the
-UPS walks in over UPS_WALK_IN_S, so that the genset sees a ramp."""
+"""Genset MW over UPS MW: conversion loss, charging, margin. ``step_mw`` is left unlimited: the rectifier
+of the UPS walks in over UPS_WALK_IN_S, so that the genset sees a ramp."""
 GENSET_PF = 0.8
 """SOURCE: rated power factor of standby sets, kVA = kW / 0.8 (typical)."""
 FUEL_H = 12.0
@@ -127,8 +128,8 @@ TRANSFORMERS = (
 """SOURCE: losses: Regulation (EU) 548/2014, Annex I table I.2, dry type, tier 2 (Ak, A0 - 10 %).
 uk 6 %: usual for cast resin of 630 kVA and more; we take it for all."""
 CAST_RESIN_CURVE = ((1.20, 7200.0), (1.40, 1800.0))
-"""(ratio, s). SOURCE: cast resin with forced air is offered for up to +40..50 % (Siemens Power Engineering Guide
-on GEAFOL: 50 % with fans); IEC 60076-12 is the loading guide. The times are ours, on the safe side."""
+"""(ratio, s). SOURCE: cast resin with forced air is offered for up to +40..50 % (Siemens Power Engineering
+Guide on GEAFOL: 50 % with fans); IEC 60076-12 is the loading guide. The times are ours, on the safe side."""
 
 
 def transformer(load_mva: float) -> Transformer:
@@ -175,8 +176,8 @@ _AT_90_C = 1.0 + 0.00393 * 70.0
 
 PDU_CABLE = Conductor(0.0754 * _AT_90_C, 0.08, 0.538, parallel=2, df=0.8)
 """2 x multi-core 240 mm2 Cu XLPE on tray. SOURCE: r: IEC 60228 class 2, 0.0754 ohm/km at 20 degC; ampacity
-538 A: IEC 60364-5-52 table B.52.12, reference method E, three loaded conductors (commonly quoted); grouping 0.8
-and x = 0.08 ohm/km typical."""
+538 A: IEC 60364-5-52 table B.52.12, reference method E, three loaded conductors (commonly quoted); grouping
+0.8 and x = 0.08 ohm/km typical."""
 PDU_KW = 200.0
 """Rated UPS power a PDU. Its breaker carries twice this and HEADROOM (800 A): in 2N one side carries all."""
 
@@ -204,4 +205,4 @@ def mv_cable(load_ka: float) -> Conductor:
 # --- racks
 
 RACK_PF = 0.99
-"""SOURCE: server power supplies with active correction, half load and more (typical; 80 PLUS asks for 0.95)."""
+"""SOURCE: server power supplies with active correction, half load and up (typical; 80 PLUS: 0.95)."""

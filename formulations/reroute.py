@@ -15,7 +15,7 @@ Variables
 Minimise, strictly one after another
     (O1) unserved_pk  = sum over units of priority k of d (1 - on_unit) + cap_kw                            [kW]
     (O2) interrupted  = sum over groups of gone_kw (units that had voltage and lose it)                      [kW]
-    (O3) overload     = sum over components of over_kva / S                                                 [pu]
+    (O3) overload     = sum over components of the part of their overload budgets that the horizon uses     [pu]
     (O4) actions      = moves of switches, transfer devices, UPS modes, genset starts and stops              [1]
     (O5) losses       = sum of branch losses + UPS conversion + no-load losses                              [kW]
     (O6) margin       = - smallest (1 - loading) over UPSs, sources and transformers                        [pu]
@@ -184,7 +184,7 @@ def objective_interrupted(m: Any, data: RerouteData) -> None:
 
 
 def objective_overload(m: Any, data: RerouteData) -> None:
-    """(O3) over_kva / S over branches, switches and UPSs, pu."""
+    """(O3) Budget used over the horizon by branches, switches and UPSs, pu; `update` writes what a kVA costs."""
     grid = data.grid
     terms = [m.over_branch_kva[k] / float(grid.branches.s_max_kva[k]) for k in m.L if grid.branches.s_max_kva[k] < UNLIMITED_KVA]
     terms += [m.over_switch_kva[s] / float(grid.switches.s_max_kva[s]) for s in m.S if grid.switches.s_max_kva[s] < UNLIMITED_KVA]

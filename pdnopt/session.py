@@ -19,6 +19,8 @@ from pdnopt.problem import find_formulation
 from pdnopt.result import Result
 from pdnopt.units import DEFAULT_HORIZON_S, DEFAULT_LATENCY_S
 
+DEFAULT_TIME_LIMIT_S = 10.0
+
 __all__ = ["Options", "Session", "solve"]
 
 
@@ -33,7 +35,8 @@ class Options:
     p_load_kw, p_asymmetric_kw : Series, optional
         Demands in kW indexed like net.load / net.asymmetric_load; missing rows keep the table's value.
     time_limit_s : float
-        Wall time of the call without imports.
+        Wall time of the call without imports; None: no limit. What is not proved by then has status "feasible"
+        and its gap.
     horizon_s : float
         The end state holds so long, batteries and fuel included.
     latency_s : float
@@ -53,11 +56,11 @@ class Options:
     failed: Sequence[str] = ()
     p_load_kw: Any = None
     p_asymmetric_kw: Any = None
-    time_limit_s: float = inf
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S
     horizon_s: float = DEFAULT_HORIZON_S
     latency_s: float = DEFAULT_LATENCY_S
     minimize: Sequence[str] | None = None
-    gap: float = 5e-4
+    gap: float = 9e-4
     explain: bool = True
     extend: Callable[[Any, Any], None] | None = None
     validate: bool = True

@@ -31,17 +31,20 @@ RESERVE = 0.98
 class Limits:
     """C rated components: branches, switches and UPSs by apparent power, sources by active power.
 
-    ``s_kva`` is the limit (inf: none), ``extra_kva`` how far beyond it the rest of the overload budget carries
-    the component over the whole horizon.
+    ``*_kva`` is the limit (inf: none), ``*_extra_kva`` how far beyond it the rest of the overload budget carries the
+    component over the whole horizon, and ``*_use`` the part of the budget that going so far uses up.
     """
 
     branch_kva: np.ndarray
     branch_extra_kva: np.ndarray
+    branch_use: np.ndarray
     switch_kva: np.ndarray
     switch_extra_kva: np.ndarray
+    switch_use: np.ndarray
     ups_kva: np.ndarray
     ups_kw: np.ndarray
     ups_extra_kva: np.ndarray
+    ups_use: np.ndarray
     source_kw: np.ndarray
 
 
@@ -100,23 +103,31 @@ def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[
         used: np.ndarray,
         rating: np.ndarray,
         temperature: np.ndarray | None = None,
-    ) -> np.ndarray:
-        out = np.zeros(len(names))
+    ) -> tuple[np.ndarray, np.ndarray]:
+        out, use = np.zeros(len(names)), np.zeros(len(names))
         for k in np.flatnonzero([isinstance(n, str) and bool(n) for n in names]):
             warm = 25.0 if temperature is None else float(temperature[k])
             gone = min(float(used[k]) + spent.get(owners[k], 0.0), 1.0)
-            ratio = curves.curve(names[k], warm).sustainable_ratio(horizon_s, gone)
+            curve = curves.curve(names[k], warm)
+            ratio = curve.sustainable_ratio(horizon_s, gone)
             out[k] = (ratio - 1.0) * rating[k] if np.isfinite(rating[k]) else 0.0
-        return out
+            use[k] = horizon_s / curve.max_time_s(ratio) if ratio > 1.0 else 0.0
+        return out, use
 
+    branch_extra, branch_use = extra(br.name, br.curve, br.budget_used, br.s_max_kva)
+    switch_extra, switch_use = extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva)
+    ups_extra, ups_use = extra(ups.name, ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c)
     return Limits(
         branch_kva=np.where(br.s_max_kva < UNLIMITED_KVA, br.s_max_kva, inf),
-        branch_extra_kva=extra(br.name, br.curve, br.budget_used, br.s_max_kva),
+        branch_extra_kva=branch_extra,
+        branch_use=branch_use,
         switch_kva=np.where(sw.s_max_kva < UNLIMITED_KVA, sw.s_max_kva, inf),
-        switch_extra_kva=extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva),
+        switch_extra_kva=switch_extra,
+        switch_use=switch_use,
         ups_kva=ups.s_rated_kva,
         ups_kw=ups.p_rated_kw,
-        ups_extra_kva=extra(ups.name, ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c),
+        ups_extra_kva=ups_extra,
+        ups_use=ups_use,
         source_kw=np.where(src.p_max_kw < UNLIMITED_KVA, src.p_max_kw, inf),
     )
 

@@ -236,8 +236,21 @@ class RerouteUpdate:
                 mine = demand.priority == priority
                 model.set_cost(name, self.on_unit[mine], -v.d_kw[mine])
                 model.offset[name] = float(v.d_kw[mine].sum())
+        if "overload" in model.cost:
+            self._write_overload(v)
         if "actions" in model.cost:
             self._write_actions(v)
+
+    def _write_overload(self, v: NetworkNumbers) -> None:
+        """Cost of an overload: the part of its budget that it uses over the horizon."""
+        limits, model = v.limits, self.model
+        for columns, extra, use in (
+            (self.over_branch, limits.branch_extra_kva, limits.branch_use),
+            (self.over_switch, limits.switch_extra_kva, limits.switch_use),
+            (self.over_ups, limits.ups_extra_kva, limits.ups_use),
+        ):
+            per_kva = np.where(extra > 0, use / np.where(extra > 0, extra, 1.0), 0.0)
+            model.set_cost("overload", columns, per_kva)
 
     def _write_actions(self, v: NetworkNumbers) -> None:
         """Cost 1 for leaving the present position; a device without one costs 1 for taking any."""

@@ -24,18 +24,20 @@ def check_budgets(
     segments: list[Segment],
     paths: list[str],
     horizon_s: float,
+    latency_s: float,
 ) -> dict[str, float]:
     """Add up dt / max_s(ratio) from the failure on; return the used part at the last action's end, by
     component.
 
-    Used up before the end: BudgetExceeded. In the end state the rest of the budget must carry ``horizon_s``:
-    Overload.
+    Used up before the end: BudgetExceeded; a warning where it is used up before any command can take effect
+    (``latency_s``), for which no plan is to blame. In the end state the rest of the budget must carry
+    ``horizon_s``: Overload.
     """
     used_by: dict[str, float] = {}
     over = (group.ratio > group.limit * (1 + tol.RATING)).any(axis=0) & (group.curve != "")
     for m in np.flatnonzero(over):
         name, used = group.names[m], float(group.used[m])
-        told = False
+        told = unavoidable = False
         for k, seg in enumerate(segments):
             ratio = float(group.ratio[k, m])
             limit_s = curves.max_s(
@@ -50,16 +52,18 @@ def check_budgets(
             spent = 0.0 if dt_s == 0 or np.isinf(limit_s) else np.inf if limit_s == 0 else dt_s / limit_s
             if not told and not lasting and used + spent > 1 - tol.BUDGET:
                 when = seg.t_s + max(0.0, 1.0 - used) * limit_s
+                unavoidable = when < latency_s
                 findings.add(
                     "BudgetExceeded",
                     paths[k],
                     name,
                     f"{100 * ratio:.2f} % of its rating, budget used up at {when:.3f} s",
                     f"relieved before {when:.3f} s",
-                    "Relieve it earlier.",
+                    "No command is that fast: it may trip; lower the load beforehand." if unavoidable else "Relieve it earlier.",
+                    "warning" if unavoidable else "error",
                 )
                 told = True
-            elif lasting and not told and spent > 0 and used + spent > 1 - tol.BUDGET:
+            elif lasting and (unavoidable or not told) and spent > 0 and used + spent > 1 - tol.BUDGET:
                 rest_s = max(0.0, 1.0 - used) * limit_s
                 findings.add(
                     "Overload",

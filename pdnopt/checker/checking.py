@@ -149,7 +149,9 @@ class Checker:
                 "Take load off it.",
             )
             if not timeless.all():
-                used |= budgets.check_budgets(self.curves, group, findings, segments, paths, plan.horizon_s)
+                used |= budgets.check_budgets(
+                    self.curves, group, findings, segments, paths, plan.horizon_s, plan.latency_s
+                )
         ratings.check_voltages(self.view, findings, segments, states, paths, wanted)
         ratings.check_cords(demand, findings, plan.horizon_s, segments, states, paths, wanted)
         ratings.check_power_limits(self.view, findings, segments, states, paths, wanted)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pdnopt.errors import Issue
 
 __all__ = ["CheckReport", "Findings", "StateSummary"]
+
+Severity = Literal["error", "warning"]
 
 
 class Findings:
@@ -18,12 +20,14 @@ class Findings:
         self._seen: set[tuple[str, str, str]] = set()
         self.issues: list[Issue] = []
 
-    def add(self, kind: str, path: str, who: str, value: Any, allowed: str, todo: str) -> None:
+    def add(
+        self, kind: str, path: str, who: str, value: Any, allowed: str, todo: str, severity: Severity = "error"
+    ) -> None:
         """Record one finding; a repetition of kind, place and component is dropped."""
         key = (kind, path, who)
         if key not in self._seen:
             self._seen.add(key)
-            self.issues.append(Issue(kind, path, who, value, allowed, todo))
+            self.issues.append(Issue(kind, path, who, value, allowed, todo, severity))
 
 
 @dataclass(frozen=True)

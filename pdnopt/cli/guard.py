@@ -32,7 +32,9 @@ EXIT_INTERNAL = 3
 
 P = ParamSpec("P")
 
-Network = Annotated[str, typer.Argument(help="A case's name (see `pdnopt cases`) or the path of a JSON file.")]
+Network = Annotated[
+    str, typer.Argument(help="A case's name (see `pdnopt cases`) or the path of a JSON file.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
 
@@ -62,7 +64,9 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             if debug:
                 raise
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            text = f"internal error: {what} - please report it, with the output of the same command and --debug"
+            text = (
+                f"internal error: {what} - please report it, with the output of the same command and --debug"
+            )
             _tell_text("internal_error", text, as_json)
             raise typer.Exit(EXIT_INTERNAL) from None
 

@@ -73,4 +73,3 @@ def _issues(network: str) -> list[Issue]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-

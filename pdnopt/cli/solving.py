@@ -36,27 +36,39 @@ def solve(
     network: Network,
     problem: Annotated[str, typer.Argument(help="The problem to solve.")] = "reroute",
     failed: Annotated[
-        list[str] | None, typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage.")
+        list[str] | None,
+        typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage."),
     ] = None,
     load_level: Annotated[
         float | None,
-        typer.Option(metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."),
+        typer.Option(
+            metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."
+        ),
     ] = None,
-    time_limit_s: Annotated[float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")] = None,
+    time_limit_s: Annotated[
+        float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")
+    ] = None,
     horizon_s: Annotated[
-        float | None, typer.Option(metavar="S", help="How long the end state must hold, in s. [default: 3600]")
+        float | None,
+        typer.Option(metavar="S", help="How long the end state must hold, in s. [default: 3600]"),
     ] = None,
     latency_s: Annotated[
-        float | None, typer.Option(metavar="S", help="From the failure to the first command, in s. [default: 0.5]")
+        float | None,
+        typer.Option(metavar="S", help="From the failure to the first command, in s. [default: 0.5]"),
     ] = None,
     minimize: Annotated[
-        str | None, typer.Option(metavar="TERMS", help="Terms in lexicographic order, for instance unserved,losses.")
+        str | None,
+        typer.Option(metavar="TERMS", help="Terms in lexicographic order, for instance unserved,losses."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Find the reason of every kW that is not served.")
     ] = True,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report (one HTML file) here.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON here, if it is verified.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a report (one HTML file) here.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan as JSON here, if it is verified.")
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -157,7 +157,8 @@ class HighsModel:
         if left <= 0:
             return Outcome("no_incumbent", None, inf, -inf)
         highs = self._highs
-        _ok(highs.setOptionValue("time_limit", left if left < 1e6 else inf), "the time limit")
+        spent = highs.getRunTime() if self._relax else 0.0  # an LP counts all runs of the instance, a MIP only its own
+        _ok(highs.setOptionValue("time_limit", spent + left if left < 1e6 else inf), "the time limit")
         if not self._relax:
             _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")

@@ -35,6 +35,9 @@ Hint = tuple[np.ndarray, np.ndarray]
 """Columns of the structure, and where they stand."""
 
 INTEGRAL = 1e-6
+WHOLE_SHARE, PART_SHARE = 0.4, 0.15
+"""Parts of the time left that the whole MIP and one of the small ones may use."""
+
 REFINE_NODES = 50
 MINOR_NODES = 10
 """Nodes of a search for a minor term (in reroute: every one that is not unserved load)."""
@@ -115,6 +118,7 @@ class _Run:
                 self.x = kept.x
                 return "feasible"
         found = self._as_it_stands(gap, grouped, all_served=False) if self.hint is not None else None
+        self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s)
         if relaxed.status == "infeasible" and found is None:
             return "infeasible"
@@ -142,6 +146,7 @@ class _Run:
             columns, values = np.r_[columns, used], np.r_[values, best]
         for solver in (self.lp, self.mip):
             solver.set_col_bounds(columns, values, values)
+        self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s, believe=True)
         found = self._refine(relaxed.x, gap, columns) if relaxed.x is not None else None
         low, high = self.col_low[columns], self.col_high[columns]
@@ -157,7 +162,7 @@ class _Run:
             settled = np.setdiff1d(settled, held)
         at = np.round(relaxed[settled])
         self.mip.set_col_bounds(settled, at, at)
-        outcome = self.mip.solve(self.deadline_s, gap, max_nodes=REFINE_NODES, believe=True)
+        outcome = self.mip.solve(self._until(PART_SHARE), gap, max_nodes=REFINE_NODES, believe=True)
         self.mip.set_col_bounds(settled, self.col_low[settled], self.col_high[settled])
         return outcome if outcome.x is not None else None
 
@@ -205,7 +210,7 @@ class _Run:
         if value > bound + gap and minor and len(self.service) and name not in self.settled:
             take(self._with(self.service, gap, MINOR_NODES))
         if value > bound + gap and not (minor and len(self.service)):
-            searched = self.mip.solve(self.deadline_s, gap, self.x)
+            searched = self.mip.solve(self._until(WHOLE_SHARE), gap, self.x)
             take(searched)
             if np.isfinite(searched.bound):
                 bound = max(bound, searched.bound + offset)
@@ -216,7 +221,7 @@ class _Run:
         assert self.x is not None
         at = np.round(self.x[columns])
         self.mip.set_col_bounds(columns, at, at)
-        outcome = self.mip.solve(self.deadline_s, gap, self.x, max_nodes=max_nodes, believe=True)
+        outcome = self.mip.solve(self._until(PART_SHARE), gap, self.x, max_nodes=max_nodes, believe=True)
         self.mip.set_col_bounds(columns, self.col_low[columns], self.col_high[columns])
         return outcome
 
@@ -246,6 +251,16 @@ class _Run:
         self.col_high[columns] = values
         for solver in (self.lp, self.mip):
             solver.set_col_bounds(columns, values, values)
+
+    def freeze(self, columns: np.ndarray, values: np.ndarray) -> None:
+        """Fix the structure for the whole run; only the service is searched."""
+        self._fix(columns, values)
+        self.structure = np.zeros(0, dtype=int)
+
+    def _until(self, share: float) -> float:
+        """Return the time at which a search that may use a share of what is left must end."""
+        now = time.perf_counter()
+        return now + share * (self.deadline_s - now) if np.isfinite(self.deadline_s) else inf
 
     def _trivial_bound(self, name: str) -> float:
         cost = self.model.cost[name]
@@ -278,6 +293,7 @@ def solve_in_order(
     pinned: str = "",
     service: np.ndarray | None = None,
     settled: Collection[str] = (),
+    frozen: bool = False,
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -306,15 +322,20 @@ def solve_in_order(
         Integer columns that say who is served; a minor term is searched with these held, then the structure held.
     settled : collection of str
         Minor terms that move nothing any more: they only settle what is continuous under the structure found.
+    frozen : bool
+        Keep the structure of the hint for good; bounds then hold under it only.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
     run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned, np.zeros(0, dtype=int) if service is None else service, settled)
     blend = np.zeros(model.n_columns)
     for name in run.names:
         blend += weights.get(name, 0.0) * model.cost[name]
-    blend_gap = sum(weights.get(name, 0.0) * gaps[name] for name in run.names)
+    weighted = [weights[name] * gaps[name] for name in run.names if name.startswith(indifferent[0]) and name in weights]
+    blend_gap = 0.5 * min(weighted, default=1e-6)
     prefix, slack = indifferent
     grouped = [name for name in run.names if prefix and name.startswith(prefix)]
+    if frozen and hint is not None:
+        run.freeze(*hint)
     status = run.first_incumbent(blend, blend_gap, grouped)
     if status != "feasible":
         return Ladder(status, None, [], run.trace)

@@ -15,8 +15,10 @@ __all__ = ["fingerprint"]
 def fingerprint(net: Any) -> str:
     """Return the SHA-256 of a network's input tables, as 64 hex digits.
 
-    Results (``res_*``) and private tables do not count, nor do empty tables, the order of columns, or integers that
-    became floats on the way through a file. The order of rows does: the index is part of it.
+    A missing number and an infinite one are the same: no limit (a JSON file has no infinities).
+    Results (``res_*``) and private tables do not count, nor do empty tables and columns, the order of
+    columns, or integers that became floats on the way through a file. The order of rows does: the index is
+    part of it.
     """
     digest = hashlib.sha256()
     digest.update(f"{float(net.sn_mva)!r} {float(net.f_hz)!r}".encode())
@@ -36,21 +38,20 @@ def fingerprint(net: Any) -> str:
 
 def _bytes(series: Any) -> bytes:
     """Return a column as bytes that do not depend on its dtype; none for a column that says nothing."""
-    missing = series.isna().to_numpy(dtype=bool)
+    missing = series.isna().to_numpy(dtype=bool) | series.isin((np.inf, -np.inf)).to_numpy(dtype=bool)
     if missing.all():
         return b""
     if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        values = series.to_numpy(dtype=float, na_value=np.nan) + 0.0
-        return np.where(missing, np.nan, values).tobytes()
-    texts = [None if gone else _plain(value) for value, gone in zip(series, missing, strict=True)]
-    if all(text is None or isinstance(text, float) for text in texts):
-        return np.array([np.nan if text is None else text for text in texts]).tobytes()
-    return json.dumps(texts).encode()
+        texts = [_plain(value) for value in series.to_numpy(dtype=float, na_value=np.nan)]
+    else:
+        texts = [_plain(value) for value in series]
+    return json.dumps([None if gone else text for text, gone in zip(texts, missing, strict=True)]).encode()
 
 
 def _plain(value: Any) -> Any:
+    """Return a cell as text or a list of texts; numbers with the 15 decimals that a file keeps."""
     if isinstance(value, bool | int | float | np.number | np.bool_):
-        return float(value)
+        return f"{float(value) + 0.0:.15f}"
     if isinstance(value, list | tuple | set | np.ndarray):
         return [_plain(item) for item in value]
     return str(value)

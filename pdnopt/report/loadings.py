@@ -1,4 +1,4 @@
-"""How far each rated component is loaded in a network that carries AC results, and side by side in two of them."""
+"""How far each rated component is loaded, read from a network's AC results; two networks side by side."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.plant.names import component_names
+from pdnopt.report.words import SPACE, number
 from pdnopt.units import KW_PER_MW, UNLIMITED_KA
 
 __all__ = ["Loading", "compare", "read_loadings"]
@@ -39,9 +40,7 @@ def compare(before: Any | None, after: Any | None, failed: Iterable[str] = ()) -
     """Return every loaded component of two networks with AC results, the most loaded first."""
     left, right = (read_loadings(net, failed) if net is not None else None for net in (before, after))
     ratings = {**_first(left), **_first(right)}
-    rows = [
-        Loading(name, rating, _at(left, name), _at(right, name)) for name, rating in ratings.items()
-    ]
+    rows = [Loading(name, rating, _at(left, name), _at(right, name)) for name, rating in ratings.items()]
     return sorted((row for row in rows if row.worst > 0.05), key=lambda row: (-row.worst, row.component))
 
 
@@ -77,7 +76,7 @@ def read_loadings(net: Any, failed: Iterable[str] = ()) -> dict[str, tuple[str, 
         unlimited = UNLIMITED_KA * A_PER_KA if unit == "A" else np.inf
         for name, value, loaded in zip(names, values, percent, strict=True):
             if isfinite(loaded) and 0.0 < value < unlimited:
-                out[name] = (f"{value:,.0f} {unit}", float(loaded))
+                out[name] = (f"{number(value, 0)}{SPACE}{unit}", float(loaded))
     out.update(_sources(net))
     return out
 
@@ -91,7 +90,7 @@ def _sources(net: Any) -> dict[str, tuple[str, float]]:
     p_kw = net["res_ext_grid"]["p_mw"].reindex(frame.index).to_numpy(dtype=float) * KW_PER_MW
     limit_kw = _column(frame, "max_p_mw", np.nan) * KW_PER_MW
     return {
-        name: (f"{limit:,.0f} kW", 100.0 * float(p) / float(limit))
+        name: (f"{number(limit, 0)}{SPACE}kW", 100.0 * float(p) / float(limit))
         for name, p, limit, mine in zip(component_names(net, "ext_grid"), p_kw, limit_kw, own, strict=True)
         if mine and isfinite(p) and limit > 0.0
     }

@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterable
 from math import isfinite
 
-__all__ = ["compact_names", "kw", "number", "percent", "plural", "seconds", "short"]
+__all__ = ["SPACE", "compact_names", "kw", "number", "percent", "plural", "seconds", "short"]
 
 THIN = "\u202f"
-"""Narrow no-break space, between thousands and before a unit."""
+"""Narrow no-break space, between thousands."""
+
+SPACE = "\u00a0"
+"""No-break space, before a unit."""
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -22,12 +25,12 @@ def number(value: float, digits: int = 1) -> str:
 
 def kw(value: float) -> str:
     """Return a power with its unit."""
-    return f"{number(value)}{THIN}kW"
+    return f"{number(value)}{SPACE}kW"
 
 
 def percent(value: float, digits: int = 0) -> str:
     """Return a percentage with its unit."""
-    return f"{number(value, digits)}{THIN}%" if isfinite(value) else "\u2013"
+    return f"{number(value, digits)}{SPACE}%" if isfinite(value) else "\u2013"
 
 
 def seconds(value: float) -> str:
@@ -35,14 +38,14 @@ def seconds(value: float) -> str:
     if not isfinite(value):
         return "never"
     if 0.0 < abs(value) < 0.1:
-        return f"{number(1000.0 * value, 0)}{THIN}ms"
+        return f"{number(1000.0 * value, 0)}{SPACE}ms"
     if abs(value) < 10.0:
-        return f"{number(value, 2 if round(value, 1) != round(value, 2) else 1)}{THIN}s"
+        return f"{number(value, 2 if round(value, 1) != round(value, 2) else 1)}{SPACE}s"
     if abs(value) < 600.0:
-        return f"{number(value, 0)}{THIN}s"
+        return f"{number(value, 0)}{SPACE}s"
     if abs(value) < 7200.0:
-        return f"{number(value / 60.0, 0)}{THIN}min"
-    return f"{number(value / 3600.0, 1)}{THIN}h"
+        return f"{number(value / 60.0, 0)}{SPACE}min"
+    return f"{number(value / 3600.0, 1)}{SPACE}h"
 
 
 def plural(count: int, noun: str) -> str:

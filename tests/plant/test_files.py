@@ -40,9 +40,7 @@ def plant():
     net.load.loc[1, "breaker_a"] = np.nan
     net.overload_curve.loc[0, "max_s"] = np.inf
     net.ext_grid.loc[0, "min_p_mw"] = -np.inf
-    net.bus["note"] = pd.Series(
-        [np.nan, None, ("a", 1), {"k": [1]}, True, 3, 1.5, "x", [np.nan]], dtype=object
-    )
+    net.bus["note"] = pd.Series([np.nan, None, ("a", 1), {"k": [1]}, True, 3, 1.5, "x", [2.5]], dtype=object)
     create_storage(net, 3, "DES", 0.02, 0.01, grid_forming=True)
     return net
 

@@ -1,0 +1,68 @@
+# make demo   the main job, end to end          make test   everything that CI checks
+# The first of them creates .venv; no root is needed. Another Python: make test PYTHON=python3.12
+
+VENV ?= .venv
+WORKERS ?= 2
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
+	  if $$p -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$p; exit; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+.PHONY: help venv demo test lint format type layers unit soak bench clean
+
+help:
+	@echo 'make demo     solve hall_4n3 losing a UPS at 90 % load; print the plan, write out/report.html'
+	@echo 'make test     everything that CI checks: lint, type, layers, unit'
+	@echo 'make venv     create $(VENV) with pdnopt and its tools'
+	@echo 'make lint     ruff check, ruff format --check'
+	@echo 'make format   let ruff format and fix'
+	@echo 'make type     mypy --strict'
+	@echo 'make layers   import-linter'
+	@echo 'make unit     pytest, without the soak tests'
+	@echo 'make soak     pytest, the soak tests (long)'
+	@echo 'make bench    every benchmark in tests/benchmarks'
+	@echo 'make clean    remove what make and the tools have written, $(VENV) included'
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with venv is needed and was not found:'; \
+	  echo 'install one (Debian, Ubuntu: python3-venv), or say make PYTHON=/path/to/python3.12'; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(VENV)/bin/pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
+
+test: lint type layers unit
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(STAMP)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+type: $(STAMP)
+	$(PY) -m mypy
+
+layers: $(STAMP)
+	$(VENV)/bin/lint-imports
+
+unit: $(STAMP)
+	$(PY) -m pytest -n $(WORKERS)
+
+soak: $(STAMP)
+	$(PY) -m pytest -n $(WORKERS) -m soak
+
+bench: $(STAMP)
+	@set -e; for file in tests/benchmarks/[a-z]*.py; do \
+	  echo "== $$file"; $(PY) -W ignore -m tests.benchmarks.$$(basename $$file .py); done
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,157 @@
+"""Every single failure of a hall at several load levels: verified, bounded, timed.
+
+``python -m tests.benchmarks.n1_halls [--case hall_4n3] [--levels 0.6 0.75 0.9 0.95] [--major]`` prints one line a failure
+and a Markdown table: failures, verified, largest gap, priority-1 load beyond an independent LP bound, p50 and p99 of the
+session's total time, and its ratio to one bare LP of the same arrays (cold, in a HiGHS of its own, same run).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from scipy.optimize import linprog
+
+import cases
+from cases.hall import load_level_kw
+from pdnopt.plant.names import component_names
+from pdnopt.result import Result
+from pdnopt.session import Session
+
+LEVELS = (0.60, 0.75, 0.90, 0.95)
+TABLES = ("ext_grid", "ups", "trafo", "transfer", "bus", "line", "switch")
+MAJOR = ("ext_grid", "ups", "trafo", "transfer")
+
+
+def failures(net: Any, major: bool = False) -> list[str]:
+    """Return the single failures: final rack circuits and companions of UPSs left out."""
+    own = {
+        f"ext_grid:{name}"
+        for name, kind in zip(net.ext_grid["name"], net.ext_grid["kind"], strict=True)
+        if kind in ("utility", "genset")
+    }
+    names = [n for table in (MAJOR if major else TABLES) for n in component_names(net, table)]
+    return [n for n in names if not n.startswith("ext_grid:") or n in own]
+
+
+def least_unserved_kw(net: Any, failed: str, p_load_kw: pd.Series, priority: int = 1) -> float:
+    """Return a lower bound in kW on the unserved load of one priority, from a transport LP of its own.
+
+    Every rack may draw from any UPS that a cord of it reaches over any switch, in any split; a UPS gives at most
+    1.5 times its rating. Nothing of the product's model is used: the graph is networkx's, the LP scipy's.
+    """
+    graph = nx.Graph()
+    table, _, name = failed.partition(":")
+    dead_bus = set(net.bus.index[net.bus["name"] == name]) if table == "bus" else set()
+    graph.add_nodes_from(b for b in net.bus.index if b not in dead_bus)
+
+    def lost(kind: str, label: str) -> bool:
+        return table == kind and label == name
+
+    for row in net.line.itertuples():
+        if not lost("line", row.name) and not {row.from_bus, row.to_bus} & dead_bus:
+            graph.add_edge(row.from_bus, row.to_bus)
+    for row in net.switch.itertuples():
+        if row.et == "b" and pd.isna(row.ups) and not lost("switch", row.name) and not {row.bus, row.element} & dead_bus:
+            graph.add_edge(row.bus, row.element)
+    part = {bus: k for k, members in enumerate(nx.connected_components(graph)) for bus in members}
+    ups = [(part[row.out_bus], 1500.0 * row.p_rated_mw) for row in net.ups.itertuples()
+           if not lost("ups", row.name) and row.out_bus in part]  # fmt: skip
+    rows = net.load.loc[p_load_kw.index]
+    mine = rows[rows["priority"] == priority]
+    racks = {key: (p_load_kw[group.index].sum(), set(group["bus"])) for key, group in mine.groupby("rack")}
+    routes = [
+        (u, k)
+        for u, (_, buses) in enumerate(racks.values())
+        for k, (island, _) in enumerate(ups)
+        if any(part.get(bus) == island for bus in buses)
+    ]
+    total = sum(kw for kw, _ in racks.values())
+    if not routes:
+        return float(total)
+    a = np.zeros((len(racks) + len(ups), len(routes)))
+    for column, (u, k) in enumerate(routes):
+        a[u, column] = a[len(racks) + k, column] = 1.0
+    b = np.array([kw for kw, _ in racks.values()] + [cap for _, cap in ups])
+    solved = linprog(-np.ones(len(routes)), A_ub=a, b_ub=b, bounds=(0, None))
+    assert solved.status == 0
+    return float(total + solved.fun)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One failure at one level."""
+
+    failed: str
+    level: float
+    result: Result
+    bound_kw: float
+    bare_lp_s: float
+
+    @property
+    def worst_gap(self) -> float:
+        return max(gap for term, gap in self.result.gap.items() if term.startswith("unserved_p"))
+
+
+def bare_lp_s(session: Session) -> float:
+    """Time one cold LP of the arrays of the last solve: the first term, nothing held."""
+    from pdnopt.engine.highs import HighsModel
+
+    runner = session._runner
+    model = next(iter(runner._models.values())).model
+    begun = time.perf_counter()
+    solver = HighsModel(relax=True)
+    solver.load(model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer)
+    solver.set_cost(sum(cost for name, cost in model.cost.items() if name.startswith("unserved_p")))
+    solver.solve()
+    return time.perf_counter() - begun
+
+
+def run(case: str, levels: tuple[float, ...], major: bool) -> Iterator[Row]:
+    """Solve every failure at every level in one session."""
+    net = cases.build(case)
+    session = Session(net, validate=False)
+    for level in levels:
+        p_load_kw = load_level_kw(net, level)
+        for failed in failures(net, major):
+            result = session.solve(failed=[failed], p_load_kw=p_load_kw, explain=False)
+            yield Row(failed, level, result, least_unserved_kw(net, failed, p_load_kw), bare_lp_s(session))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", nargs="*", default=["hall_2n", "hall_4n3"])
+    parser.add_argument("--levels", nargs="*", type=float, default=list(LEVELS))
+    parser.add_argument("--major", action="store_true", help="sources, UPSs, transformers and transfer devices only")
+    options = parser.parse_args()
+    table = ["| case | level | failures | verified | worst gap % | p1 beyond bound kW | p50 ms | p99 ms | p50 / bare LP |",
+             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for case in options.case:
+        for level in options.levels:
+            rows = []
+            for row in run(case, (level,), options.major):
+                rows.append(row)
+                r = row.result
+                print(f"{case} {level:.2f} {row.failed:24s} {r.status:9s} unserved {r.unserved_kw:8.1f} kW "
+                      f"{len(r.plan.actions):4d} actions {1e3 * r.timings['total_s']:8.0f} ms "
+                      f"{' '.join(i.kind + ' ' + i.id for i in r.issues[:2])}", flush=True)  # fmt: skip
+            times = 1e3 * np.array([row.result.timings["total_s"] for row in rows])
+            bare = 1e3 * np.median([row.bare_lp_s for row in rows])
+            beyond = max(row.result.unserved_by_priority.get(1, 0.0) - row.bound_kw for row in rows)
+            verified = sum(row.result.ok for row in rows)
+            p50, p99 = np.percentile(times, [50, 99])
+            table.append(f"| {case} | {level:.2f} | {len(rows)} | {verified} | {100 * max(r.worst_gap for r in rows):.3f} | "
+                         f"{beyond:.2f} | {p50:.0f} | {p99:.0f} | {p50 / bare:.1f} |")  # fmt: skip
+    print(f"\ncores: {os.cpu_count()}\n")
+    print("\n".join(table))
+
+
+if __name__ == "__main__":
+    main()
