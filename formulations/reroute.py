@@ -84,14 +84,25 @@ class Reroute:
     terms: tuple[str, ...] = TERMS
 
     def data(
-        self, grid: Grid, demand: Demand, minimize: tuple[str, ...], fine: bool = False, voltages: bool = False
+        self,
+        grid: Grid,
+        demand: Demand,
+        minimize: tuple[str, ...],
+        fine: bool = False,
+        voltages: bool = False,
     ) -> RerouteData:
         """Collect the data of a network for `build`. Raises InputError for an unknown or repeated term."""
-        wrong = [term for term in minimize if term not in TERMS] or [t for t in minimize if minimize.count(t) > 1]
+        wrong = [term for term in minimize if term not in TERMS] or [
+            t for t in minimize if minimize.count(t) > 1
+        ]
         if wrong:
             allowed = "each of " + ", ".join(TERMS) + " at most once"
-            raise InputError(Issue("Enum", "solve(minimize=...)", "", wrong[0], allowed, "Correct the list of terms."))
-        return RerouteData(grid, demand, read_sets(grid, demand, fine), read_flow(grid, demand, voltages), minimize)
+            raise InputError(
+                Issue("Enum", "solve(minimize=...)", "", wrong[0], allowed, "Correct the list of terms.")
+            )
+        return RerouteData(
+            grid, demand, read_sets(grid, demand, fine), read_flow(grid, demand, voltages), minimize
+        )
 
     def fits(self, sets: NetworkSets, demand: Demand, psu_dead: np.ndarray) -> bool:
         """Return whether the classes of a compiled model still hold units that share alike."""
@@ -101,7 +112,9 @@ class Reroute:
         """Return the ratings to start from; ``spent`` of its budget a component uses before the end state begins."""
         return read_limits(grid, curves, horizon_s, spent)
 
-    def tighten(self, limits: Limits, nominal: Limits, ratios: Any, over: float, extra: float) -> Limits | None:
+    def tighten(
+        self, limits: Limits, nominal: Limits, ratios: Any, over: float, extra: float
+    ) -> Limits | None:
         """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""
         return tighten_limits(limits, nominal, ratios, over, extra)
 
@@ -186,8 +199,16 @@ def objective_interrupted(m: Any, data: RerouteData) -> None:
 def objective_overload(m: Any, data: RerouteData) -> None:
     """(O3) Budget used over the horizon by branches, switches and UPSs, pu; `update` writes what a kVA costs."""
     grid = data.grid
-    terms = [m.over_branch_kva[k] / float(grid.branches.s_max_kva[k]) for k in m.L if grid.branches.s_max_kva[k] < UNLIMITED_KVA]
-    terms += [m.over_switch_kva[s] / float(grid.switches.s_max_kva[s]) for s in m.S if grid.switches.s_max_kva[s] < UNLIMITED_KVA]
+    terms = [
+        m.over_branch_kva[k] / float(grid.branches.s_max_kva[k])
+        for k in m.L
+        if grid.branches.s_max_kva[k] < UNLIMITED_KVA
+    ]
+    terms += [
+        m.over_switch_kva[s] / float(grid.switches.s_max_kva[s])
+        for s in m.S
+        if grid.switches.s_max_kva[s] < UNLIMITED_KVA
+    ]
     terms += [m.over_ups_kva[j] / float(grid.upss.s_rated_kva[j]) for j in m.U]
     m.overload = pyo.Objective(expr=sum(terms) if terms else 0.0 * m.margin)
 
@@ -197,7 +218,9 @@ def objective_actions(m: Any, data: RerouteData) -> None:
 
     The signs depend on where each device stands, so `update` writes the coefficients and the constant.
     """
-    moves = sum(m.z_closed[s] for s in m.S) + sum(m.g_source[i] for i in m.G) + sum(m.e_joined[i] for i in m.J)
+    moves = (
+        sum(m.z_closed[s] for s in m.S) + sum(m.g_source[i] for i in m.G) + sum(m.e_joined[i] for i in m.J)
+    )
     moves += sum(m.u_online[j] + m.u_battery[j] for j in m.U) + sum(m.f_form[e] for e in m.E)
     m.actions = pyo.Objective(expr=moves)
 
@@ -206,7 +229,9 @@ def objective_losses(m: Any, data: RerouteData) -> None:
     """(O5) Branch losses, UPS conversion and no-load losses, kW."""
     ups, br, block = data.grid.upss, data.grid.branches, data.grid.nodes.block
     losses = sum(m.loss_kw[k] for k in m.LO)
-    losses += sum(float(ups.loss_slope[j]) * m.p_online_kw[j] + float(ups.loss_fixed_kw[j]) * m.u_online[j] for j in m.U)
+    losses += sum(
+        float(ups.loss_slope[j]) * m.p_online_kw[j] + float(ups.loss_fixed_kw[j]) * m.u_online[j] for j in m.U
+    )
     fixed = [k for k in m.L if br.p_fixed_kw[k] > 0 and br.in_service[k]]
     losses += sum(float(br.p_fixed_kw[k]) * m.y_live[int(block[br.tail[k]])] for k in fixed)
     m.losses = pyo.Objective(expr=losses + 0.0 * m.margin)
@@ -235,12 +260,17 @@ def constraint_margin(m: Any, grid: Grid) -> None:
     m.MG = pyo.Set(initialize=limited)
     m.ML = pyo.Set(initialize=[(k, d) for k in trafos for d in (0, 1)], dimen=2)
     m.margin_ups = pyo.Constraint(
-        m.U, rule=lambda _, j: m.margin + (m.p_online_kw[j] + m.p_battery_kw[j]) / float(ups.p_rated_kw[j]) <= 1
+        m.U,
+        rule=lambda _, j: m.margin + (m.p_online_kw[j] + m.p_battery_kw[j]) / float(ups.p_rated_kw[j]) <= 1,
     )
-    m.margin_source = pyo.Constraint(m.MG, rule=lambda _, i: m.margin + m.p_source_kw[i] / float(src.p_max_kw[i]) <= 1)
+    m.margin_source = pyo.Constraint(
+        m.MG, rule=lambda _, i: m.margin + m.p_source_kw[i] / float(src.p_max_kw[i]) <= 1
+    )
     m.margin_trafo = pyo.Constraint(
         m.ML,
-        rule=lambda _, k, d: m.margin + (1 if d == 0 else -1) * m.p_branch_kw[k] / float(br.s_max_kva[k]) <= 1,
+        rule=lambda _, k, d: (
+            m.margin + (1 if d == 0 else -1) * m.p_branch_kw[k] / float(br.s_max_kva[k]) <= 1
+        ),
     )
 
 

@@ -36,7 +36,7 @@ class Ratios:
         """Return the worst ratio of each state."""
         parts = [part.max(axis=1, initial=0.0) for part in (self.branch, self.switch, self.ups, self.source)]
         voltage = 1.0 + VOLTAGE_WEIGHT * self.under_v_pu.max(axis=1, initial=0.0)
-        return np.maximum.reduce([*parts, np.where(voltage > 1.0, voltage, 0.0)])
+        return np.asarray(np.maximum.reduce([*parts, np.where(voltage > 1.0, voltage, 0.0)]))
 
 
 class AcJudge:
@@ -93,4 +93,4 @@ def _limit(frame: Any) -> np.ndarray:
 
 
 def _clean(values: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))

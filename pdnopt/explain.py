@@ -45,7 +45,9 @@ class _Prices:
         self.cost[self.columns] = [VOLTAGE_PRICE if item.unit == "pu^2" else 1.0 for item in self.limits]
         model = self.model
         for solver in solvers:
-            solver.load(model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer)
+            solver.load(
+                model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer
+            )
             solver.set_cost(self.cost)
             solver.set_col_bounds(self.columns, np.zeros(len(self.columns)), np.full(len(self.columns), inf))
             for row in self.updater.elastic_rows():
@@ -75,7 +77,8 @@ def explain(
     missing_kw = demand.d_kw * (1.0 - target.served)
     lost = np.flatnonzero(response.unservable)
     reasons = [
-        Reason(demand.name[u], float(demand.d_kw[u]), "", "no surviving path from any source", 0.0, True) for u in lost
+        Reason(demand.name[u], float(demand.d_kw[u]), "", "no surviving path from any source", 0.0, True)
+        for u in lost
     ]
     short = np.flatnonzero((missing_kw > NEGLIGIBLE_KW) & ~response.unservable)
     if not len(short):
@@ -85,7 +88,11 @@ def explain(
     prices.lp.set_col_bounds(hold, prices.x[hold], prices.x[hold])
     for u in short:
         if time.perf_counter() >= deadline_s:
-            reasons.append(Reason(demand.name[u], float(missing_kw[u]), "", "not explained in the time given", 0.0, False))
+            reasons.append(
+                Reason(
+                    demand.name[u], float(missing_kw[u]), "", "not explained in the time given", 0.0, False
+                )
+            )
             continue
         reasons.append(_reason(prices, demand.name[u], int(u), float(missing_kw[u]), deadline_s))
     return tuple(reasons), _everyone(prices, short, demand, float(missing_kw[short].sum()), deadline_s)
@@ -139,6 +146,8 @@ def _everyone(
     excess = prices.excess(outcome)
     if not excess:
         return ()
-    parts = [f"{beyond:.1f} {limit.unit} more {limit.limit} of {limit.component}" for limit, beyond in excess[:4]]
+    parts = [
+        f"{beyond:.1f} {limit.unit} more {limit.limit} of {limit.component}" for limit, beyond in excess[:4]
+    ]
     more = f" and {len(excess) - 4} more" if len(excess) > 4 else ""
     return (f"cheapest relaxation that serves all {len(short)}: " + ", ".join(parts) + more,)

@@ -39,5 +39,9 @@ def load_case(name: str | Path) -> Any:
 
         return read_network(path)
     close = difflib.get_close_matches(text, CASES, 2)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "See `pdnopt cases`, or give a path to a JSON file."
+    hint = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else "See `pdnopt cases`, or give a path to a JSON file."
+    )
     raise InputError(Issue("InvalidName", "case", text, text, f"one of {', '.join(CASES)}, or a file", hint))

@@ -68,7 +68,9 @@ class Plan:
                 "actions": [item.to_dict() for item in self.actions],
                 "horizon_s": self.horizon_s,
                 "latency_s": self.latency_s,
-                "loads_kw": {t: {str(k): float(v) for k, v in rows.items()} for t, rows in self.loads_kw.items()},
+                "loads_kw": {
+                    t: {str(k): float(v) for k, v in rows.items()} for t, rows in self.loads_kw.items()
+                },
             }
         )
 
@@ -90,11 +92,20 @@ class Plan:
                 actions=tuple(Action(**{k: item[k] for k in _FIELDS}) for item in data["actions"]),
                 horizon_s=float(data["horizon_s"]),
                 latency_s=float(data["latency_s"]),
-                loads_kw={t: {int(k): float(v) for k, v in rows.items()} for t, rows in data["loads_kw"].items()},
+                loads_kw={
+                    t: {int(k): float(v) for k, v in rows.items()} for t, rows in data["loads_kw"].items()
+                },
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                Issue("Format", "plan", "", repr(error), "a plan as Plan.to_json writes it", "Save the plan again.")
+                Issue(
+                    "Format",
+                    "plan",
+                    "",
+                    repr(error),
+                    "a plan as Plan.to_json writes it",
+                    "Save the plan again.",
+                )
             ) from None
 
     def apply(self, net: Any) -> Any:

@@ -107,4 +107,6 @@ def find_formulation(name: str) -> Any:
         if entry.name == name:
             return entry.load()
     known = ", ".join(formulation_names()) or "none; reinstall pdnopt"
-    raise InputError(Issue("InvalidName", "problem", name, name, f"one of {known}", "Correct the problem's name."))
+    raise InputError(
+        Issue("InvalidName", "problem", name, name, f"one of {known}", "Correct the problem's name.")
+    )

@@ -120,7 +120,9 @@ class Result:
     def raise_for_status(self) -> Result:
         """Return self if the plan is verified; raise SolveError otherwise."""
         if not self.ok:
-            raise SolveError(f"{self.problem}: {self.status}; there is no verified plan to carry out", self.issues)
+            raise SolveError(
+                f"{self.problem}: {self.status}; there is no verified plan to carry out", self.issues
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

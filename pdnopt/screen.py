@@ -24,14 +24,24 @@ _HEADLINES = {
 
 def render(result: Result) -> str:
     """Return the screen for one result."""
-    lines = _head(result) + _service(result) + _clocks(result) + _actions(result) + _reasons(result) + _tail(result)
+    lines = (
+        _head(result)
+        + _service(result)
+        + _clocks(result)
+        + _actions(result)
+        + _reasons(result)
+        + _tail(result)
+    )
     return "\n".join(lines)
 
 
 def _head(result: Result) -> list[str]:
     failed = ", ".join(result.plan.failed) or "nothing"
     network = f" on {result.network}" if result.network else ""
-    return [f"{result.problem}{network} after losing {failed}", f"{result.status.upper()}: {_HEADLINES[result.status]}"]
+    return [
+        f"{result.problem}{network} after losing {failed}",
+        f"{result.status.upper()}: {_HEADLINES[result.status]}",
+    ]
 
 
 def _service(result: Result) -> list[str]:
@@ -49,24 +59,32 @@ def _service(result: Result) -> list[str]:
     if result.losses_kw == result.losses_kw:
         lines.append(f"  losses       {result.losses_kw:10.1f} kW at the end (AC)")
     if result.worst_component:
-        lines.append(f"  worst        {result.worst_loading_percent:10.1f} % {result.worst_component} at the end (AC)")
+        lines.append(
+            f"  worst        {result.worst_loading_percent:10.1f} % {result.worst_component} at the end (AC)"
+        )
     return lines
 
 
 def _clocks(result: Result) -> list[str]:
     lines = []
     for clock in result.clocks[:5]:
-        relieved = f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "holds to the end"
+        relieved = (
+            f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "holds to the end"
+        )
         if clock.kind == "overload":
             what = f"{clock.loading:.0f} of {clock.rating:.0f} {clock.unit} ({100 * clock.ratio:.0f} %)"
-            ends = "no trip modelled" if clock.deadline_s == float("inf") else f"trips at {clock.deadline_s:.1f} s"
+            ends = (
+                "no trip modelled"
+                if clock.deadline_s == float("inf")
+                else f"trips at {clock.deadline_s:.1f} s"
+            )
         else:
             what = f"{clock.loading:.0f} {clock.unit} on {clock.kind}"
             ends = f"empty at {clock.deadline_s:.0f} s"
         lines.append(f"    {clock.component}: {what}, {ends}, {relieved}")
     if len(result.clocks) > 5:
         lines.append(f"    ... and {len(result.clocks) - 5} more")
-    return ["  clocks that the failure started", *lines] + _if_nobody_acts(result) if lines else []
+    return ["  clocks that the failure started", *lines, *_if_nobody_acts(result)] if lines else []
 
 
 def _if_nobody_acts(result: Result) -> list[str]:
@@ -74,7 +92,9 @@ def _if_nobody_acts(result: Result) -> list[str]:
         return []
     lost = sum(event.lost_kw for event in result.cascade)
     first = result.cascade[0]
-    return [f"    if nobody acts: {first.component} {first.what} at {first.t_s:.1f} s, {lost:.0f} kW lost in the end"]
+    return [
+        f"    if nobody acts: {first.component} {first.what} at {first.t_s:.1f} s, {lost:.0f} kW lost in the end"
+    ]
 
 
 def describe(action: Action) -> str:
@@ -138,7 +158,9 @@ def _reasons(result: Result) -> list[str]:
         if not binding:
             lines.append(f"    {who}: {kw:.1f} kW: {limit}")
             continue
-        more = f"; up to {extra:.1f} kW more there serves any one of them" if extra > 0 and len(mine) > 1 else ""
+        more = (
+            f"; up to {extra:.1f} kW more there serves any one of them" if extra > 0 and len(mine) > 1 else ""
+        )
         more = more or (f"; {extra:.1f} kW more there would serve it" if extra > 0 else "")
         lines.append(f"    {who}: {kw:.1f} kW because {binding} is at its limit ({limit}){more}")
     lines += [f"    {note}" for note in result.notes]
@@ -151,6 +173,8 @@ def _tail(result: Result) -> list[str]:
         lines.append(f"  checker      {len(result.issues)} findings")
         lines += [f"    {issue}" for issue in result.issues[:6]]
     elif result.ok:
-        lines.append("  checker      no findings: end state and every step on the way verified by AC power flow")
+        lines.append(
+            "  checker      no findings: end state and every step on the way verified by AC power flow"
+        )
     spent = "  ".join(f"{name[:-2]} {1000 * value:.0f} ms" for name, value in result.timings.items())
     return [*lines, f"  time         {spent}"]

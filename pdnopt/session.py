@@ -69,7 +69,14 @@ class Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
         known = {field.name for field in fields(self)}
         issues = [
-            Issue("UnknownField", f"solve({name}=...)", "", name, f"one of {', '.join(sorted(known))}", "Correct the keyword.")
+            Issue(
+                "UnknownField",
+                f"solve({name}=...)",
+                "",
+                name,
+                f"one of {', '.join(sorted(known))}",
+                "Correct the keyword.",
+            )
             for name in changes
             if name not in known
         ]
@@ -135,7 +142,8 @@ class Session:
         """Solve with the session's keywords, those given here overriding them for this call."""
         started = time.perf_counter()
         options = self.options.but(keywords)
-        return self._runner.solve(options, started, build_s=0.0)
+        result: Result = self._runner.solve(options, started, build_s=0.0)
+        return result
 
 
 def _runner(formulation: Any, net: Any, options: Options) -> Any:
@@ -145,7 +153,14 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
 
         return SwitchingRunner(net, formulation, options)
     raise InputError(
-        Issue("Enum", "problem", formulation.name, formulation.kind, "kind 'switching'", "Update pdnopt or the plug-in.")
+        Issue(
+            "Enum",
+            "problem",
+            formulation.name,
+            formulation.kind,
+            "kind 'switching'",
+            "Update pdnopt or the plug-in.",
+        )
     )
 
 
@@ -172,4 +187,5 @@ def solve(net: Any, problem: str = "reroute", **keywords: Any) -> Result:
     """
     started = time.perf_counter()
     session = Session(net, problem, **keywords)
-    return session._runner.solve(session.options, started, build_s=session.build_s)
+    result: Result = session._runner.solve(session.options, started, build_s=session.build_s)
+    return result

@@ -102,16 +102,20 @@ class SwitchingRunner:
         Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
         """
         terms = tuple(options.minimize or self.formulation.terms)
+        prepared: _Prepared | None = None
         for fine in (False, True):
             key = (terms, options.extend, voltages, fine)
-            known = self._models.get(key)
-            if known is None or float(demand.d_kw.sum()) > known.largest_kw:
-                known = self._models[key] = self._compile(options, demand, terms, voltages, fine)
-            if self.formulation.fits(known.sets, demand, psu_dead):
-                return known
-        return known
+            prepared = self._models.get(key)
+            if prepared is None or float(demand.d_kw.sum()) > prepared.largest_kw:
+                prepared = self._models[key] = self._compile(options, demand, terms, voltages, fine)
+            if self.formulation.fits(prepared.sets, demand, psu_dead):
+                return prepared
+        assert prepared is not None
+        return prepared
 
-    def _compile(self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool) -> _Prepared:
+    def _compile(
+        self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool
+    ) -> _Prepared:
         data = self.formulation.data(self.grid, demand, terms, fine, voltages)
         model = self.formulation.build(data)
         if options.extend is not None:
@@ -133,7 +137,11 @@ class SwitchingRunner:
         for _ in range(MAX_REFUSALS):
             prepared = self._prepare(options, demand, response.state.psu_dead, voltages)
             answer = self._optimise(prepared, response, demand, options, spent, deadline_s, spans)
-            if not voltages and answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU:
+            if (
+                not voltages
+                and answer.ratios is not None
+                and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
+            ):
                 voltages = True
                 continue
             if answer.target is None and kept is not None:
@@ -165,7 +173,22 @@ class SwitchingRunner:
                 prepared, answer.ladder, response, demand, target, self.solvers, deadline_s
             )
         timings = {"build_s": build_s, **spans, "total_s": time.perf_counter() - started}
-        return self._result(options, response, demand, target, answer, sequence, plan, report, status, clocks, reasons, notes, events, timings)
+        return self._result(
+            options,
+            response,
+            demand,
+            target,
+            answer,
+            sequence,
+            plan,
+            report,
+            status,
+            clocks,
+            reasons,
+            notes,
+            events,
+            timings,
+        )
 
     def _optimise(
         self,
@@ -191,7 +214,9 @@ class SwitchingRunner:
             begun = time.perf_counter()
             until_s = deadline_s if best is not None else begun + FIRST_ROUND * (deadline_s - begun)
             hint = prepared.updater.structure(numbers)
-            if best is not None and best.ladder.x is not None:  # a tightened limit changes the service, not the switches
+            if (
+                best is not None and best.ladder.x is not None
+            ):  # a tightened limit changes the service, not the switches
                 keep = np.setdiff1d(np.flatnonzero(prepared.model.integer), prepared.updater.service())
                 hint = (keep, np.round(best.ladder.x[keep]))
             ladder = solve_in_order(
@@ -276,15 +301,29 @@ class SwitchingRunner:
         states = [step.state for step in sequence.steps]
         times = [step.t_s for step in sequence.steps]
         still = [
-            {item.component for item in overloads(self.net, response.grid, demand, response, self.engine, state)}
+            {
+                item.component
+                for item in overloads(self.net, response.grid, demand, response, self.engine, state)
+            }
             for state in states
         ]
         clocks = []
         for item in found:
-            relieved = next((t for t, names in zip(times, still, strict=True) if item.component not in names), inf)
+            relieved = next(
+                (t for t, names in zip(times, still, strict=True) if item.component not in names), inf
+            )
             deadline_s = item.deadline_s if item.protected else inf
             clocks.append(
-                Clock(item.component, item.kind, item.loading, item.rating, item.unit, item.ratio, deadline_s, relieved)
+                Clock(
+                    item.component,
+                    item.kind,
+                    item.loading,
+                    item.rating,
+                    item.unit,
+                    item.ratio,
+                    deadline_s,
+                    relieved,
+                )
             )
         return tuple(clocks)
 

@@ -63,10 +63,14 @@ def constraint_group_kept(m: Any, sets: NetworkSets, demand: Demand) -> None:
     for u, g in enumerate(sets.unit_group):
         units[int(g)].append(u)
     whole = np.bincount(sets.unit_group, weights=demand.d_kw, minlength=len(sets.groups))
-    m.group_site = pyo.Constraint(m.H, rule=lambda _, g: m.h_group[g] <= sum(m.c_live[k] for k in sets.groups[g]))
+    m.group_site = pyo.Constraint(
+        m.H, rule=lambda _, g: m.h_group[g] <= sum(m.c_live[k] for k in sets.groups[g])
+    )
 
     def shed(_: Any, g: int) -> Any:
-        return m.gone_kw[g] + sum(slot(float(demand.d_kw[u])) * m.on_unit[u] for u in units[g]) >= float(whole[g])
+        return m.gone_kw[g] + sum(slot(float(demand.d_kw[u])) * m.on_unit[u] for u in units[g]) >= float(
+            whole[g]
+        )
 
     m.gone_shed = pyo.Constraint(m.H, rule=shed)
     m.gone_dark = pyo.Constraint(

@@ -89,7 +89,12 @@ def _one_way(grid: Grid) -> np.ndarray:
         np.add.at(border, block[ends], 1)
         gate[block[ends]] = ends
     closed = border == 1
-    for nodes in (grid.sources.node, grid.upss.out_node, grid.storages.node, np.flatnonzero(grid.injection_p_kw > 0)):
+    for nodes in (
+        grid.sources.node,
+        grid.upss.out_node,
+        grid.storages.node,
+        np.flatnonzero(grid.injection_p_kw > 0),
+    ):
         closed[block[nodes]] = False
     sizes = np.bincount(block[br.tail], minlength=grid.n_blocks)
     closed &= sizes == np.bincount(block, minlength=grid.n_blocks) - 1  # a tree inside
@@ -100,10 +105,10 @@ def _one_way(grid: Grid) -> np.ndarray:
     queue = [int(n) for n in gate[closed] if n >= 0]
     seen = set(queue)
     for here in queue:
-        for k, there, way in adjacent.get(here, ()):
+        for branch, there, way in adjacent.get(here, ()):
             if there not in seen:
                 seen.add(there)
-                sign[k] = way
+                sign[branch] = way
                 queue.append(there)
     return sign
 
@@ -330,7 +335,9 @@ def constraint_voltage_source(m: Any, grid: Grid) -> None:
     for e in m.E:
         roots.append((int(grid.storages.node[e]), 1.0, m.f_form[e]))
     m.R = pyo.RangeSet(0, len(roots) - 1)
-    m.voltage_source_low = pyo.Constraint(m.R, rule=lambda _, r: m.v_sq[roots[r][0]] >= roots[r][1] ** 2 * roots[r][2])
+    m.voltage_source_low = pyo.Constraint(
+        m.R, rule=lambda _, r: m.v_sq[roots[r][0]] >= roots[r][1] ** 2 * roots[r][2]
+    )
     m.voltage_source_high = pyo.Constraint(
         m.R, rule=lambda _, r: m.v_sq[roots[r][0]] <= roots[r][1] ** 2 + VOLTAGE_SLACK * (1 - roots[r][2])
     )

@@ -152,7 +152,9 @@ def tighten_limits(limits: Limits, nominal: Limits, ratios: Any, over: float, ex
     """
     changed = False
 
-    def lower(used: np.ndarray, rating: np.ndarray, beyond: np.ndarray | float, ratio: np.ndarray) -> np.ndarray:
+    def lower(
+        used: np.ndarray, rating: np.ndarray, beyond: np.ndarray | float, ratio: np.ndarray
+    ) -> np.ndarray:
         nonlocal changed
         known = np.isfinite(rating) & (rating > 0)
         allowed = np.where(known, (rating + beyond) / np.where(known, rating, 1.0), inf)
@@ -285,11 +287,11 @@ def _feeding_arcs(sets: NetworkSets, grid: Grid, state: State, live: np.ndarray)
     queue = list(dict.fromkeys(int(grid.nodes.block[node]) for _, _, node in islands(grid, state).roots))
     seen = set(queue)
     for here in queue:
-        for s, d, there in neighbours.get(here, ()):
+        for switch, d, there in neighbours.get(here, ()):
             if there not in seen and live[there]:
                 seen.add(there)
                 queue.append(there)
-                feeding[s, d] = True
+                feeding[switch, d] = True
     return feeding
 
 

@@ -174,7 +174,9 @@ def constraint_parallel_group(m: Any, grid: Grid, sets: NetworkSets) -> None:
     m.group_ups = pyo.Constraint(
         m.P,
         m.U,
-        rule=lambda _, p, j: m.l_group[p, int(block[grid.upss.out_node[j]])] <= 1 - m.u_online[j] - m.u_battery[j],
+        rule=lambda _, p, j: (
+            m.l_group[p, int(block[grid.upss.out_node[j]])] <= 1 - m.u_online[j] - m.u_battery[j]
+        ),
     )
     m.group_form = pyo.Constraint(
         m.P, m.E, rule=lambda _, p, e: m.l_group[p, int(block[grid.storages.node[e]])] <= 1 - m.f_form[e]

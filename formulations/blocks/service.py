@@ -48,7 +48,8 @@ def constraint_feed_sites(m: Any, sets: NetworkSets) -> None:
     pairs = [(g, k) for g, members in enumerate(sets.groups) for k in members]
     m.GK = pyo.Set(initialize=pairs, dimen=2)
     m.feed_site = pyo.Constraint(
-        m.GK, rule=lambda _, g, k: m.y_live[k] == sum(m.m_feed[f] for f in by_group[g] if k in sets.feed_sites[f])
+        m.GK,
+        rule=lambda _, g, k: m.y_live[k] == sum(m.m_feed[f] for f in by_group[g] if k in sets.feed_sites[f]),
     )
     m.GG = pyo.Set(initialize=[g for g, members in enumerate(sets.groups) if len(members) > 1])
     m.feed_one = pyo.Constraint(m.GG, rule=lambda _, g: sum(m.m_feed[f] for f in by_group[g]) <= 1)
@@ -64,7 +65,9 @@ def constraint_class_power(m: Any, sets: NetworkSets, demand: Demand) -> None:
         modes[int(c)].append(q)
 
     def rule(_: Any, c: int) -> Any:
-        drawn = sum(slot(float(demand.d_kw[u])) * m.on_unit[u] - (m.cap_kw[u] if u in m.C else 0) for u in units[c])
+        drawn = sum(
+            slot(float(demand.d_kw[u])) * m.on_unit[u] - (m.cap_kw[u] if u in m.C else 0) for u in units[c]
+        )
         return sum(m.s_mode_kw[q] for q in modes[c]) - drawn == 0
 
     m.class_power = pyo.Constraint(m.CL, rule=rule)

@@ -102,7 +102,12 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
     wide = [demand.name[u] for u, members in enumerate(sites) if len(members) > MAX_SITES]
     if wide:
         raise InputError(
-            [Issue("Range", "net.load", n, "too many separate feeds", f"at most {MAX_SITES}", "Merge cords.") for n in wide]
+            [
+                Issue(
+                    "Range", "net.load", n, "too many separate feeds", f"at most {MAX_SITES}", "Merge cords."
+                )
+                for n in wide
+            ]
         )
     group_of: dict[tuple[int, ...], int] = {}
     unit_group = np.array([group_of.setdefault(members, len(group_of)) for members in sites], dtype=int)

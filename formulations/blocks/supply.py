@@ -68,14 +68,17 @@ def constraint_ups_capacity(m: Any, grid: Grid, m_kw: float) -> None:
     m.ups_energy = pyo.Constraint(m.U, rule=lambda _, j: m.p_battery_kw[j] - m.over_battery_kw[j] <= m_kw)
     m.ups_q = pyo.Constraint(
         m.UD,
-        rule=lambda _, j, d: (1 if d == 0 else -1) * m.q_ups_kvar[j] <= cap[j] * (m.u_online[j] + m.u_battery[j]),
+        rule=lambda _, j, d: (
+            (1 if d == 0 else -1) * m.q_ups_kvar[j] <= cap[j] * (m.u_online[j] + m.u_battery[j])
+        ),
     )
 
 
 def constraint_ups_rating(m: Any, grid: Grid) -> None:
     """(28) P cos a + Q sin a <= S on + over_ups for every direction a; P <= P_rated on + (P_rated / S) over_ups, kVA, kW.
 
-    over_ups <= (what the budget allows) on;  on = u_online + u_battery. Scaling the rating by the mode keeps the LP from using inverter and bypass at once.
+    over_ups <= (what the budget allows) on;  on = u_online + u_battery. Scaling the rating by the mode keeps the
+    LP from using inverter and bypass at once.
     """
     way = directions()
     m.UR = pyo.Set(initialize=[(j, a) for j in m.U for a in range(len(ANGLES_DEG))], dimen=2)
@@ -90,7 +93,9 @@ def constraint_ups_rating(m: Any, grid: Grid) -> None:
     def active(_: Any, j: int) -> Any:
         part = float(ups.p_rated_kw[j] / ups.s_rated_kva[j])
         on = m.u_online[j] + m.u_battery[j]
-        return m.p_online_kw[j] + m.p_battery_kw[j] - part * m.over_ups_kva[j] <= float(ups.p_rated_kw[j]) * on
+        return (
+            m.p_online_kw[j] + m.p_battery_kw[j] - part * m.over_ups_kva[j] <= float(ups.p_rated_kw[j]) * on
+        )
 
     def beyond(_: Any, j: int) -> Any:
         return m.over_ups_kva[j] <= 1.0 * (m.u_online[j] + m.u_battery[j])
@@ -115,5 +120,7 @@ def constraint_store_live(m: Any, grid: Grid, m_kw: float) -> None:
     at = np.asarray(block)[grid.storages.node] if len(grid.storages.index) else np.zeros(0, int)
     m.store_live = pyo.Constraint(
         m.ED,
-        rule=lambda _, e, d: (1 if d == 0 else -1) * m.p_store_kw[e] <= m_kw * (m.y_live[int(at[e])] - m.f_form[e]),
+        rule=lambda _, e, d: (
+            (1 if d == 0 else -1) * m.p_store_kw[e] <= m_kw * (m.y_live[int(at[e])] - m.f_form[e])
+        ),
     )

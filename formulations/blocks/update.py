@@ -79,8 +79,12 @@ class RerouteUpdate:
         grid, both = data.grid, range(2 * len(ANGLES_DEG))
         branches, switches = range(len(grid.branches.index)), range(len(grid.switches.index))
         upss, sources = range(len(grid.upss.index)), range(len(grid.sources.index))
-        self._branch_rows = np.array([model.rows("branch_rating", [(k, a) for a in both]) for k in branches], dtype=int)
-        self._switch_rows = np.array([model.rows("switch_rating", [(s, a) for a in both]) for s in switches], dtype=int).reshape(len(switches), len(both))
+        self._branch_rows = np.array(
+            [model.rows("branch_rating", [(k, a) for a in both]) for k in branches], dtype=int
+        )
+        self._switch_rows = np.array(
+            [model.rows("switch_rating", [(s, a) for a in both]) for s in switches], dtype=int
+        ).reshape(len(switches), len(both))
         some = range(len(ANGLES_DEG))
         self._ups_rows = np.array([model.rows("ups_rating", [(j, a) for a in some]) for j in upss], dtype=int)
         self._ups_rows = self._ups_rows.reshape(len(upss), len(some))
@@ -91,7 +95,11 @@ class RerouteUpdate:
         self._ups_active = [model.entries(active, u) for u in modes]
         beyond = model.rows("ups_beyond", upss)
         self._ups_beyond = [model.entries(beyond, u) for u in modes]
-        rated = np.flatnonzero((self._switch_rows >= 0).any(axis=1)) if len(self._switch_rows) else np.zeros(0, int)
+        rated = (
+            np.flatnonzero((self._switch_rows >= 0).any(axis=1))
+            if len(self._switch_rows)
+            else np.zeros(0, int)
+        )
         self._rated = rated
         self._switch_beyond = model.entries(model.rows("switch_beyond", rated), self.z[rated])
         known = self._switch_rows >= 0
@@ -201,7 +209,13 @@ class RerouteUpdate:
         able = np.zeros((sets.n_classes, len(sets.feed_group)), dtype=bool)
         able[sets.mode_class, sets.mode_feed] = v.mode_ok
         bound = able[sets.unit_class[sets.firm_unit], sets.firm_feed] & v.may_serve[sets.firm_unit]
-        unfit = set(zip(sets.limited_unit[~v.limited_ok].tolist(), sets.limited_feed[~v.limited_ok].tolist(), strict=True))
+        unfit = set(
+            zip(
+                sets.limited_unit[~v.limited_ok].tolist(),
+                sets.limited_feed[~v.limited_ok].tolist(),
+                strict=True,
+            )
+        )
         if unfit:
             pairs = zip(sets.firm_unit.tolist(), sets.firm_feed.tolist(), strict=True)
             bound &= np.array([pair not in unfit for pair in pairs], dtype=bool)
@@ -211,11 +225,15 @@ class RerouteUpdate:
         model, limits = self.model, v.limits
         known = self._branch_rows >= 0
         if known.size:
-            model.row_high[self._branch_rows[known]] = np.broadcast_to(limits.branch_kva[:, None], known.shape)[known]
+            model.row_high[self._branch_rows[known]] = np.broadcast_to(
+                limits.branch_kva[:, None], known.shape
+            )[known]
         model.set_bounds(self.over_branch, 0.0, limits.branch_extra_kva)
         data = model.matrix.data
         if len(self._switch_disc):
-            data[self._switch_disc] = -np.broadcast_to(limits.switch_kva[:, None], self._switch_known.shape)[self._switch_known]
+            data[self._switch_disc] = -np.broadcast_to(limits.switch_kva[:, None], self._switch_known.shape)[
+                self._switch_known
+            ]
         model.set_bounds(self.over_switch, 0.0, limits.switch_extra_kva)
         data[self._switch_beyond] = -limits.switch_extra_kva[self._rated]
         for beyond in self._ups_beyond:
@@ -363,5 +381,3 @@ class RerouteUpdate:
 def _add(cost: np.ndarray, columns: np.ndarray, values: np.ndarray | float) -> None:
     ok = columns >= 0
     np.add.at(cost, columns[ok], np.broadcast_to(values, columns.shape)[ok])
-
-

@@ -59,7 +59,9 @@ def check_budgets(
                     name,
                     f"{100 * ratio:.2f} % of its rating, budget used up at {when:.3f} s",
                     f"relieved before {when:.3f} s",
-                    "No command is that fast: it may trip; lower the load beforehand." if unavoidable else "Relieve it earlier.",
+                    "No command is that fast: it may trip; lower the load beforehand."
+                    if unavoidable
+                    else "Relieve it earlier.",
                     "warning" if unavoidable else "error",
                 )
                 told = True

@@ -21,7 +21,14 @@ class Findings:
         self.issues: list[Issue] = []
 
     def add(
-        self, kind: str, path: str, who: str, value: Any, allowed: str, todo: str, severity: Severity = "error"
+        self,
+        kind: str,
+        path: str,
+        who: str,
+        value: Any,
+        allowed: str,
+        todo: str,
+        severity: Severity = "error",
     ) -> None:
         """Record one finding; a repetition of kind, place and component is dropped."""
         key = (kind, path, who)

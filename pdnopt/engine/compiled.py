@@ -80,9 +80,11 @@ class CompiledModel:
         """
         wanted = rows.astype(np.int64) * self.n_columns + columns
         at = np.searchsorted(self._keys, wanted)
-        if len(wanted) and (at.max(initial=0) >= len(self._keys) or not np.array_equal(self._keys[at], wanted)):
+        if len(wanted) and (
+            at.max(initial=0) >= len(self._keys) or not np.array_equal(self._keys[at], wanted)
+        ):
             raise KeyError("a coefficient to update has no place in the matrix; build it with slot()")
-        return at
+        return np.asarray(at)
 
     def set_bounds(self, columns: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> None:
         """Write column bounds; columns of -1 are skipped."""

@@ -19,13 +19,13 @@ from scipy.sparse import csr_array
 
 from pdnopt.errors import PdnoptError
 
-__all__ = ["HighsModel", "Outcome", "SolverFault"]
+__all__ = ["HighsModel", "Outcome", "SolverError"]
 
 NO_LIMIT = 2**31 - 1
 Status = Literal["optimal", "feasible", "infeasible", "no_incumbent"]
 
 
-class SolverFault(PdnoptError, RuntimeError):
+class SolverError(PdnoptError, RuntimeError):
     """HiGHS refused the model or returned something that cannot be believed."""
 
 
@@ -41,7 +41,7 @@ class Outcome:
 
 def _ok(status: highspy.HighsStatus, what: str) -> None:
     if status == highspy.HighsStatus.kError:
-        raise SolverFault(f"HiGHS refused {what}")
+        raise SolverError(f"HiGHS refused {what}")
 
 
 class HighsModel:
@@ -57,7 +57,13 @@ class HighsModel:
         self._highs = highspy.Highs()
         self._relax = relax
         self._integer = np.zeros(0, dtype=bool)
-        for name, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("mip_feasibility_tolerance", 1e-7), ("mip_heuristic_run_feasibility_jump", False)):
+        for name, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", 0),
+            ("mip_feasibility_tolerance", 1e-7),
+            ("mip_heuristic_run_feasibility_jump", False),
+        ):
             _ok(self._highs.setOptionValue(name, value), f"option {name}")
 
     def load(
@@ -69,14 +75,16 @@ class HighsModel:
         col_high: np.ndarray,
         integer: np.ndarray,
     ) -> None:
-        """Pass a whole model. Raises SolverFault where data are not finite or HiGHS refuses it."""
+        """Pass a whole model. Raises SolverError where data are not finite or HiGHS refuses it."""
         if not np.isfinite(matrix.data).all():
-            raise SolverFault("a coefficient is NaN or infinite")
+            raise SolverError("a coefficient is NaN or infinite")
         for name, low, high in (("row", row_low, row_high), ("column", col_low, col_high)):
             if np.isnan(low).any() or np.isnan(high).any():
-                raise SolverFault(f"a {name} bound is NaN")
+                raise SolverError(f"a {name} bound is NaN")
         keep = np.abs(matrix.data) > 1e-9  # HiGHS drops such entries with a warning; drop them knowingly
-        counts = np.add.reduceat(keep, matrix.indptr[:-1]) if len(matrix.data) else np.zeros(matrix.shape[0], int)
+        counts = (
+            np.add.reduceat(keep, matrix.indptr[:-1]) if len(matrix.data) else np.zeros(matrix.shape[0], int)
+        )
         counts = np.where(np.diff(matrix.indptr) > 0, counts, 0)
         start = np.r_[0, np.cumsum(counts)].astype(np.int32)
         n_rows, n_columns = matrix.shape
@@ -91,11 +99,14 @@ class HighsModel:
         lp.a_matrix_.value_ = matrix.data[keep]
         self._integer = integer.copy()
         if not self._relax:
-            kinds = [highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous for flag in integer]
+            kinds = [
+                highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous
+                for flag in integer
+            ]
             lp.integrality_ = kinds
         _ok(self._highs.passModel(lp), "the model")
         if self._highs.getNumRow() != n_rows or self._highs.getNumCol() != n_columns:
-            raise SolverFault("HiGHS dropped rows or columns of the model")
+            raise SolverError("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
         self._warm = False
 
@@ -107,7 +118,7 @@ class HighsModel:
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
         if not np.isfinite(cost).all():
-            raise SolverFault("a cost is NaN or infinite")
+            raise SolverError("a cost is NaN or infinite")
         _ok(self._highs.changeColsCost(len(cost), self._columns, cost), "the costs")
 
     def set_row_bounds(self, row: int, low: float, high: float) -> None:
@@ -117,7 +128,10 @@ class HighsModel:
     def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Change bounds of some columns."""
         if len(columns):
-            _ok(self._highs.changeColsBounds(len(columns), columns.astype(np.int32), low, high), "column bounds")
+            _ok(
+                self._highs.changeColsBounds(len(columns), columns.astype(np.int32), low, high),
+                "column bounds",
+            )
 
     def solve(
         self,
@@ -143,9 +157,14 @@ class HighsModel:
             Take "infeasible" at its word: for trials whose failure costs nothing but the trial.
         """
         if not self._relax:
-            _ok(self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes), "the nodes")
+            _ok(
+                self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes),
+                "the nodes",
+            )
         outcome = self._run(deadline_s, gap_abs, start)
-        if outcome.status == "infeasible" and not believe:  # false infeasibilities exist: believe the second opinion only
+        if (
+            outcome.status == "infeasible" and not believe
+        ):  # false infeasibilities exist: believe the second opinion only
             _ok(self._highs.setOptionValue("presolve", "off"), "option presolve")
             _ok(self._highs.clearSolver(), "clearing")
             outcome = self._run(deadline_s, gap_abs, start)
@@ -157,7 +176,9 @@ class HighsModel:
         if left <= 0:
             return Outcome("no_incumbent", None, inf, -inf)
         highs = self._highs
-        spent = highs.getRunTime() if self._relax else 0.0  # an LP counts all runs of the instance, a MIP only its own
+        spent = (
+            highs.getRunTime() if self._relax else 0.0
+        )  # an LP counts all runs of the instance, a MIP only its own
         _ok(highs.setOptionValue("time_limit", spent + left if left < 1e6 else inf), "the time limit")
         if not self._relax:
             _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
@@ -179,9 +200,15 @@ class HighsModel:
         has_point = bool(solution.value_valid) and info.primal_solution_status == 2
         x = np.array(solution.col_value) if has_point else None
         if x is not None and not np.isfinite(x).all():
-            raise SolverFault("HiGHS returned a solution that is not finite")
-        if status in (kind.kUnbounded, kind.kLoadError, kind.kModelError, kind.kPresolveError, kind.kSolveError):
-            raise SolverFault(f"HiGHS stopped with {highs.modelStatusToString(status)}")
+            raise SolverError("HiGHS returned a solution that is not finite")
+        if status in (
+            kind.kUnbounded,
+            kind.kLoadError,
+            kind.kModelError,
+            kind.kPresolveError,
+            kind.kSolveError,
+        ):
+            raise SolverError(f"HiGHS stopped with {highs.modelStatusToString(status)}")
         objective = float(info.objective_function_value) if x is not None else inf
         if status == kind.kOptimal and x is not None:
             bound = objective if self._relax else min(float(info.mip_dual_bound), objective)

@@ -73,7 +73,12 @@ class _Run:
     """One lexicographic solve: two HiGHS models (relaxation and MIP) over the same arrays."""
 
     def __init__(
-        self, model: CompiledModel, deadline_s: float, relaxation: HighsModel, mip: HighsModel, hint: Hint | None,
+        self,
+        model: CompiledModel,
+        deadline_s: float,
+        relaxation: HighsModel,
+        mip: HighsModel,
+        hint: Hint | None,
         floors: Mapping[str, float],
         pinned: str,
         service: np.ndarray,
@@ -326,11 +331,25 @@ def solve_in_order(
         Keep the structure of the hint for good; bounds then hold under it only.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
-    run = _Run(model, deadline_s, relaxation, mip, hint, floors or {}, pinned, np.zeros(0, dtype=int) if service is None else service, settled)
+    run = _Run(
+        model,
+        deadline_s,
+        relaxation,
+        mip,
+        hint,
+        floors or {},
+        pinned,
+        np.zeros(0, dtype=int) if service is None else service,
+        settled,
+    )
     blend = np.zeros(model.n_columns)
     for name in run.names:
         blend += weights.get(name, 0.0) * model.cost[name]
-    weighted = [weights[name] * gaps[name] for name in run.names if name.startswith(indifferent[0]) and name in weights]
+    weighted = [
+        weights[name] * gaps[name]
+        for name in run.names
+        if name.startswith(indifferent[0]) and name in weights
+    ]
     blend_gap = 0.5 * min(weighted, default=1e-6)
     prefix, slack = indifferent
     grouped = [name for name in run.names if prefix and name.startswith(prefix)]
@@ -349,5 +368,7 @@ def solve_in_order(
     assert run.x is not None
     terms = [TermResult(t.name, run.value(t.name, run.x), t.bound) for t in terms]
     allowed = {name: gaps[name] + (slack if name in grouped else 0.0) for name in run.names}
-    proved = all(t.value <= t.bound + allowed[t.name] * (1 + 1e-6) + 1e-6 for t in terms if t.name not in minor)
+    proved = all(
+        t.value <= t.bound + allowed[t.name] * (1 + 1e-6) + 1e-6 for t in terms if t.name not in minor
+    )
     return Ladder("optimal" if proved else "feasible", run.x, terms, run.trace)

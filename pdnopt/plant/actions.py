@@ -80,7 +80,9 @@ class Actuator:
         table = device.partition(":")[0]
         where = self._unit if table in ("rack", "load", "asymmetric_load") else self._at.get(table, {})
         if device not in where:
-            raise PlanError(f"the plan names {device!r}, which this network does not have; solve again for it")
+            raise PlanError(
+                f"the plan names {device!r}, which this network does not have; solve again for it"
+            )
         return where[device]
 
     def act(self, state: State, actions: Iterable[Action]) -> State:
@@ -111,7 +113,9 @@ class Actuator:
                     storage_kw[k] = float(item.after)
             else:
                 d_kw = self.demand.d_kw[k]
-                served[k] = float(np.clip(item.after / d_kw, 0.0, 1.0)) if d_kw > 0 else float(item.action != "shed")
+                served[k] = (
+                    float(np.clip(item.after / d_kw, 0.0, 1.0)) if d_kw > 0 else float(item.action != "shed")
+                )
         return state.but(
             closed=closed,
             source_on=source_on,

@@ -345,10 +345,13 @@ def create_ups(
                 et="b",
                 closed=in_service and mode in ("bypass", "eco"),
                 name=f"{name} bypass",
-                in_ka=(p_rated_mw if np.isnan(s_rated_mva) else s_rated_mva) / (SQRT3 * net.bus.at[out_bus, "vn_kv"]),
+                in_ka=(p_rated_mw if np.isnan(s_rated_mva) else s_rated_mva)
+                / (SQRT3 * net.bus.at[out_bus, "vn_kv"]),
             )
         )
-        _set(net, "switch", switch, {"ups": float(idx), "t_operate_ms": 4.0, "overload_curve": overload_curve})
+        _set(
+            net, "switch", switch, {"ups": float(idx), "t_operate_ms": 4.0, "overload_curve": overload_curve}
+        )
     return idx
 
 

@@ -67,7 +67,8 @@ class Demand:
         """Return each cord's limit in kW from ``max_p_mw`` and its breaker (inf = none)."""
         share = 0.8 if horizon_s >= CONTINUOUS_S else 1.0
         power_factor = 1.0 / np.sqrt(1.0 + self.cord_tan_phi**2)
-        return np.minimum(self.cord_max_kw, self.cord_breaker_kva * share * power_factor)
+        limit: np.ndarray = np.minimum(self.cord_max_kw, self.cord_breaker_kva * share * power_factor)
+        return limit
 
 
 def read_demand(net: Any, grid: Grid) -> Demand:
@@ -259,7 +260,7 @@ def share_out(
     """
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(unit, weights=values, minlength=n_units)[unit]
+        return np.asarray(np.bincount(unit, weights=values, minlength=n_units)[unit])
 
     share_alive = np.where(living, cord_share, 0.0)
     total_share = total(share_alive)

@@ -4,7 +4,8 @@ A failed *bus, line, transformer or impedance* is a fault: its protective zone, 
 switches, dies and those switches open and are locked out. So does the zone of a failed *utility feed or
 genset*: a dead utility is never fed from behind. A failed *switch* or *transfer device* is
 its own zone (it is bounded by itself): it, and for a transfer every position, is open and locked, so
-that a bypass module around it can still feed its output. A failed *UPS, load, storage or inverter* is dead behind its own breaker; a failed UPS loses its static bypass too.
+that a bypass module around it can still feed its output. A failed *UPS, load, storage or inverter* is dead
+behind its own breaker; a failed UPS loses its static bypass too.
 """
 
 from __future__ import annotations

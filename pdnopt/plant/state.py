@@ -147,4 +147,4 @@ def islands(grid: Grid, state: State) -> Islands:
 
 def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
     """Return which cords have voltage and a working power supply, shape (cords,)."""
-    return energised[demand.cord_node] & demand.cord_ok & ~state.psu_dead
+    return np.asarray(energised[demand.cord_node] & demand.cord_ok & ~state.psu_dead)

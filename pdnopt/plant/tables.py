@@ -312,7 +312,7 @@ def values(net: Any, table: str, name: str) -> np.ndarray:
         ``bool(NaN)``: a NaN is the default.
     """
     spec = column(table, name)
-    frame = net[table] if table in net else None
+    frame = net.get(table)
     n = 0 if frame is None else len(frame)
     if spec.dtype == "bool":
         out = np.full(n, bool(spec.default))

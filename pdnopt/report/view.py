@@ -163,6 +163,7 @@ class ReportView:
     figures: tuple[Figure, ...]
     automatic: tuple[ActionRow, ...]
     actions: tuple[ActionRow, ...]
+    actions_title: str
     actions_line: str
     annex: tuple[Action, ...]
     priorities: tuple[PriorityRow, ...]
@@ -217,6 +218,11 @@ def read_view(
         figures=_figures(result, shown),
         automatic=_action_rows(plan.automatic, by_itself=True),
         actions=rows,
+        actions_title="What to do"
+        if result.ok
+        else "What the refused plan would do"
+        if rows
+        else "What to do: hold",
         actions_line=_actions_line(result),
         annex=plan.actions if len(rows) < len(plan.actions) else (),
         priorities=tuple(
@@ -261,19 +267,20 @@ def _figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
     steps = len({item.step for item in plan.actions})
     deadline, relieved = _tightest(result.clocks)
     worst = result.worst_loading_percent
+    good = "good" if result.ok else ""
     served = Figure(
         number(result.unserved_kw),
         "kW",
         "not served at the end",
         f"{number(part)}{SPACE}% of {kw(demand)}",
-        "warn" if result.unserved_kw > 0.05 else "good",
+        "warn" if result.unserved_kw > 0.05 else good,
     )
     interrupted = Figure(
         number(result.interrupted_kw),
         "kW",
         "interrupted on the way",
         "without voltage beyond hold-up, shed load included",
-        "warn" if result.interrupted_kw > 0.05 else "good",
+        "warn" if result.interrupted_kw > 0.05 else good,
     )
     actions = Figure(
         number(len(plan.actions), 0),
@@ -324,7 +331,7 @@ def _actions_line(result: Result) -> str:
     return (
         f"{plural(len(plan.actions), 'command')} in {plural(steps, 'step')}; times count from the failure, "
         f"{seconds(plan.latency_s)} of detection, solving and communication included. "
-        "Commands of one step are sent together."
+        "Commands of one step are sent together." + ("" if result.ok else " Do not carry them out.")
     )
 
 

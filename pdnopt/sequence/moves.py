@@ -32,7 +32,8 @@ class Moves:
 def find_moves(grid: Grid, demand: Demand, start: State, target: State, reason: str) -> Moves:
     """Return the moves from ``start`` to ``target``. Online and battery are one position of a UPS: it chooses itself."""
     down, up = _load_moves(demand, start, target)
-    starts, stops = [], []
+    starts: list[Action] = []
+    stops: list[Action] = []
     for k in np.flatnonzero((grid.sources.kind == "genset") & (start.source_on != target.source_on)):
         on = bool(target.source_on[k])
         action = Action(0, 0.0, grid.sources.name[k], "start" if on else "stop", not on, on, reason)
@@ -42,7 +43,12 @@ def find_moves(grid: Grid, demand: Demand, start: State, target: State, reason: 
         before, after = float(start.storage_kw[k]), float(target.storage_kw[k])
         powers.append(Action(0, 0.0, grid.storages.name[k], "power", before, after, reason))
     return Moves(
-        tuple(down), tuple(starts), tuple(powers), tuple(_device_moves(grid, start, target, reason)), tuple(stops), tuple(up)
+        tuple(down),
+        tuple(starts),
+        tuple(powers),
+        tuple(_device_moves(grid, start, target, reason)),
+        tuple(stops),
+        tuple(up),
     )
 
 

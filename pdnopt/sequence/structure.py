@@ -52,8 +52,8 @@ def _loops(grid: Grid, state: State, isl: Islands) -> int:
     on = state.closed & live[tail] & live[head] & (tail != head)
     n = grid.n_blocks
     graph = coo_array((np.ones(int(on.sum())), (tail[on], head[on])), shape=(n, n))
-    parts = connected_components(graph, directed=False, return_labels=False)
-    return int(on.sum()) - (n - int(parts))
+    parts = int(connected_components(graph, directed=False)[0])
+    return int(on.sum()) - (n - parts)
 
 
 def _parallel(grid: Grid, isl: Islands) -> int:
@@ -61,6 +61,8 @@ def _parallel(grid: Grid, isl: Islands) -> int:
     count = 0
     for island in np.unique(isl.root_island):
         members = [isl.roots[k] for k in np.flatnonzero(isl.root_island == island)]
-        if len(members) > 1 and not all(kind == "source" and grid.sources.parallel[k] for kind, k, _ in members):
+        if len(members) > 1 and not all(
+            kind == "source" and grid.sources.parallel[k] for kind, k, _ in members
+        ):
             count += len(members) - 1
     return count

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - the text of a Markdown document
 """IEEE 13 and 123 against OpenDSS: every difference with its cause. ``python -m tests.acflow.three_phase_table``.
 
 OpenDSS itself measures what each simplification costs: the circuit is simplified step by step, and the change of

@@ -59,7 +59,12 @@ def least_unserved_kw(net: Any, failed: str, p_load_kw: pd.Series, priority: int
         if not lost("line", row.name) and not {row.from_bus, row.to_bus} & dead_bus:
             graph.add_edge(row.from_bus, row.to_bus)
     for row in net.switch.itertuples():
-        if row.et == "b" and pd.isna(row.ups) and not lost("switch", row.name) and not {row.bus, row.element} & dead_bus:
+        if (
+            row.et == "b"
+            and pd.isna(row.ups)
+            and not lost("switch", row.name)
+            and not {row.bus, row.element} & dead_bus
+        ):
             graph.add_edge(row.bus, row.element)
     part = {bus: k for k, members in enumerate(nx.connected_components(graph)) for bus in members}
     ups = [(part[row.out_bus], 1500.0 * row.p_rated_mw) for row in net.ups.itertuples()
@@ -129,7 +134,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", nargs="*", default=["hall_2n", "hall_4n3"])
     parser.add_argument("--levels", nargs="*", type=float, default=list(LEVELS))
-    parser.add_argument("--major", action="store_true", help="sources, UPSs, transformers and transfer devices only")
+    parser.add_argument(
+        "--major", action="store_true", help="sources, UPSs, transformers and transfer devices only"
+    )
     options = parser.parse_args()
     table = ["| case | level | failures | verified | worst gap % | p1 beyond bound kW | p50 ms | p99 ms | p50 / bare LP |",
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from pdnopt.engine.compiled import CompiledModel, compile_model
-from pdnopt.engine.highs import HighsModel, SolverFault
+from pdnopt.engine.highs import HighsModel, SolverError
 from pdnopt.engine.lexicographic import solve_in_order
 
 
@@ -23,8 +23,12 @@ def random_knapsack(seed: int, n: int = 9) -> tuple[CompiledModel, np.ndarray, n
     m = pyo.ConcreteModel()
     m.z = pyo.Var(range(n), domain=pyo.Binary)
     for t in range(3):
-        m.add_component(f"t{t}", pyo.Objective(expr=sum(costs[t, k] * m.z[k] for k in range(n)) + 0.0 * m.z[0]))
-    m.need = pyo.Constraint([0, 1], rule=lambda _, r: sum(weights[r, k] * m.z[k] for k in range(n)) >= need[r])
+        m.add_component(
+            f"t{t}", pyo.Objective(expr=sum(costs[t, k] * m.z[k] for k in range(n)) + 0.0 * m.z[0])
+        )
+    m.need = pyo.Constraint(
+        [0, 1], rule=lambda _, r: sum(weights[r, k] * m.z[k] for k in range(n)) >= need[r]
+    )
     return compile_model(m), weights, costs, need
 
 
@@ -64,7 +68,7 @@ def test_no_time_gives_no_incumbent_and_no_zero_vector() -> None:
 def test_a_coefficient_that_is_not_finite_is_refused(bad: float) -> None:
     solver = HighsModel(relax=False)
     one = np.ones(1)
-    with pytest.raises(SolverFault, match="NaN or infinite"):
+    with pytest.raises(SolverError, match="NaN or infinite"):
         solver.load(csr_array(np.array([[bad]])), -one, one, 0 * one, one, np.array([True]))
 
 
@@ -72,14 +76,16 @@ def test_a_cost_that_is_not_finite_is_refused() -> None:
     solver = HighsModel(relax=True)
     one = np.ones(1)
     solver.load(csr_array(np.ones((1, 1))), -one, one, 0 * one, one, np.array([False]))
-    with pytest.raises(SolverFault, match="cost"):
+    with pytest.raises(SolverError, match="cost"):
         solver.set_cost(np.array([np.nan]))
 
 
 def test_tiny_coefficients_are_dropped_knowingly_and_rows_stay() -> None:
     solver = HighsModel(relax=True)
     matrix = csr_array(np.array([[1e-12, 1.0], [1.0, 0.0]]))
-    solver.load(matrix, np.array([1.0, -inf]), np.array([inf, 2.0]), np.zeros(2), np.full(2, 5.0), np.zeros(2, bool))
+    solver.load(
+        matrix, np.array([1.0, -inf]), np.array([inf, 2.0]), np.zeros(2), np.full(2, 5.0), np.zeros(2, bool)
+    )
     solver.set_cost(np.array([-1.0, 1.0]))
     outcome = solver.solve()
     assert outcome.status == "optimal"

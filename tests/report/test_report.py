@@ -153,6 +153,14 @@ def test_every_status_is_put_in_words(solved: tuple[Any, pdnopt.Result], status:
     assert said in plain(parse(render_html(replace(result, status=status), net, WHEN)))
 
 
+def test_a_refused_plan_is_never_headed_what_to_do(solved: tuple[Any, pdnopt.Result]) -> None:
+    net, result = solved
+    text = plain(parse(render_html(replace(result, status="failed"), net, WHEN)))
+    assert "What to do" not in text
+    assert "What the refused plan would do" in text
+    assert "Do not carry them out" in text
+
+
 def test_findings_of_the_checker_are_shown(solved: tuple[Any, pdnopt.Result]) -> None:
     net, result = solved
     issue = pdnopt.Issue("Overload", "plan.end", "ups:UPS-B", "120 %", "100 %", "Take more load off it.")

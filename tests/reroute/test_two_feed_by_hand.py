@@ -45,7 +45,15 @@ def load_kw(result: Result, rack: str) -> float:
     return 10.0
 
 
-NOTHING = ["ext_grid:G", "bus:gen", "switch:QG", "switch:QT", "switch:QX", "switch:UPS-A bypass", "switch:UPS-B bypass"]
+NOTHING = [
+    "ext_grid:G",
+    "bus:gen",
+    "switch:QG",
+    "switch:QT",
+    "switch:QX",
+    "switch:UPS-A bypass",
+    "switch:UPS-B bypass",
+]
 
 
 @pytest.mark.parametrize("failed", NOTHING)
@@ -174,7 +182,9 @@ def test_the_end_state_is_a_network_that_any_tool_can_judge(session: Session) ->
     result = session.solve(failed=["ups:UPS-A"])
     after = result.plan.apply(net)
     pp.runpp(after)
-    served = (after.load["p_mw"] * after.load["scaling"])[after.load["in_service"] & (after.load["kind"] != "ups_input")]
+    served = (after.load["p_mw"] * after.load["scaling"])[
+        after.load["in_service"] & (after.load["kind"] != "ups_input")
+    ]
     assert 1000 * served.sum() == pytest.approx(80.0 - result.unserved_kw, abs=1e-6)
     ups_b = after.ext_grid.index[after.ext_grid["name"] == "UPS-B output"][0]
     assert 1000 * after.res_ext_grid.at[ups_b, "p_mw"] <= 60.0 * 1.001

@@ -21,8 +21,22 @@ B_ONLY = 8
 # failure, what happens by itself, UPS modes, living cords, kW at PDU A, kW at PDU B
 CASES = [
     (None, [], "online online", BOTH, 40.0, 40.0),
-    ("ext_grid:Utility-A", [("switch:QA", "open", False), ("ups:UPS-A", "mode", "battery")], "battery online", BOTH, 40.0, 40.0),
-    ("ext_grid:Utility-B", [("switch:QB", "open", False), ("ups:UPS-B", "mode", "battery")], "online battery", BOTH, 40.0, 40.0),
+    (
+        "ext_grid:Utility-A",
+        [("switch:QA", "open", False), ("ups:UPS-A", "mode", "battery")],
+        "battery online",
+        BOTH,
+        40.0,
+        40.0,
+    ),
+    (
+        "ext_grid:Utility-B",
+        [("switch:QB", "open", False), ("ups:UPS-B", "mode", "battery")],
+        "online battery",
+        BOTH,
+        40.0,
+        40.0,
+    ),
     ("ext_grid:G", [], "online online", BOTH, 40.0, 40.0),
     # the grid bus dies, QA clears it; main A lives on without a source
     (
