@@ -13,6 +13,8 @@ object columns.
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import os
 import re
@@ -205,7 +207,7 @@ class _Reader:
             if isinstance(inner, dict) and {"_module", "_class"} <= inner.keys():
                 return self.decode(inner, place, depth + 1)
             body = inner
-        net = pp.create_empty_network()
+        net = copy.deepcopy(_empty_network())
         if not isinstance(body, dict):
             self.add("NotANetwork", place, type(body).__name__, "an object of tables", "Save it again.")
             return net
@@ -387,6 +389,12 @@ class _Reader:
         if not isinstance(body, list):
             raise ValueError("no list")
         return [self.decode(v, f"{place}[{i}]", depth + 1) for i, v in enumerate(body)]
+
+
+@functools.cache
+def _empty_network() -> Any:
+    """pandapower's empty network, built once: copying it takes a tenth of the time. Never handed out itself."""
+    return pp.create_empty_network()
 
 
 def _object_array(cells: list[Any]) -> np.ndarray:

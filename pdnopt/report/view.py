@@ -174,6 +174,8 @@ class ReportView:
     scale: float
     clocks: tuple[ClockRow, ...]
     clocks_more: int
+    lasting: bool
+    horizon_s: float
     events: tuple[Any, ...]
     events_more: int
     lost_kw: float
@@ -234,8 +236,10 @@ def read_view(
         loadings_total=len(loadings),
         loadings_remark=remark,
         scale=min(max(125.0, *(1.05 * row.worst for row in shown)), 300.0) if shown else 125.0,
-        clocks=tuple(_clock_row(clock) for clock in result.clocks[:TOP_CLOCKS]),
+        clocks=tuple(_clock_row(clock, result.ok) for clock in result.clocks[:TOP_CLOCKS]),
         clocks_more=max(len(result.clocks) - TOP_CLOCKS, 0),
+        lasting=result.ok and any(not isfinite(clock.relieved_s) for clock in result.clocks[:TOP_CLOCKS]),
+        horizon_s=plan.horizon_s,
         events=tuple(events[:TOP_EVENTS]),
         events_more=max(len(events) - TOP_EVENTS, 0),
         lost_kw=float(sum(event.lost_kw for event in result.cascade)),
@@ -295,7 +299,13 @@ def _figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
             seconds(deadline),
             "",
             "tightest deadline",
-            f"relieved at {seconds(relieved)}" if isfinite(relieved) else "",
+            (
+                f"relieved at {seconds(relieved)}"
+                if isfinite(relieved)
+                else "the plan makes it last to the end"
+                if result.ok
+                else "not relieved"
+            ),
         )
         if isfinite(deadline)
         else Figure("none", "", "deadline", "nothing that the failure started trips in time")
@@ -396,7 +406,7 @@ def _event(action: Action) -> str:
     return f"{name} {action.action}s"
 
 
-def _clock_row(clock: Clock) -> ClockRow:
+def _clock_row(clock: Clock, verified: bool) -> ClockRow:
     if clock.kind == "overload":
         what = f"{number(clock.loading, 0)} of {number(clock.rating, 0)} {clock.unit}"
         what += f" ({percent(100.0 * clock.ratio)})"

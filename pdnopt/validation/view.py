@@ -73,6 +73,7 @@ class View:
         self._numbers: dict[tuple[str, str], np.ndarray] = {}
         self._names: dict[str, list[str]] = {}
         self._index: dict[str, pd.Index] = {}
+        self._bus_rows: dict[int, int] = {}
         self.is_plant = any(self.n(table) for table in CUSTOM_TABLES) or any(
             self.has(table, name) for table, names in _PLANT_COLUMNS.items() for name in names
         )
@@ -193,8 +194,11 @@ class View:
 
     def bus_name(self, position: int) -> str:
         """Return the name of a distinct bus."""
-        rows = np.flatnonzero(self.frame("bus").index == self.index("bus")[position])
-        return self.names("bus")[int(rows[0])]
+        if not self._bus_rows:
+            for row, label in enumerate(self.frame("bus").index):
+                if isinstance(label, int | np.integer):
+                    self._bus_rows.setdefault(int(label), row)
+        return self.names("bus")[self._bus_rows[int(self.index("bus")[position])]]
 
 
 class Findings:

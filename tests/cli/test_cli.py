@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import pdnopt
 from pdnopt.cli import app, solving
+from pdnopt.cli.guard import working
 
 LOSS = ["--failed", "ups:UPS-A"]
 
@@ -248,3 +249,15 @@ def test_as_a_process(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "after losing ups:UPS-A" in done.stdout
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_the_spinner_shows_only_where_somebody_looks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with working("thinking"):
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with working("thinking"):
+        pass
+    assert capsys.readouterr().out == ""

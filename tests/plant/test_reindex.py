@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+
 import pandapower as pp
 import pandas as pd
 import pytest
@@ -12,8 +15,8 @@ from pdnopt.plant import create_storage, create_transfer
 from pdnopt.plant.reindex import reindex_buses, reindex_elements
 
 
-@pytest.fixture
-def plant():
+@functools.cache
+def built():
     net = two_feed()
     pdu_a, pdu_b = 7, 8
     out = int(pp.create_bus(net, 0.4, name="ats out"))
@@ -22,6 +25,11 @@ def plant():
     pp.create_asymmetric_sgen(net, out)
     net.asymmetric_sgen["storage"] = 0.0
     return net
+
+
+@pytest.fixture
+def plant():
+    return copy.deepcopy(built())
 
 
 def by_name(net, table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pandapower as pp
@@ -30,13 +31,19 @@ def net():
     return copy.deepcopy(_BUILT)
 
 
-@pytest.fixture
-def ats(net):
-    """two_feed with an ATS between the PDUs and one single-corded rack of 10 kW behind it."""
+@functools.cache
+def with_ats():
+    net = copy.deepcopy(_BUILT)
     out = int(pp.create_bus(net, 0.4, name="ATS out"))
     create_transfer(net, out, [PDU_A, PDU_B], "ATS", in_ka=0.05)
     create_rack(net, [out], "S1", 0.010, power_factor=1.0)
     return net
+
+
+@pytest.fixture
+def ats():
+    """two_feed with an ATS between the PDUs and one single-corded rack of 10 kW behind it."""
+    return copy.deepcopy(with_ats())
 
 
 def kinds(net):
