@@ -166,11 +166,11 @@ class PlanWriter:
         self.loads({int(u): 0.0 for u in units})
 
     def loads(self, kw: dict[int, float]) -> None:
-        """Cap units to less than they may draw, or shed them (0 kW), all in one step."""
+        """Set what units may draw, all up or all down (0 kW: shed), in one step."""
         batch = []
         for unit, after in kw.items():
             before = float(self.state.served[unit] * self.demand.d_kw[unit])
-            word = "cap" if after > 0 else "shed"
+            word = "restore" if after > before else "cap" if after > 0 else "shed"
             batch.append(self._action(self.demand.name[unit], word, before, float(after)))
         if batch:
             self._write(batch, 0.0)

@@ -92,7 +92,6 @@ class SwitchingRunner:
         self.engine = FlowEngine(net)
         self.judge = AcJudge(net, self.grid, self.engine)
         self.checker = Checker(net)
-        self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
         self._models: dict[Any, _Prepared] = {}
         self._prepare(options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False)
 
@@ -121,11 +120,13 @@ class SwitchingRunner:
         if options.extend is not None:
             options.extend(model, data)
         compiled = compile_model(model)
-        return _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.2)
+        return _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.5)
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
         deadline_s = started + options.time_limit_s
+        # new solvers each time (1 ms): a used one remembers, and the same input must give the same plan
+        self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
         outages = parse_failed(self.net, options.failed)
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, outages)

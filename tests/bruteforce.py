@@ -37,8 +37,6 @@ BATCH = 192
 SAME_KW = 1e-3
 """Two optima count as equal within this, so that the search may stop."""
 
-SKIPPED = ("StepOrder", "TimeOrder", "StepMixed")
-
 
 @dataclass(frozen=True)
 class Optimum:
@@ -312,12 +310,11 @@ class _Oracle:
             for value, row, kw in sorted(self._within_limits(batch, states, subsets, loads), key=lambda t: t[0]):
                 if best is not None and not _better(value, best[0]):
                     break
-                plan = self._plan(states[row], kw)
-                report = self.checker.report(plan, self.failed, intermediate=False)
-                if any(i.severity == "error" and i.kind not in SKIPPED for i in report.issues):
+                found = self._verified(states[row], kw)
+                if found is None:
                     refused += 1
-                    continue
-                best = (tuple(report.unserved_by_priority[p] for p in self.priorities), plan)
+                else:
+                    best = found
         if best is None:
             return None
         return Optimum(dict(zip(self.priorities, best[0], strict=True)), best[1], len(rows), refused)
@@ -479,19 +476,33 @@ class _Oracle:
 
     # --- the plan
 
-    def _plan(self, target: State, kw: np.ndarray) -> Plan:
-        """Write a plan to the target: load down first, then devices in any order that commands allow."""
+    def _plan(self, target: State, kw: np.ndarray, staged: bool) -> Plan:
+        """Write a plan to the target: load down first, then devices in any order that commands allow.
+
+        ``staged``: all that may be shed is off while devices move, and comes back last: for end states that
+        can be held but not reached under load.
+        """
         response, demand = self.response, self.demand
         writer = PlanWriter(response, demand, 0.5)
         was_kw = response.state.served * demand.d_kw
-        down = {u: float(kw[u]) for u in range(demand.n) if kw[u] < was_kw[u] - 1e-9}
         dead = demand.sum_by_unit(response.living.astype(float)) == 0
-        down = {u: v for u, v in down.items() if v > 0 or demand.sheddable[u] or dead[u]}
-        writer.loads(down)
+        mine = [u for u in range(demand.n) if was_kw[u] > 0 and (kw[u] > 0 or demand.sheddable[u] or dead[u])]
+        low = {u: 0.0 if staged and demand.sheddable[u] else float(kw[u]) for u in mine}
+        writer.loads({u: v for u, v in low.items() if v < was_kw[u] - 1e-9})
         for _ in range(3 * (len(target.closed) + 4)):
             if not self._one_move(writer, target):
                 break
+        writer.loads({u: float(kw[u]) for u, v in low.items() if kw[u] > v + 1e-9})
         return Plan(failed=tuple(self.failed), automatic=response.automatic, actions=tuple(writer.actions))
+
+    def _verified(self, target: State, kw: np.ndarray) -> tuple[tuple[float, ...], Plan] | None:
+        """Return what the checker says is unserved at the end of a plan that it accepts, and that plan."""
+        for staged in (False, True):
+            plan = self._plan(target, kw, staged)
+            report = self.checker.report(plan, self.failed, intermediate=False)
+            if not any(issue.severity == "error" for issue in report.issues):
+                return tuple(report.unserved_by_priority[p] for p in self.priorities), plan
+        return None
 
     def _one_move(self, writer: PlanWriter, target: State) -> bool:
         """Write one command towards the target; False where none is left."""

@@ -73,7 +73,8 @@ def read_flow(grid: Grid, demand: Demand, voltages: bool) -> FlowData:
     """
     charge = float(grid.upss.p_charge_kw.sum())
     total = float(demand.d_kw.sum()) + charge + float(np.abs(grid.injection_p_kw).sum())
-    m_kw = max(2.0 * total, 1.0)
+    # installed UPS power too, so that heavier loads of the same plant fit the model that is already compiled
+    m_kw = max(2.0 * total, 2.0 * float(grid.upss.p_rated_kw.sum()), 1.0)
     largest = np.minimum(1.1 * grid.branches.s_max_kva, m_kw)
     loss_share = grid.branches.r_pu * largest / 1000.0
     limited = bool((grid.nodes.v_min_pu > 0).any() or np.isfinite(grid.nodes.v_max_pu).any())

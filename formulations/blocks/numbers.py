@@ -23,6 +23,9 @@ from pdnopt.units import S_PER_H, UNLIMITED_KVA
 
 __all__ = ["Limits", "NetworkNumbers", "read_limits", "read_numbers"]
 
+FOR_GOOD = 100.0
+"""A ratio that a curve allows for so many horizons counts as allowed for good, and costs no overload."""
+
 RESERVE = 0.98
 """Part of a UPS battery that a plan may count on: the rest goes before the plan is carried out."""
 
@@ -32,19 +35,23 @@ class Limits:
     """C rated components: branches, switches and UPSs by apparent power, sources by active power.
 
     ``*_kva`` is the limit (inf: none), ``*_extra_kva`` how far beyond it the rest of the overload budget carries the
-    component over the whole horizon, and ``*_use`` the part of the budget that going so far uses up.
+    component over the whole horizon, and ``*_use`` the part of the budget that going so far uses up. ``*_long`` (>= 1) is
+    the ratio that a curve allows for good (a hundred horizons); the limit is the rating times that.
     """
 
     branch_kva: np.ndarray
     branch_extra_kva: np.ndarray
     branch_use: np.ndarray
+    branch_long: np.ndarray
     switch_kva: np.ndarray
     switch_extra_kva: np.ndarray
     switch_use: np.ndarray
+    switch_long: np.ndarray
     ups_kva: np.ndarray
     ups_kw: np.ndarray
     ups_extra_kva: np.ndarray
     ups_use: np.ndarray
+    ups_long: np.ndarray
     source_kw: np.ndarray
 
 
@@ -103,29 +110,35 @@ def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[
         used: np.ndarray,
         rating: np.ndarray,
         temperature: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        out, use = np.zeros(len(names)), np.zeros(len(names))
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        out, use, long = np.zeros(len(names)), np.zeros(len(names)), np.ones(len(names))
         for k in np.flatnonzero([isinstance(n, str) and bool(n) for n in names]):
             warm = 25.0 if temperature is None else float(temperature[k])
             gone = min(float(used[k]) + spent.get(owners[k], 0.0), 1.0)
             curve = curves.curve(names[k], warm)
             ratio = curve.sustainable_ratio(horizon_s, gone)
-            out[k] = (ratio - 1.0) * rating[k] if np.isfinite(rating[k]) else 0.0
-            use[k] = horizon_s / curve.max_time_s(ratio) if ratio > 1.0 else 0.0
-        return out, use
+            long[k] = min(curve.sustainable_ratio(FOR_GOOD * horizon_s, gone), ratio)
+            out[k] = (ratio - long[k]) * rating[k] if np.isfinite(rating[k]) else 0.0
+            use[k] = horizon_s / curve.max_time_s(ratio) if ratio > long[k] else 0.0
+        return out, use, long
 
-    branch_extra, branch_use = extra(br.name, br.curve, br.budget_used, br.s_max_kva)
-    switch_extra, switch_use = extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva)
-    ups_extra, ups_use = extra(ups.name, ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c)
+    branch_extra, branch_use, branch_long = extra(br.name, br.curve, br.budget_used, br.s_max_kva)
+    switch_extra, switch_use, switch_long = extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva)
+    ups_extra, ups_use, ups_long = extra(
+        ups.name, ups.curve, ups.budget_used, ups.s_rated_kva, ups.temperature_c
+    )
     return Limits(
-        branch_kva=np.where(br.s_max_kva < UNLIMITED_KVA, br.s_max_kva, inf),
+        branch_kva=np.where(br.s_max_kva < UNLIMITED_KVA, br.s_max_kva * branch_long, inf),
+        branch_long=branch_long,
         branch_extra_kva=branch_extra,
         branch_use=branch_use,
-        switch_kva=np.where(sw.s_max_kva < UNLIMITED_KVA, sw.s_max_kva, inf),
+        switch_kva=np.where(sw.s_max_kva < UNLIMITED_KVA, sw.s_max_kva * switch_long, inf),
+        switch_long=switch_long,
         switch_extra_kva=switch_extra,
         switch_use=switch_use,
-        ups_kva=ups.s_rated_kva,
-        ups_kw=ups.p_rated_kw,
+        ups_kva=ups.s_rated_kva * ups_long,
+        ups_kw=ups.p_rated_kw * ups_long,
+        ups_long=ups_long,
         ups_extra_kva=ups_extra,
         ups_use=ups_use,
         source_kw=np.where(src.p_max_kw < UNLIMITED_KVA, src.p_max_kw, inf),
@@ -165,10 +178,22 @@ def tighten_limits(limits: Limits, nominal: Limits, ratios: Any, over: float, ex
 
     new = replace(
         limits,
-        branch_kva=lower(limits.branch_kva, nominal.branch_kva, nominal.branch_extra_kva, ratios.branch[0]),
-        switch_kva=lower(limits.switch_kva, nominal.switch_kva, nominal.switch_extra_kva, ratios.switch[0]),
-        ups_kva=lower(limits.ups_kva, nominal.ups_kva, nominal.ups_extra_kva, ratios.ups[0]),
-        ups_kw=lower(limits.ups_kw, nominal.ups_kw, nominal.ups_extra_kva, ratios.ups[0]),
+        branch_kva=lower(
+            limits.branch_kva,
+            nominal.branch_kva,
+            nominal.branch_extra_kva,
+            ratios.branch[0] / nominal.branch_long,
+        ),
+        switch_kva=lower(
+            limits.switch_kva,
+            nominal.switch_kva,
+            nominal.switch_extra_kva,
+            ratios.switch[0] / nominal.switch_long,
+        ),
+        ups_kva=lower(
+            limits.ups_kva, nominal.ups_kva, nominal.ups_extra_kva, ratios.ups[0] / nominal.ups_long
+        ),
+        ups_kw=lower(limits.ups_kw, nominal.ups_kw, nominal.ups_extra_kva, ratios.ups[0] / nominal.ups_long),
         source_kw=lower(limits.source_kw, nominal.source_kw, 0.0, ratios.source[0]),
     )
     return new if changed else None

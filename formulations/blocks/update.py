@@ -143,7 +143,7 @@ class RerouteUpdate:
 
     def write(self, numbers: NetworkNumbers) -> None:
         """Write all numbers of one solve."""
-        self._d_kw = numbers.d_kw
+        self._d_kw, self._may_serve = numbers.d_kw, numbers.may_serve
         self._write_structure(numbers)
         self._write_supply(numbers)
         self._write_service(numbers)
@@ -368,6 +368,7 @@ class RerouteUpdate:
         on = at(self.on_unit) > 0.5
         served = np.where(on, 1.0 - np.where(d_kw > 0, capped_kw / np.maximum(d_kw, 1e-12), 0.0), 0.0)
         served = np.where(capped_kw < NEGLIGIBLE_KW, on.astype(float), np.clip(served, 0.0, 1.0))
+        served = np.where(self._may_serve, served, start.served)  # nobody commands what no path reaches
         return start.but(
             closed=closed,
             source_on=source_on | (start.source_on & (data.grid.sources.kind != "genset") & start.source_ok),

@@ -416,9 +416,10 @@ def _clock_row(clock: Clock, verified: bool) -> ClockRow:
     else:
         what = f"{number(clock.loading, 0)} {clock.unit} on {clock.kind}"
         deadline = f"empty at {seconds(clock.deadline_s)}" if isfinite(clock.deadline_s) else "lasts"
-    relieved = (
-        f"relieved at {seconds(clock.relieved_s)}" if isfinite(clock.relieved_s) else "holds to the end"
-    )
+    if isfinite(clock.relieved_s):
+        relieved = f"relieved at {seconds(clock.relieved_s)}"
+    else:
+        relieved = "lasts to the end" if verified else "not relieved"
     used = None
     if isfinite(clock.deadline_s) and isfinite(clock.relieved_s):
         used = min(clock.relieved_s / clock.deadline_s, 1.0) if clock.deadline_s > 0 else 1.0

@@ -169,7 +169,12 @@ def _time(
     state, steps = start, []
     dark_since = np.where(scene.lit(start, inspect(grid, start)), inf, 0.0)
     interrupted = interrupted.copy()
-    for number, batch in enumerate(ordered, start=1):
+    for planned in ordered:
+        found = (_as_found(scene, state, move) for move in planned)
+        batch = tuple(move for move in found if move.before != move.after)
+        if not batch:  # the devices did it by themselves on the way
+            continue
+        number = len(steps) + 1
         duration = max((_duration_s(scene, move) for move in batch), default=0.0)
         after = scene.settle(scene.actuator.act(state, batch))
         begins = clock
@@ -191,6 +196,19 @@ def _time(
     interrupted |= ~lit
     assert len(interrupted) == demand.n
     return tuple(steps), interrupted
+
+
+def _as_found(scene: _Scene, state: State, move: Action) -> Action:
+    """Return the action with ``before`` as the device stands now: devices may have acted by themselves since."""
+    table = move.device.partition(":")[0]
+    k = scene.actuator.position(move.device)
+    if table == "ups":
+        return replace(move, before=str(state.ups_mode[k]))
+    if table == "transfer":
+        positions = scene.grid.transfers.positions[k]
+        closed = positions[state.closed[positions]]
+        return replace(move, before=scene.grid.switches.name[closed[0]] if len(closed) else None)
+    return move
 
 
 def _duration_s(scene: _Scene, move: Action) -> float:

@@ -161,6 +161,15 @@ def test_a_refused_plan_is_never_headed_what_to_do(solved: tuple[Any, pdnopt.Res
     assert "Do not carry them out" in text
 
 
+@pytest.mark.parametrize(("status", "said"), [("feasible", "lasts to the end"), ("failed", "not relieved")])
+def test_a_clock_that_is_not_relieved(solved: tuple[Any, pdnopt.Result], status: Any, said: str) -> None:
+    """A verified plan may leave a little overload that the budget carries; without a plan it just runs out."""
+    net, result = solved
+    clock = replace(result.clocks[0], relieved_s=float("inf"))
+    text = plain(parse(render_html(replace(result, status=status, clocks=(clock,)), net, WHEN)))
+    assert f"trips at 60 s {said}" in text
+
+
 def test_findings_of_the_checker_are_shown(solved: tuple[Any, pdnopt.Result]) -> None:
     net, result = solved
     issue = pdnopt.Issue("Overload", "plan.end", "ups:UPS-B", "120 %", "100 %", "Take more load off it.")

@@ -24,10 +24,10 @@ NETWORKS = [
     "panda_four_load_branch", "four_loads_with_branches_out", "mv_oberrhein", "lv_schutterwald",
     "ieee_european_lv_asymmetric", "create_cigre_network_hv", "create_cigre_network_mv",
     "create_cigre_network_lv", "create_kerber_landnetz_freileitung_1",
-    "create_kerber_landnetz_kabel_1",  "create_kerber_dorfnetz",
-    "create_kerber_vorstadtnetz_kabel_1",  "kb_extrem_landnetz_kabel",
+    "create_kerber_landnetz_kabel_1", "create_kerber_dorfnetz",
+    "create_kerber_vorstadtnetz_kabel_1", "kb_extrem_landnetz_kabel",
     "create_synthetic_voltage_control_lv_network", "case4gs", "case5", "case6ww", "case9", "case14",
-    "case24_ieee_rts", "case30",  "case33bw", "case39", "case57", "case89pegase", "case118",
+    "case24_ieee_rts", "case30", "case33bw", "case39", "case57", "case89pegase", "case118",
     "case145", "case300", "case_illinois200", "case1354pegase", "GBreducednetwork", "iceland",
 ]  # fmt: skip
 
