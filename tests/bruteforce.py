@@ -181,13 +181,17 @@ class _Oracle:
                     allowed &= ~starts | bool(ups.e_kwh[j] > 0)
                     roots[rows, part[:, out[j]]] += starts
                 battery = inverter & ~online
-                for j in range(len(out)):  # on battery with a live input: it would be online (or feeds itself)
+                for j in range(
+                    len(out)
+                ):  # on battery with a live input: it would be online (or feeds itself)
                     live_in = (roots[rows, part[:, into[j]]] > 0) & bool(state.rectifier_ok[j])
                     allowed &= ~(battery[:, j] & live_in)
                 break
             for _ in range(len(out)):
                 for j in range(len(out)):
-                    live_in = (roots[rows, part[:, into[j]]] > 0) & ~dead[into[j]] & bool(state.rectifier_ok[j])
+                    live_in = (
+                        (roots[rows, part[:, into[j]]] > 0) & ~dead[into[j]] & bool(state.rectifier_ok[j])
+                    )
                     starts = inverter[:, j] & ~online[:, j] & live_in
                     online[:, j] |= starts
                     roots[rows, part[:, out[j]]] += starts
@@ -273,7 +277,9 @@ class _Oracle:
             carries &= ~drop
         busy = wanted | (ends > 0)
         gensets = on & (src.kind == "genset") & busy[:, block[src.node]]
-        return np.concatenate([carries, online & busy[:, out], inverter & ~online & busy[:, out], gensets], axis=1)
+        return np.concatenate(
+            [carries, online & busy[:, out], inverter & ~online & busy[:, out], gensets], axis=1
+        )
 
     def _best(
         self,
@@ -293,7 +299,9 @@ class _Oracle:
         for row in rows:
             fits = ~(subsets & ~alive[row]).any(axis=1) & ~((alive[row] & firm) & ~subsets).any(axis=1)
             for k in np.flatnonzero(fits):
-                candidates.append((self._unserved(subsets[k] * demand.d_kw), int(moves[row]), int(row), int(k)))
+                candidates.append(
+                    (self._unserved(subsets[k] * demand.d_kw), int(moves[row]), int(row), int(k))
+                )
         candidates.sort()
         states = {int(r): self._state(closed[r], inverter[r], online[r], on[r]) for r in rows}
         loads = {row: self._draw(state) for row, state in states.items()}
@@ -307,7 +315,9 @@ class _Oracle:
             new = [row for row in dict.fromkeys(c[2] for c in batch) if row not in estimate]
             estimate |= self._estimate(states, new)
             batch = [c for c in batch if self._may_fit(estimate, c[2], subsets[c[3]], loads[c[2]])]
-            for value, row, kw in sorted(self._within_limits(batch, states, subsets, loads), key=lambda t: t[0]):
+            for value, row, kw in sorted(
+                self._within_limits(batch, states, subsets, loads), key=lambda t: t[0]
+            ):
                 if best is not None and not _better(value, best[0]):
                     break
                 found = self._verified(states[row], kw)
@@ -327,7 +337,9 @@ class _Oracle:
         bypass = self.grid.upss.bypass
         passing = np.array([s >= 0 and closed[s] for s in bypass], dtype=bool)
         mode = np.where(online, "online", np.where(inverter, "battery", np.where(passing, "bypass", "off")))
-        return self.response.state.but(closed=closed.copy(), source_on=on.copy(), ups_mode=mode.astype(object))
+        return self.response.state.but(
+            closed=closed.copy(), source_on=on.copy(), ups_mode=mode.astype(object)
+        )
 
     # --- AC power flow
 
@@ -347,8 +359,7 @@ class _Oracle:
                 flow.line_loading_percent / 100.0 / self._allowed["line"],
                 flow.trafo_loading_percent / 100.0 / self._allowed["trafo"],
                 flow.switch_i_ka / net.switch["in_ka"].to_numpy(float) / self._allowed["switch"],
-                np.maximum(p / ups.p_rated_kw, np.hypot(p, q) / ups.s_rated_kva)
-                / self._allowed["ups"],
+                np.maximum(p / ups.p_rated_kw, np.hypot(p, q) / ups.s_rated_kva) / self._allowed["ups"],
                 np.where(battery, p, 0.0) / energy_kw,
                 flow.ext_grid_p_kw[:, index] / grid.sources.p_max_kw,
                 low,
@@ -401,7 +412,9 @@ class _Oracle:
         table = self._loading([states[row] for row in rows for _ in range(n)], alone)
         return dict(zip(rows, table.reshape(len(rows), n, -1), strict=True))
 
-    def _may_fit(self, estimate: dict[int, np.ndarray], row: int, chosen: np.ndarray, draw: np.ndarray) -> bool:
+    def _may_fit(
+        self, estimate: dict[int, np.ndarray], row: int, chosen: np.ndarray, draw: np.ndarray
+    ) -> bool:
         """Leave out what is surely too much even at its floors: the sum is exact but for losses and angles."""
         total = estimate[row][chosen].sum(axis=0) if chosen.any() else np.zeros(1)
         if total[: len(total) - len(self.net.bus)].max(initial=0.0) > 1.08:

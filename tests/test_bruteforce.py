@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
-from tests.bruteforce import Optimum, brute_force
-from tests.plants import random_plant
 
 from pdnopt import Session
+from tests.bruteforce import Optimum, brute_force
+from tests.plants import random_plant
 
 SEEDS = range(40)
 SOAK_SEEDS = range(40, 340)

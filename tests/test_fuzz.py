@@ -10,13 +10,13 @@ import pandapower as pp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.plants import Case, cases
 
 from pdnopt import Plan, Result, Session
 from pdnopt.acflow import FlowEngine
 from pdnopt.baselines import breadth_first_reroute
 from pdnopt.checker import Checker
 from pdnopt.plant.tables import values
+from tests.plants import Case, cases
 
 EXAMPLES, SOAK_EXAMPLES = 200, 2000
 TIME_LIMIT_S = 10.0

@@ -166,7 +166,8 @@ def _time(
     grid, demand = scene.grid, scene.demand
     clock = latency_s
     ready: dict[str, float] = {}
-    state, steps = start, []
+    state = start
+    steps: list[Step] = []
     dark_since = np.where(scene.lit(start, inspect(grid, start)), inf, 0.0)
     interrupted = interrupted.copy()
     for planned in ordered:
