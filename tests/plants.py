@@ -426,7 +426,7 @@ class Case:
 
 
 def cases(plants: int) -> st.SearchStrategy[Case]:
-    """``plants`` small and as many large plants, one to three outages of all forms, loads from 40 to 110 % of the table's."""
+    """``plants`` small and as many large plants, one to three outages of any form, loads at 40 to 110 %."""
     return st.builds(
         Case,
         seed=st.integers(0, plants - 1),
