@@ -69,7 +69,9 @@ def _clocks(result: Result) -> list[str]:
     lines = []
     for clock in result.clocks[:5]:
         relieved = (
-            f"relieved at {clock.relieved_s:.1f} s" if clock.relieved_s < float("inf") else "holds to the end"
+            f"relieved at {clock.relieved_s:.1f} s"
+            if clock.relieved_s < float("inf")
+            else ("holds to the end" if result.ok else "not relieved")
         )
         if clock.kind == "overload":
             what = f"{clock.loading:.0f} of {clock.rating:.0f} {clock.unit} ({100 * clock.ratio:.0f} %)"

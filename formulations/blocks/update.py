@@ -368,7 +368,9 @@ class RerouteUpdate:
         on = at(self.on_unit) > 0.5
         served = np.where(on, 1.0 - np.where(d_kw > 0, capped_kw / np.maximum(d_kw, 1e-12), 0.0), 0.0)
         served = np.where(capped_kw < NEGLIGIBLE_KW, on.astype(float), np.clip(served, 0.0, 1.0))
-        served = np.where(self._may_serve, served, start.served)  # nobody commands what no path reaches
+        # nobody commands what no path reaches, nor sheds what may not be shed
+        commanded = self._may_serve & (data.demand.sheddable | (served > 0))
+        served = np.where(commanded, served, start.served)
         return start.but(
             closed=closed,
             source_on=source_on | (start.source_on & (data.grid.sources.kind != "genset") & start.source_ok),
