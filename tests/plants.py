@@ -430,7 +430,7 @@ def cases(plants: int) -> st.SearchStrategy[Case]:
     return st.builds(
         Case,
         seed=st.integers(0, plants - 1),
-        large=st.sampled_from((False, False, True)),
+        large=st.sampled_from((False, False, False, True)),
         count=st.sampled_from((1, 1, 1, 2, 3)),
         failure_seed=st.integers(0, 100_000),
         load_percent=st.sampled_from((100, 100, 100, 40, 70, 90, 110)),
