@@ -119,10 +119,16 @@ class Reroute:
         return tighten_limits(limits, nominal, ratios, over, extra)
 
     def numbers(
-        self, sets: NetworkSets, demand: Demand, response: Response, limits: Limits, horizon_s: float
+        self,
+        sets: NetworkSets,
+        demand: Demand,
+        response: Response,
+        limits: Limits,
+        horizon_s: float,
+        firm: bool = True,
     ) -> NetworkNumbers:
-        """Return the numbers of one solve."""
-        return read_numbers(sets, demand, response, limits, horizon_s)
+        """Return the numbers of one solve; ``firm``: what may not be shed and is fed stays fed."""
+        return read_numbers(sets, demand, response, limits, horizon_s, firm)
 
     def build(self, data: RerouteData) -> Any:
         """Return the Pyomo model: a table of contents of the mathematical programme."""

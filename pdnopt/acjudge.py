@@ -16,6 +16,8 @@ from pdnopt.units import KW_PER_MW, SQRT3
 
 __all__ = ["AcJudge", "Ratios"]
 
+INVERTING = ("online", "battery")
+
 VOLTAGE_WEIGHT = 20.0
 """One per cent below the voltage limit counts as 20 % of overload when states are compared."""
 
@@ -32,11 +34,12 @@ class Ratios:
     losses_kw: np.ndarray
     converged: np.ndarray
 
-    def worst(self) -> np.ndarray:
-        """Return the worst ratio of each state."""
+    def stress(self) -> np.ndarray:
+        """Return how urgent each state is: its worst loading over limit, infinite where the flow does not converge."""
         parts = [part.max(axis=1, initial=0.0) for part in (self.branch, self.switch, self.ups, self.source)]
         voltage = 1.0 + VOLTAGE_WEIGHT * self.under_v_pu.max(axis=1, initial=0.0)
-        return np.asarray(np.maximum.reduce([*parts, np.where(voltage > 1.0, voltage, 0.0)]))
+        worst = np.maximum.reduce([*parts, np.where(voltage > 1.0, voltage, 0.0)])
+        return np.asarray(np.where(self.converged, worst, np.inf))
 
 
 class AcJudge:
@@ -69,6 +72,8 @@ class AcJudge:
             flow.ups_p_out_kw / np.maximum(grid.upss.p_rated_kw, 1e-9),
             np.hypot(flow.ups_p_out_kw, flow.ups_q_out_kvar) / np.maximum(grid.upss.s_rated_kva, 1e-9),
         )
+        inverting = np.isin(np.array([state.ups_mode for state in states]), INVERTING)
+        ups = np.where(inverting.reshape(ups.shape), ups, 0.0)  # what passes a static bypass loads its switch
         return Ratios(
             branch=_clean(branch),
             switch=_clean(s_kva / sw.s_max_kva),
@@ -78,11 +83,6 @@ class AcJudge:
             losses_kw=flow.losses_kw,
             converged=flow.converged,
         )
-
-    def urgency(self, grid: Grid, demand: Demand, states: list[State]) -> np.ndarray:
-        """Return how urgent each state is: its worst loading, infinite where the flow does not converge."""
-        ratios = self.ratios(grid, demand, states)
-        return np.where(ratios.converged, ratios.worst(), np.inf)
 
 
 def _limit(frame: Any) -> np.ndarray:

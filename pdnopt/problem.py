@@ -82,8 +82,10 @@ class Formulation(Protocol):
     def tighten(self, limits: Any, nominal: Any, ratios: Any, over: float, extra: float) -> Any:
         """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""
 
-    def numbers(self, sets: Any, demand: Demand, response: Response, limits: Any, horizon_s: float) -> Any:
-        """Return the numbers of one solve."""
+    def numbers(
+        self, sets: Any, demand: Demand, response: Response, limits: Any, horizon_s: float, firm: bool = True
+    ) -> Any:
+        """Return the numbers of one solve; ``firm``: what may not be shed and is fed stays fed."""
 
 
 def formulation_names() -> list[str]:

@@ -133,11 +133,14 @@ class SwitchingRunner:
         found = overloads(self.net, response.grid, demand, response, self.engine)
         spent = self._spent(found, options)
         spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
-        voltages = False
+        voltages, firm = False, True
         kept: tuple[_Answer, State, Sequence, Plan, Any, Status] | None = None
         for _ in range(MAX_REFUSALS):
             prepared = self._prepare(options, demand, response.state.psu_dead, voltages)
-            answer = self._optimise(prepared, response, demand, options, spent, deadline_s, spans)
+            answer = self._optimise(prepared, response, demand, options, spent, firm, deadline_s, spans)
+            if answer.ladder.status == "infeasible" and firm and not demand.sheddable.all():
+                firm = False  # no plan keeps all that may not be shed: show the best there is, refused
+                continue
             if (
                 not voltages
                 and answer.ratios is not None
@@ -198,6 +201,7 @@ class SwitchingRunner:
         demand: Demand,
         options: Any,
         spent: Mapping[str, float],
+        firm: bool,
         deadline_s: float,
         spans: dict[str, float],
     ) -> _Answer:
@@ -209,7 +213,7 @@ class SwitchingRunner:
         best: _Answer | None = None
         for number in range(MAX_ROUNDS):
             begun = time.perf_counter()
-            numbers = self.formulation.numbers(prepared.sets, demand, response, limits, options.horizon_s)
+            numbers = self.formulation.numbers(prepared.sets, demand, response, limits, options.horizon_s, firm)
             prepared.updater.write(numbers)
             spans["update_s"] += time.perf_counter() - begun
             begun = time.perf_counter()
@@ -255,12 +259,13 @@ class SwitchingRunner:
         return order_moves(
             response.grid,
             demand,
+            self.curves,
             response.state,
             target,
             response.interrupted,
             options.latency_s,
             settle=lambda state: settle(response, state),
-            judge=lambda states: self.judge.urgency(response.grid, demand, states),
+            judge=lambda states: self.judge.ratios(response.grid, demand, states),
             reason=f"after losing {failed}" if failed else "",
         )
 

@@ -28,6 +28,7 @@ from pdnopt.plant.grid import Grid, read_grid
 from pdnopt.plant.state import State, connectivity, islands
 from pdnopt.plant.tables import values
 from pdnopt.response import Response, respond
+from tests.ways import find_way
 
 LIMIT = 1.0 + 1e-4
 RESERVE = 0.98
@@ -48,9 +49,14 @@ class Optimum:
     n_refused: int
 
 
-def brute_force(net: Any, failed: list[str], checker: Checker | None = None) -> Optimum | None:
-    """Return the best end state that the checker accepts, None where there is none."""
-    return _Oracle(net, failed, checker or Checker(net)).search()
+def brute_force(
+    net: Any, failed: list[str], checker: Checker | None = None, reachable: bool = False
+) -> Optimum | None:
+    """Return the best end state that the checker accepts, None where there is none.
+
+    ``reachable``: the best one to which some order of commands leads that the checker accepts all the way.
+    """
+    return _Oracle(net, failed, checker or Checker(net), reachable).search()
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class _Choice:
 
 
 class _Oracle:
-    def __init__(self, net: Any, failed: list[str], checker: Checker) -> None:
-        self.net, self.failed, self.checker = net, failed, checker
+    def __init__(self, net: Any, failed: list[str], checker: Checker, reachable: bool) -> None:
+        self.net, self.failed, self.checker, self.reachable = net, failed, checker, reachable
         self.grid: Grid = read_grid(net)
         self.demand: Demand = read_demand(net, self.grid)
         self.response: Response = respond(self.grid, self.demand, parse_failed(net, failed))
@@ -350,7 +356,9 @@ class _Oracle:
         ups = grid.upss
         battery = np.array([s.ups_mode == "battery" for s in states]).reshape(len(states), -1)
         energy_kw = np.where(ups.e_kwh > 0, RESERVE * ups.e_kwh * 3600.0 / HORIZON_S, 1.0)
-        p, q = flow.ups_p_out_kw, flow.ups_q_out_kvar
+        inverting = np.array([np.isin(s.ups_mode, ("online", "battery")) for s in states])
+        inverting = inverting.reshape(len(states), -1)  # what passes a static bypass loads its switch
+        p, q = np.where(inverting, flow.ups_p_out_kw, 0.0), np.where(inverting, flow.ups_q_out_kvar, 0.0)
         index = net.ext_grid.index.get_indexer(grid.sources.index)
         least = grid.nodes.v_min_pu[: len(net.bus)]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -510,6 +518,12 @@ class _Oracle:
 
     def _verified(self, target: State, kw: np.ndarray) -> tuple[tuple[float, ...], Plan] | None:
         """Return what the checker says is unserved at the end of a plan that it accepts, and that plan."""
+        if self.reachable:
+            way = find_way(self.checker, self.response, self.demand, self.failed, target, kw)
+            if way is None:
+                return None
+            report = self.checker.report(way, self.failed)
+            return tuple(report.unserved_by_priority[p] for p in self.priorities), way
         for staged in (False, True):
             plan = self._plan(target, kw, staged)
             report = self.checker.report(plan, self.failed, intermediate=False)

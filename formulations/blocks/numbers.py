@@ -64,6 +64,7 @@ class NetworkNumbers:
     min_kw: np.ndarray
     may_serve: np.ndarray  # bool (D,): not unservable, not failed
     lit: np.ndarray  # bool (D,): has had no interruption so far
+    kept: np.ndarray  # bool (D,): may not be shed and is fed: must stay so
     mode_ok: np.ndarray  # bool (M,)
     part_fraction: np.ndarray  # (parts,) draw of the cord over the demand of its unit
     part_tan_phi: np.ndarray
@@ -205,8 +206,12 @@ def read_numbers(
     response: Response,
     limits: Limits,
     horizon_s: float,
+    firm: bool = True,
 ) -> NetworkNumbers:
-    """Read the numbers of one solve from what the automatic devices left behind after the failure."""
+    """Read the numbers of one solve from what the automatic devices left behind after the failure.
+
+    ``firm`` False: what may not be shed may be left without voltage, where nothing else is feasible.
+    """
     grid, before, state = response.grid, response.before, response.state
     interrupted, unservable = response.interrupted, response.unservable
     hours = horizon_s / S_PER_H
@@ -237,6 +242,7 @@ def read_numbers(
         min_kw=demand.min_kw,
         may_serve=~unservable & state.unit_ok,
         lit=~interrupted,
+        kept=_fed(demand, state, grid) & ~demand.sheddable & firm,
         mode_ok=mode_ok,
         limited_ok=limited_ok,
         limited_excess_kw=limited_excess_kw,
@@ -270,6 +276,11 @@ def read_numbers(
         keep_form=keep_form,
         limits=limits,
     )
+
+
+def _fed(demand: Demand, state: State, grid: Grid) -> np.ndarray:
+    living = living_cords(demand, state, islands(grid, state).energised)
+    return demand.sum_by_unit(living.astype(float)) > 0
 
 
 def _modes(

@@ -188,7 +188,8 @@ class RerouteUpdate:
         data[self._mode_entry] = -whole[sets.mode_class]
         model.set_bounds(self.s_mode, 0.0, np.where(v.mode_ok, whole[sets.mode_class], 0.0))
         fits = np.bincount(sets.mode_class, weights=v.mode_ok, minlength=sets.n_classes)[sets.unit_class] > 0
-        model.set_bounds(self.on_unit, 0.0, (fits & v.may_serve).astype(float))
+        able = fits & v.may_serve
+        model.set_bounds(self.on_unit, (able & v.kept).astype(float), able.astype(float))
         data[self._floor] = -(v.d_kw - v.min_kw)[self._capped]
         excess = v.limited_excess_kw[self._limited_cap]
         data[self._limit_on] = excess

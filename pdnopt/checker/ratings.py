@@ -108,12 +108,14 @@ def _ups_ratio(
     segments: list[Segment],
     states: States,
 ) -> np.ndarray:
-    p, q = states.flow.ups_p_out_kw, states.flow.ups_q_out_kvar
-    s = np.hypot(p, q)
+    """A UPS is loaded by what its inverter gives; what passes its static bypass loads that switch (rule 15)."""
+    inverting = np.isin(np.array([seg.situation.mode for seg in segments], dtype=object), INVERTING)
+    p = np.where(inverting, states.flow.ups_p_out_kw, 0.0)
+    s = np.where(inverting, np.hypot(p, states.flow.ups_q_out_kvar), 0.0)
     if shape.n_asym:
         for k, seg in enumerate(segments):
             for u in range(view.n_ups):
-                if seg.situation.mode[u] in INVERTING and s[k, u] > tol.POWER_KW:
+                if s[k, u] > tol.POWER_KW:
                     node = int(view.ups_out[u])
                     s[k, u] *= shape.worst_phase(demand, seg, states.cord_kw[k], states.cord_kvar[k], node)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -19,7 +19,8 @@ class Topology:
     """Structural rules of one plant under one outage.
 
     What the network as given already does - sources that share a part, loops, double positions - is no fault
-    of a plan. Make before break by a plain switch in synchronism may last until the next step (rule 7).
+    of a plan; what the failure itself joined (a switch stuck closed) may last until the plan parts it, but not to
+    the end. Make before break by a plain switch in synchronism may last until the next step (rule 7).
     """
 
     def __init__(
@@ -34,11 +35,15 @@ class Topology:
         """Judge every wanted segment."""
         loops = [self._loops(seg) for seg in segments]
         mixed = [self._parallel(seg) for seg in segments]
+        post = max((k for k, seg in enumerate(segments) if seg.step == 0), default=0)
         for k, (seg, path) in enumerate(zip(segments, paths, strict=True)):
             if not wanted[k]:
                 continue
             after = next((n for n in range(k + 1, len(segments)) if segments[n].step != seg.step), None)
+            lasting = k == len(segments) - 1
             for row in loops[k]:
+                if row in loops[post] and not lasting:
+                    continue
                 plain = self.view.sw_transfer[row] < 0 and self.view.sw_ups[row] < 0
                 if plain and after is not None and row not in loops[after]:
                     continue
@@ -48,6 +53,8 @@ class Topology:
                     "LoopClosed", path, name, "closes a loop", allowed, "Open the other way first."
                 )
             for sources, brief in mixed[k]:
+                if any(sources == other for other, _ in mixed[post]) and not lasting:
+                    continue
                 if brief and after is not None and all(sources != other for other, _ in mixed[after]):
                     continue
                 names = [self._name(source) for source in sources]

@@ -29,6 +29,15 @@ class SolverError(PdnoptError, RuntimeError):
     """HiGHS refused the model or returned something that cannot be believed."""
 
 
+BROKEN = (
+    highspy.HighsModelStatus.kLoadError,
+    highspy.HighsModelStatus.kModelError,
+    highspy.HighsModelStatus.kPresolveError,
+    highspy.HighsModelStatus.kSolveError,
+)
+"""A run that ended by an error inside HiGHS."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of one run. ``x`` is None without an incumbent; ``bound`` is a valid lower bound (or -inf)."""
@@ -188,7 +197,22 @@ class HighsModel:
         if self._relax:  # after a change of costs or bounds the last basis is primal feasible, or nearly so
             _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
         self._warm = True
-        _ok(highs.run(), "to run")
+        if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
+            return self._again()
+        return self._read()
+
+    def _again(self) -> Outcome:
+        """Run once more from nothing after an error inside HiGHS; a second error proves nothing and finds nothing."""
+        highs = self._highs
+        self.forget()
+        for name, value in (("presolve", "off"), ("random_seed", 1)):
+            _ok(highs.setOptionValue(name, value), f"option {name}")
+        status = highs.run()
+        for name, value in (("presolve", "choose"), ("random_seed", 0)):
+            _ok(highs.setOptionValue(name, value), f"option {name}")
+        if status == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
+            self.forget()
+            return Outcome("no_incumbent", None, inf, -inf)
         return self._read()
 
     def _read(self) -> Outcome:
@@ -201,13 +225,7 @@ class HighsModel:
         x = np.array(solution.col_value) if has_point else None
         if x is not None and not np.isfinite(x).all():
             raise SolverError("HiGHS returned a solution that is not finite")
-        if status in (
-            kind.kUnbounded,
-            kind.kLoadError,
-            kind.kModelError,
-            kind.kPresolveError,
-            kind.kSolveError,
-        ):
+        if status == kind.kUnbounded:
             raise SolverError(f"HiGHS stopped with {highs.modelStatusToString(status)}")
         objective = float(info.objective_function_value) if x is not None else inf
         if status == kind.kOptimal and x is not None:

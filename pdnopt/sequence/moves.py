@@ -11,7 +11,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
 
-__all__ = ["Moves", "find_moves"]
+__all__ = ["Moves", "find_moves", "load_moves"]
 
 INVERTING = ("online", "battery")
 NEGLIGIBLE_KW = 1e-6
@@ -21,17 +21,14 @@ NEGLIGIBLE_KW = 1e-6
 class Moves:
     """What must be done: load down first, gensets, then devices in an order to be found, load up last."""
 
-    down: tuple[Action, ...]
     starts: tuple[Action, ...]
     powers: tuple[Action, ...]
     devices: tuple[Action, ...]
     stops: tuple[Action, ...]
-    up: tuple[Action, ...]
 
 
-def find_moves(grid: Grid, demand: Demand, start: State, target: State, reason: str) -> Moves:
+def find_moves(grid: Grid, start: State, target: State, reason: str) -> Moves:
     """Return the moves from ``start`` to ``target``. Online and battery are one position of a UPS: it chooses itself."""
-    down, up = _load_moves(demand, start, target)
     starts: list[Action] = []
     stops: list[Action] = []
     for k in np.flatnonzero((grid.sources.kind == "genset") & (start.source_on != target.source_on)):
@@ -42,29 +39,20 @@ def find_moves(grid: Grid, demand: Demand, start: State, target: State, reason: 
     for k in np.flatnonzero(np.abs(target.storage_kw - start.storage_kw) > NEGLIGIBLE_KW):
         before, after = float(start.storage_kw[k]), float(target.storage_kw[k])
         powers.append(Action(0, 0.0, grid.storages.name[k], "power", before, after, reason))
-    return Moves(
-        tuple(down),
-        tuple(starts),
-        tuple(powers),
-        tuple(_device_moves(grid, start, target, reason)),
-        tuple(stops),
-        tuple(up),
-    )
+    devices = _device_moves(grid, start, target, reason)
+    return Moves(tuple(starts), tuple(powers), tuple(devices), tuple(stops))
 
 
-def _load_moves(demand: Demand, start: State, target: State) -> tuple[list[Action], list[Action]]:
-    down, up = [], []
-    before_kw, after_kw = start.served * demand.d_kw, target.served * demand.d_kw
-    switched = (start.served > 0) != (target.served > 0)
+def load_moves(demand: Demand, start: np.ndarray, target: np.ndarray) -> tuple[Action, ...]:
+    """Return the load commands from one service (power allowed over demand, shape (D,)) to another."""
+    before_kw, after_kw = start * demand.d_kw, target * demand.d_kw
+    switched = (start > 0) != (target > 0)
+    moves = []
     for u in np.flatnonzero((np.abs(after_kw - before_kw) > NEGLIGIBLE_KW) | switched):
         before, after = float(before_kw[u]), float(after_kw[u])
-        if target.served[u] <= 0:
-            down.append(Action(0, 0.0, demand.name[u], "shed", before, 0.0))
-        elif after < before:
-            down.append(Action(0, 0.0, demand.name[u], "cap", before, after))
-        else:
-            up.append(Action(0, 0.0, demand.name[u], "restore", before, after))
-    return down, up
+        action = "shed" if target[u] <= 0 else "cap" if after < before else "restore"
+        moves.append(Action(0, 0.0, demand.name[u], action, before, after))
+    return tuple(moves)
 
 
 def _device_moves(grid: Grid, start: State, target: State, reason: str) -> list[Action]:

@@ -1,0 +1,173 @@
+"""Take load off for a moment, where a state on the way would otherwise break a limit beyond its time.
+
+Of the units that draw through the components concerned, as few as needed are capped, least critical first; if
+that is not enough, shed, least critical first. They are restored as soon as the state is passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pdnopt.plant.budgets import CurveBook
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State, islands
+from pdnopt.sequence.clock import Step
+from pdnopt.sequence.course import Course
+from pdnopt.sequence.scene import Scene
+from pdnopt.sequence.stress import VOLTAGE, Limited, broken_limits
+
+__all__ = ["relieve"]
+
+WITHIN = 1.0 + 5e-5
+PROBES = 9
+"""Amounts of relief that are judged at once."""
+
+MAX_SPARED = 12
+"""Shed units of which each is tried whether it must be."""
+
+
+def relieve(
+    scene: Scene, curves: CurveBook, start: State, steps: tuple[Step, ...], course: Course
+) -> Course | None:
+    """Return the course with less load where its states break limits; None where nothing is to be done, or can be."""
+    if not steps:
+        return None
+    states = [start, *(step.state for step in steps)]
+    until_s = np.array([*(step.t_s for step in steps), steps[-1].t_s])
+    broken = broken_limits(scene.grid, curves, scene.judge(states), states, until_s)
+    served = course.served.copy()
+    changed = False
+    for run in _runs([bool(found) for found in broken]):
+        limited = set().union(*(broken[k] for k in run))
+        level = _enough(scene, [states[k] for k in run], limited)
+        if level is None:
+            continue
+        for k in run:
+            row = steps[k - 1].row
+            served[row] = np.minimum(served[row], level)
+        changed = True
+    return replace(course, served=served) if changed else None
+
+
+def _runs(marked: list[bool]) -> list[list[int]]:
+    """Return the runs of consecutive marked positions."""
+    runs: list[list[int]] = []
+    for k in np.flatnonzero(marked):
+        if runs and runs[-1][-1] == k - 1:
+            runs[-1].append(int(k))
+        else:
+            runs.append([int(k)])
+    return runs
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One unit to a lower service."""
+
+    unit: int
+    to: float
+
+
+def _enough(scene: Scene, states: list[State], limited: set[Limited]) -> np.ndarray | None:
+    """Return the service (D,) that keeps the limits in all of the states; None where no relief does."""
+    cuts = _cuts(scene, states, limited)
+    if not cuts or not _holds(scene, states, [cuts], limited)[0]:
+        return None
+    low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
+    while high - low > 1:
+        probes = np.unique(np.linspace(low, high, PROBES).round().astype(int))[1:-1]
+        good = _holds(scene, states, [cuts[:n] for n in probes], limited)
+        high = int(min([n for n, ok in zip(probes, good, strict=True) if ok], default=high))
+        low = int(max([n for n, ok in zip(probes, good, strict=True) if not ok and n < high], default=low))
+    return _service(scene.demand.n, _spare(scene, states, cuts[:high], limited))
+
+
+def _cuts(scene: Scene, states: list[State], limited: set[Limited]) -> list[_Cut]:
+    """Return caps, then sheds, of the units that draw through the components, least critical first."""
+    demand = scene.demand
+    through = np.zeros(demand.n, dtype=bool)
+    for state in states:
+        for item in limited:
+            through |= _drawing(scene, state, item) & (state.served > 0)
+    units = np.flatnonzero(through & (demand.d_kw > 0))
+    units = units[np.lexsort((units, -demand.priority[units]))]
+    floor = demand.min_kw / np.maximum(demand.d_kw, 1e-12)
+    most = np.max([state.served for state in states], axis=0)
+    caps = [_Cut(int(u), float(floor[u])) for u in units if floor[u] < most[u] - 1e-9]
+    return caps + [_Cut(int(u), 0.0) for u in units if demand.sheddable[u]]
+
+
+def _drawing(scene: Scene, state: State, item: Limited) -> np.ndarray:
+    """Return the units some of whose cords would lose voltage if the component opened; all, for a voltage."""
+    grid, demand = scene.grid, scene.demand
+    live = islands(grid, state).energised
+    lost = live & ~_without(grid, state, item) if item != VOLTAGE else live
+    return demand.sum_by_unit(lost[demand.cord_node].astype(float)) > 0
+
+
+def _without(grid: Grid, state: State, item: Limited) -> np.ndarray:
+    """Return which nodes stay live with a component open; a UPS without input feeds nothing here."""
+    table, m = item
+    ups = grid.upss
+    if table == "branch":
+        ok = grid.branches.in_service.copy()
+        ok[m] = False
+        grid = replace(grid, branches=replace(grid.branches, in_service=ok))
+    elif table == "switch":
+        state = state.but(closed=_off(state.closed, m))
+    elif table == "source":
+        state = state.but(source_on=_off(state.source_on, m))
+    else:
+        state = _ups_off(grid, state, np.array([m]))
+    for _ in range(len(ups.index) + 1):
+        live = islands(grid, state).energised
+        fed_before = np.flatnonzero((state.ups_mode == "online") & ~live[ups.in_node])
+        if not len(fed_before):
+            break
+        state = _ups_off(grid, state, fed_before)
+    return live
+
+
+def _off(values: np.ndarray, m: int | np.ndarray) -> np.ndarray:
+    values = values.copy()
+    values[m] = False
+    return values
+
+
+def _ups_off(grid: Grid, state: State, which: np.ndarray) -> State:
+    mode = state.ups_mode.copy()
+    mode[which] = "off"
+    bypass = grid.upss.bypass[which]
+    return state.but(ups_mode=mode, closed=_off(state.closed, bypass[bypass >= 0]))
+
+
+def _service(n: int, cuts: list[_Cut]) -> np.ndarray:
+    level = np.ones(n)
+    for cut in cuts:
+        level[cut.unit] = min(level[cut.unit], cut.to)
+    return level
+
+
+def _holds(scene: Scene, states: list[State], options: list[list[_Cut]], limited: set[Limited]) -> list[bool]:
+    """Return, for each list of cuts, whether it keeps the limits in every state."""
+    levels = [_service(scene.demand.n, cuts) for cuts in options]
+    cases = [state.but(served=np.minimum(state.served, level)) for level in levels for state in states]
+    ratios = scene.judge(cases)
+    good = ratios.converged.copy()
+    for table, m in limited:
+        if (table, m) == VOLTAGE:
+            good &= ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
+        else:
+            good &= getattr(ratios, table)[:, m] <= WITHIN
+    return [bool(ok) for ok in good.reshape(len(options), len(states)).all(axis=1)]
+
+
+def _spare(scene: Scene, states: list[State], cuts: list[_Cut], limited: set[Limited]) -> list[_Cut]:
+    """Leave out sheds that later ones made needless, the most critical first."""
+    for cut in [cut for cut in reversed(cuts) if cut.to <= 0][:MAX_SPARED]:
+        fewer = [other for other in cuts if other is not cut]
+        if _holds(scene, states, [fewer], limited)[0]:
+            cuts = fewer
+    return cuts

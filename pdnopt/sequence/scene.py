@@ -1,0 +1,51 @@
+"""What every part of the sequencer needs to know of the plant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pdnopt.plant.actions import Action, Actuator
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.sequence.structure import Structure
+
+if TYPE_CHECKING:
+    from pdnopt.acjudge import Ratios
+
+__all__ = ["Judge", "Scene", "Settle"]
+
+Judge = Callable[[list[State]], "Ratios"]
+"""AC power flow of several states at once."""
+
+Settle = Callable[[State], State]
+"""What the plant's own devices do after a command."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The plant, what carries actions out on it, and what judges its states.
+
+    ``given_extra``: loops and parallel sources that the failure itself left (:class:`Structure`).
+    """
+
+    grid: Grid
+    demand: Demand
+    actuator: Actuator
+    settle: Settle
+    judge: Judge
+    given_extra: int
+
+    def after(self, state: State, actions: Iterable[Action]) -> State:
+        """Return the state after some actions and what devices then do by themselves."""
+        return self.settle(self.actuator.act(state, actions))
+
+    def lit(self, state: State, structure: Structure | None = None) -> np.ndarray:
+        """Return which units have a living cord, shape (D,)."""
+        isl = islands(self.grid, state) if structure is None else structure.islands
+        living = living_cords(self.demand, state, isl.energised)
+        return self.demand.sum_by_unit(living.astype(float)) > 0
