@@ -213,7 +213,9 @@ class SwitchingRunner:
         best: _Answer | None = None
         for number in range(MAX_ROUNDS):
             begun = time.perf_counter()
-            numbers = self.formulation.numbers(prepared.sets, demand, response, limits, options.horizon_s, firm)
+            numbers = self.formulation.numbers(
+                prepared.sets, demand, response, limits, options.horizon_s, firm
+            )
             prepared.updater.write(numbers)
             spans["update_s"] += time.perf_counter() - begun
             begun = time.perf_counter()
@@ -266,6 +268,8 @@ class SwitchingRunner:
             options.latency_s,
             settle=lambda state: settle(response, state),
             judge=lambda states: self.judge.ratios(response.grid, demand, states),
+            horizon_s=options.horizon_s,
+            automatic=response.automatic,
             reason=f"after losing {failed}" if failed else "",
         )
 

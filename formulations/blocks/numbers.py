@@ -234,7 +234,7 @@ def read_numbers(
     held = state.source_on & alive_src & (src.kind != "genset")
     inverter = state.inverter_ok & ~state.dead[ups.out_node]
     form = store.grid_forming & state.storage_ok & ~state.dead[store.node] & (store.source >= 0)
-    discharge_kw = np.minimum(store.p_discharge_max_kw, store.e_usable_kwh / hours)
+    discharge_kw = np.minimum(store.p_discharge_max_kw, RESERVE * store.e_usable_kwh / hours)
     follow = state.storage_ok & ~state.dead[store.node]
     keep_arc, keep_source, keep_ups, keep_form = _continuity(sets, grid, demand, state)
     return NetworkNumbers(

@@ -8,7 +8,7 @@ from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.situation import Situation, Supply
 
-__all__ = ["labels"]
+__all__ = ["in_step", "labels"]
 
 
 def labels(view: PlantView, out: Outage, s: Situation, now: Supply) -> dict[int, Hashable]:
@@ -36,3 +36,19 @@ def labels(view: PlantView, out: Outage, s: Situation, now: Supply) -> dict[int,
         for part, ahead in follows.items():
             found[part] = found.get(ahead, found[part])
     return found
+
+
+def in_step(view: PlantView, out: Outage, s: Situation, now: Supply, sources: list[tuple[str, int]]) -> bool:
+    """Return whether sources that share a part run in synchronism: one group, or one thing that all of them track."""
+    found = labels(view, out, s, now)
+    said: set[Hashable] = set()
+    for kind, k in sources:
+        if kind == "ext_grid":
+            group = str(view.src_group[k])
+            said.add(("group", group) if group else ("ext_grid", k))
+            continue
+        node = view.ups_bypass_node[k] if kind == "ups" and s.mode[k] == "online" else -1
+        switch = view.ups_switch[k] if kind == "ups" else -1
+        tracks = node >= 0 and now.live[node] and switch >= 0 and not out.sw_failed[switch]
+        said.add(found.get(int(now.part[node]), (kind, k)) if tracks else (kind, k))
+    return len(said) == 1

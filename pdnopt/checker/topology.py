@@ -11,6 +11,7 @@ from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.replay import Segment
 from pdnopt.checker.situation import Situation, Supply
+from pdnopt.checker.synchronism import in_step
 
 __all__ = ["Topology"]
 
@@ -77,7 +78,7 @@ class Topology:
             one_group = len(outside) == len(sources) and len(groups) == 1 and "" not in groups
             if one_group and v.src_parallel[outside].all():
                 continue
-            found.append((sources, one_group))
+            found.append((sources, in_step(v, self.out, seg.situation, seg.supply, list(sources))))
         return found
 
     def _loops(self, seg: Segment) -> list[int]:

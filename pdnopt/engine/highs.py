@@ -193,7 +193,7 @@ class HighsModel:
             _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
-                _ok(highs.setSolution(len(start), self._columns, start), "the start")
+                highs.setSolution(len(start), self._columns, start)  # refused: it starts without one
         if self._relax:  # after a change of costs or bounds the last basis is primal feasible, or nearly so
             _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
         self._warm = True

@@ -155,6 +155,7 @@ class Transfers:
     auto: BoolArray
     preferred: IntArray  # position in Switches or -1
     retransfer_s: FloatArray
+    min_dwell_s: FloatArray
     dwell_left_s: FloatArray
     stuck: BoolArray
     in_service: BoolArray
@@ -695,6 +696,7 @@ def _read_transfers(net: Any, node_of_bus: dict[int, int], switches: Switches) -
         auto=of("auto"),
         preferred=np.array([at.get(int(v), -1) if v == v else -1 for v in of("preferred")], dtype=int),
         retransfer_s=of("retransfer_s"),
+        min_dwell_s=of("min_dwell_s"),
         dwell_left_s=of("dwell_left_s"),
         stuck=of("stuck"),
         in_service=of("in_service"),

@@ -140,7 +140,11 @@ def settle(response: Response, state: State) -> State:
     """
     devices = _devices(response.grid, response.barred)
     devices.on_return |= state.ups_mode == "battery"
-    return devices.run(state, positions_held(response.grid, state))[-1].state
+    held = positions_held(response.grid, state)
+    given = positions_held(response.grid, response.before)
+    orphan = (held < 0) & (given >= 0)
+    orphan[orphan] = response.barred[given[orphan]]  # its position failed: it moves as soon as another one lives
+    return devices.run(state, np.where(orphan, given, held))[-1].state
 
 
 def longest_dark_s(demand: Demand, moments: Sequence[Moment]) -> np.ndarray:

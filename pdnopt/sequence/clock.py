@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -30,9 +31,18 @@ class Step:
 
 
 def time_steps(
-    scene: Scene, start: State, ordered: list[Batch], interrupted: np.ndarray, latency_s: float
+    scene: Scene,
+    start: State,
+    ordered: list[Batch],
+    interrupted: np.ndarray,
+    latency_s: float,
+    dwell_until_s: Mapping[str, float],
 ) -> tuple[tuple[Step, ...], np.ndarray]:
-    """Give every step its time, follow who is dark for how long, and return the timed steps."""
+    """Give every step its time, follow who is dark for how long, and return the timed steps.
+
+    ``dwell_until_s``: transfer devices that may not move again before that time.
+    """
+    rests = dict(dwell_until_s)
     grid, demand = scene.grid, scene.demand
     clock = latency_s
     ready: dict[str, float] = {}
@@ -57,8 +67,9 @@ def time_steps(
                 timed.append(replace(move, step=number, t_s=ready[move.device]))
             ends = clock
         else:
-            begins = max(clock, _needs(scene, after, ready))
+            begins = max(clock, _needs(scene, after, ready), *(rests.get(move.device, 0.0) for move in batch))
             ends = begins + duration
+            rests |= {move.device: ends + dwell_s for move in batch if (dwell_s := _dwell_s(scene, move)) > 0}
             timed = [replace(move, step=number, t_s=ends) for move in batch]
         _follow_dark(scene, state, after, batch, begins, ends, dark_since, interrupted)
         steps.append(Step(tuple(timed), after, ends, planned.row))
@@ -94,6 +105,13 @@ def _duration_s(scene: Scene, move: Action) -> float:
         bypass = int(scene.grid.upss.bypass[k])
         return float(scene.grid.switches.t_operate_s[bypass]) if bypass >= 0 else 0.0
     return 0.0
+
+
+def _dwell_s(scene: Scene, move: Action) -> float:
+    """Return how long a transfer device stays where it has gone."""
+    if not move.device.startswith("transfer:"):
+        return 0.0
+    return float(scene.grid.transfers.min_dwell_s[scene.actuator.position(move.device)])
 
 
 def _needs(scene: Scene, after: State, ready: dict[str, float]) -> float:

@@ -50,7 +50,9 @@ class Course:
         self._change(out, demand, now, end, len(self.stages))
         return out
 
-    def _change(self, out: list[Batch], demand: Demand, now: np.ndarray, then: np.ndarray, row: int) -> np.ndarray:
+    def _change(
+        self, out: list[Batch], demand: Demand, now: np.ndarray, then: np.ndarray, row: int
+    ) -> np.ndarray:
         """Append the load commands between two services of which one is nowhere above the other."""
         moves = load_moves(demand, now, then)
         if moves:

@@ -19,7 +19,6 @@ from pdnopt.sequence.scene import Judge, Scene, Settle
 from pdnopt.sequence.search import find_order
 from pdnopt.sequence.structure import inspect
 
-
 __all__ = ["Sequence", "order_moves"]
 
 MAX_RELIEFS = 4
@@ -50,6 +49,8 @@ def order_moves(
     latency_s: float,
     settle: Settle,
     judge: Judge,
+    horizon_s: float,
+    automatic: tuple[Action, ...] = (),
     reason: str = "",
 ) -> Sequence:
     """Order and time the moves from ``start`` to ``target``.
@@ -65,6 +66,10 @@ def order_moves(
         What the plant's own devices do after a command (State -> State).
     judge : callable
         AC power flow of several states at once against their limits (list of State -> Ratios).
+    horizon_s : float
+        How long the end state must hold.
+    automatic : tuple of Action
+        What devices have done by themselves: transfer devices then dwell where they are.
     """
     moves = find_moves(grid, start, target, reason)
     scene = Scene(grid, demand, Actuator(grid, demand), settle, judge, inspect(grid, start).extra)
@@ -78,15 +83,31 @@ def order_moves(
     stages = (*first, *((move,) for move in devices), *((moves.stops,) if moves.stops and complete else ()))
     course = Course(stages, np.tile(low, (len(stages) + 1, 1)))
     end = target.served if complete else low
-    steps, dark = time_steps(scene, start, course.batches(demand, start.served, end), interrupted, latency_s)
+    dwell_until_s = _dwelling(grid, scene, automatic)
+
+    def timed(course: Course) -> tuple[tuple[Step, ...], np.ndarray]:
+        batches = course.batches(demand, start.served, end)
+        return time_steps(scene, start, batches, interrupted, latency_s, dwell_until_s)
+
+    steps, dark = timed(course)
     for _ in range(MAX_RELIEFS):
-        relieved = relieve(scene, curves, start, steps, course)
+        relieved = relieve(scene, curves, start, steps, course, horizon_s)
         if relieved is None:
             break
         course = relieved
-        batches = course.batches(demand, start.served, end)
-        steps, dark = time_steps(scene, start, batches, interrupted, latency_s)
+        steps, dark = timed(course)
     return Sequence(steps, dark, complete, left)
+
+
+def _dwelling(grid: Grid, scene: Scene, automatic: tuple[Action, ...]) -> dict[str, float]:
+    """Return until when transfer devices must stay: those that were in dwell, and those that have just moved."""
+    tr = grid.transfers
+    until_s = {tr.name[k]: float(tr.dwell_left_s[k]) for k in np.flatnonzero(tr.dwell_left_s > 0)}
+    for move in automatic:
+        if move.device.startswith("transfer:"):
+            k = scene.actuator.position(move.device)
+            until_s[move.device] = move.t_s + float(tr.min_dwell_s[k])
+    return until_s
 
 
 def _devices(

@@ -16,7 +16,8 @@ from pdnopt.plant.state import State, islands
 from pdnopt.sequence.clock import Step
 from pdnopt.sequence.course import Course
 from pdnopt.sequence.scene import Scene
-from pdnopt.sequence.stress import VOLTAGE, Limited, broken_limits
+from pdnopt.sequence.stress import VOLTAGE, CordLimits, Limited, broken_limits
+from pdnopt.sequence.structure import inspect
 
 __all__ = ["relieve"]
 
@@ -29,26 +30,43 @@ MAX_SPARED = 12
 
 
 def relieve(
-    scene: Scene, curves: CurveBook, start: State, steps: tuple[Step, ...], course: Course
+    scene: Scene,
+    curves: CurveBook,
+    start: State,
+    steps: tuple[Step, ...],
+    course: Course,
+    horizon_s: float,
 ) -> Course | None:
     """Return the course with less load where its states break limits; None where nothing is to be done, or can be."""
     if not steps:
         return None
+    cords = CordLimits(scene.grid, scene.demand, horizon_s)
     states = [start, *(step.state for step in steps)]
     until_s = np.array([*(step.t_s for step in steps), steps[-1].t_s])
     broken = broken_limits(scene.grid, curves, scene.judge(states), states, until_s)
+    for found, more in zip(broken, cords.broken(states), strict=True):
+        found |= more
     served = course.served.copy()
     changed = False
     for run in _runs([bool(found) for found in broken]):
         limited = set().union(*(broken[k] for k in run))
-        level = _enough(scene, [states[k] for k in run], limited)
+        level = _enough(scene, cords, [states[k] for k in run], limited)
         if level is None:
             continue
         for k in run:
             row = steps[k - 1].row
             served[row] = np.minimum(served[row], level)
         changed = True
-    return replace(course, served=served) if changed else None
+    return replace(course, served=_closed_loops(scene, steps, served)) if changed else None
+
+
+def _closed_loops(scene: Scene, steps: tuple[Step, ...], served: np.ndarray) -> np.ndarray:
+    """Let load change before a way is closed and after the other is opened: a loop lasts one step only."""
+    for step in steps:
+        k = step.row
+        if 0 < k < len(served) - 1 and inspect(scene.grid, step.state).extra > scene.given_extra:
+            served[k] = np.minimum.reduce(served[k - 1 : k + 2])
+    return served
 
 
 def _runs(marked: list[bool]) -> list[list[int]]:
@@ -70,18 +88,18 @@ class _Cut:
     to: float
 
 
-def _enough(scene: Scene, states: list[State], limited: set[Limited]) -> np.ndarray | None:
+def _enough(scene: Scene, cords: CordLimits, states: list[State], limited: set[Limited]) -> np.ndarray | None:
     """Return the service (D,) that keeps the limits in all of the states; None where no relief does."""
     cuts = _cuts(scene, states, limited)
-    if not cuts or not _holds(scene, states, [cuts], limited)[0]:
+    if not cuts or not _holds(scene, cords, states, [cuts], limited)[0]:
         return None
     low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
     while high - low > 1:
         probes = np.unique(np.linspace(low, high, PROBES).round().astype(int))[1:-1]
-        good = _holds(scene, states, [cuts[:n] for n in probes], limited)
+        good = _holds(scene, cords, states, [cuts[:n] for n in probes], limited)
         high = int(min([n for n, ok in zip(probes, good, strict=True) if ok], default=high))
         low = int(max([n for n, ok in zip(probes, good, strict=True) if not ok and n < high], default=low))
-    return _service(scene.demand.n, _spare(scene, states, cuts[:high], limited))
+    return _service(scene.demand.n, _spare(scene, cords, states, cuts[:high], limited))
 
 
 def _cuts(scene: Scene, states: list[State], limited: set[Limited]) -> list[_Cut]:
@@ -102,6 +120,8 @@ def _cuts(scene: Scene, states: list[State], limited: set[Limited]) -> list[_Cut
 def _drawing(scene: Scene, state: State, item: Limited) -> np.ndarray:
     """Return the units some of whose cords would lose voltage if the component opened; all, for a voltage."""
     grid, demand = scene.grid, scene.demand
+    if item[0] == "cord":
+        return np.arange(demand.n) == demand.cord_unit[item[1]]
     live = islands(grid, state).energised
     lost = live & ~_without(grid, state, item) if item != VOLTAGE else live
     return demand.sum_by_unit(lost[demand.cord_node].astype(float)) > 0
@@ -150,7 +170,9 @@ def _service(n: int, cuts: list[_Cut]) -> np.ndarray:
     return level
 
 
-def _holds(scene: Scene, states: list[State], options: list[list[_Cut]], limited: set[Limited]) -> list[bool]:
+def _holds(
+    scene: Scene, cords: CordLimits, states: list[State], options: list[list[_Cut]], limited: set[Limited]
+) -> list[bool]:
     """Return, for each list of cuts, whether it keeps the limits in every state."""
     levels = [_service(scene.demand.n, cuts) for cuts in options]
     cases = [state.but(served=np.minimum(state.served, level)) for level in levels for state in states]
@@ -159,15 +181,19 @@ def _holds(scene: Scene, states: list[State], options: list[list[_Cut]], limited
     for table, m in limited:
         if (table, m) == VOLTAGE:
             good &= ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
+        elif table == "cord":
+            good &= cords.ratio(cases)[:, m] <= WITHIN
         else:
             good &= getattr(ratios, table)[:, m] <= WITHIN
     return [bool(ok) for ok in good.reshape(len(options), len(states)).all(axis=1)]
 
 
-def _spare(scene: Scene, states: list[State], cuts: list[_Cut], limited: set[Limited]) -> list[_Cut]:
+def _spare(
+    scene: Scene, cords: CordLimits, states: list[State], cuts: list[_Cut], limited: set[Limited]
+) -> list[_Cut]:
     """Leave out sheds that later ones made needless, the most critical first."""
     for cut in [cut for cut in reversed(cuts) if cut.to <= 0][:MAX_SPARED]:
         fewer = [other for other in cuts if other is not cut]
-        if _holds(scene, states, [fewer], limited)[0]:
+        if _holds(scene, cords, states, [fewer], limited)[0]:
             cuts = fewer
     return cuts

@@ -91,7 +91,10 @@ class _Search:
         lit = scene.lit(state, here)
         options = []
         for move in left:
-            after = scene.after(state, [move])
+            acted = scene.actuator.act(state, [move])
+            after = scene.settle(acted)
+            if not _stays(scene, move, acted, after):
+                continue  # a device would undo it at once: other moves come first
             there = inspect(scene.grid, after)
             if there.clash or there.extra > max(here.extra, scene.given_extra) + 1:
                 continue
@@ -102,6 +105,17 @@ class _Search:
                 continue
             options.append((bool(darkened.any()), move, after, there))
         return options
+
+
+def _stays(scene: Scene, move: Action, acted: State, after: State) -> bool:
+    """Return whether the device is where it was sent once all devices have come to rest."""
+    table, k = move.device.partition(":")[0], scene.actuator.position(move.device)
+    if table == "transfer":
+        positions = scene.grid.transfers.positions[k]
+        return bool(np.array_equal(acted.closed[positions], after.closed[positions]))
+    if table == "ups":
+        return (acted.ups_mode[k] == "off") == (after.ups_mode[k] == "off")
+    return True
 
 
 def _within_holdup(move: Action) -> bool:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdnopt.plant.budgets import CurveBook
+from pdnopt.plant.demand import Demand, cord_draw_kw
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State
+from pdnopt.plant.state import State, initial_state, islands, living_cords
 
 if TYPE_CHECKING:
     from pdnopt.acjudge import Ratios
 
-__all__ = ["VOLTAGE", "Limited", "broken_limits"]
+__all__ = ["VOLTAGE", "CordLimits", "Limited", "broken_limits"]
 
 VOLTAGE = ("voltage", -1)
 """Stands for a state below its voltage limits, or without an AC solution."""
@@ -26,7 +27,39 @@ SPENT = 0.98
 """A budget that is used up to this part counts as gone: times are told to a few milliseconds."""
 
 Limited = tuple[str, int]
-"""Table of the Grid ("branch", "switch", "ups", "source") and position there; or VOLTAGE."""
+"""Table of the Grid ("branch", "switch", "ups", "source") or "cord", and position there; or VOLTAGE."""
+
+
+class CordLimits:
+    """What cords draw against their limit (rules 10 and 11): the living ones take what the dead ones leave."""
+
+    def __init__(self, grid: Grid, demand: Demand, horizon_s: float) -> None:
+        self.grid, self.demand = grid, demand
+        self.limit_kw = demand.cord_limit_kw(horizon_s)
+        given = initial_state(grid, demand)
+        self.as_given = living_cords(demand, given, islands(grid, given).energised)
+
+    def ratio(self, states: list[State]) -> np.ndarray:
+        """Return draw over limit, shape (states, cords)."""
+        draw = [self._draw_kw(state) for state in states]
+        return np.asarray(np.array(draw) / np.maximum(self.limit_kw, 1e-9))
+
+    def _draw_kw(self, state: State) -> np.ndarray:
+        living = living_cords(self.demand, state, islands(self.grid, state).energised)
+        draw = cord_draw_kw(self.demand, living, self.as_given)
+        return np.asarray(draw * state.served[self.demand.cord_unit])
+
+    def broken(self, states: list[State]) -> list[set[Limited]]:
+        """Return, for each state, the cords beyond their limit where the failure alone does not excuse it."""
+        found: list[set[Limited]] = [set() for _ in states]
+        if not np.isfinite(self.limit_kw).any():
+            return found
+        ratio = self.ratio(states)
+        for k in range(1, len(states) - 1):
+            over = ratio[k] > 1.0 + OVER
+            over &= ~((ratio[k - 1] > 1.0 + OVER) & (ratio[k] <= ratio[k - 1] * (1.0 + OVER)))
+            found[k] = {("cord", int(c)) for c in np.flatnonzero(over)}
+        return found
 
 
 def broken_limits(
@@ -69,7 +102,9 @@ def _broken_states(
 ) -> list[int]:
     over = ratio > 1.0 + OVER
     made = range(1, len(states) - 1)
-    allowed_s = np.array([_allowed_s(grid, curves, table, m, r, s) for r, s in zip(ratio, states, strict=True)])
+    allowed_s = np.array(
+        [_allowed_s(grid, curves, table, m, r, s) for r, s in zip(ratio, states, strict=True)]
+    )
     if _timeless(grid, table, m):
         inherited = np.r_[False, over[:-1] & (ratio[1:] <= ratio[:-1] * (1.0 + OVER))]
         return [k for k in made if over[k] and not inherited[k]]
