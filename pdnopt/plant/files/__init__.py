@@ -11,8 +11,6 @@ infinities (as the text "Infinity", which both readers turn back into the number
 object columns.
 """
 
-from __future__ import annotations
-
 from pdnopt.plant.files.decoder import MAX_DEPTH
 from pdnopt.plant.files.reading import MAX_BYTES, read_network
 from pdnopt.plant.files.writing import write_network
