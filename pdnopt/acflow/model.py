@@ -17,11 +17,12 @@ from scipy.sparse import csr_array
 from pdnopt.acflow.branches import BranchArrays, read_branches
 from pdnopt.acflow.companions import Companions, read_companions
 from pdnopt.errors import InputError, Issue
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
 from pdnopt.plant.tables import native_values
 from pdnopt.units import KW_PER_MW, SQRT3
 
-__all__ = ["Model", "clusters", "not_held", "read_model"]
+__all__ = ["Model", "not_held", "read_model"]
 
 W_PER_MW = 1e6
 NOT_HELD = {
@@ -169,7 +170,7 @@ def read_model(net: Any) -> Model:
     source_bus = at.get_indexer(net.ext_grid["bus"].to_numpy(int))
     loads = _loads(net, at, ups)
     rows = {t: branches.of(t) for t in ("line", "trafo", "trafo3w", "switch")}
-    group = clusters(len(at), link_tail, link_head)[source_bus]
+    group = connected_parts(len(at), link_tail, link_head)[source_bus]
     asym = net.asymmetric_load
     scale = (asym["scaling"] * asym["in_service"].astype(float)).to_numpy(float)[:, None] * KW_PER_MW
     storage = net.storage
@@ -222,15 +223,6 @@ def read_model(net: Any) -> Model:
         shares_bus=len(np.unique(group)) < len(np.unique(np.c_[group, source_bus], axis=0)),
         tables=_tables(net, vn, branches, link_tail, link_head, source_bus, loads, at),
     )
-
-
-def clusters(n: int, tail: np.ndarray, head: np.ndarray) -> np.ndarray:
-    """Return the connected part of each of n nodes under the given edges, shape (n,)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _gates(net: Any, branches: BranchArrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

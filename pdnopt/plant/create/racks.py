@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandapower as pp
 
-from pdnopt.plant.create.rows import create_native, set_columns
+from pdnopt.plant.create.rows import create_native
 
 __all__ = ["create_rack", "create_racks"]
 
@@ -105,12 +105,7 @@ def create_racks(
         p_mw=cord_mw,
         q_mvar=cord_mw * tan_phi,
         name=[f"{name}/{letter}" for name in names for letter in letters],
-    )
-    set_columns(
-        net,
-        "load",
-        rows,
-        {
+        columns={
             "rack": np.repeat(np.asarray(names, dtype=object), n_cords),
             "cord": np.tile(np.asarray(letters, dtype=object), n_racks),
             "share": np.tile(share, n_racks),

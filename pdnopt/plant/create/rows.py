@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from pdnopt.plant.tables import columns_of, ensure_tables
 
-__all__ = ["add_row", "create_native", "set_columns"]
+__all__ = ["add_row", "complete", "create_native"]
 
 
 def add_row(net: Any, table: str, row: dict[str, Any]) -> int:
@@ -26,21 +26,27 @@ def add_row(net: Any, table: str, row: dict[str, Any]) -> int:
     return index
 
 
-def create_native(create: Any, net: Any, table: str, *args: Any, **keywords: Any) -> Any:
-    """Call one of pandapower's ``create_*`` without its NaN harming our boolean columns.
+def create_native(
+    create: Callable[..., Any], net: Any, table: str, *args: Any, columns: dict[str, Any], **keywords: Any
+) -> Any:
+    """Call one of pandapower's ``create_*``, write pdnopt's columns on what it made, and return its index.
 
     pandapower casts the NaN of a new row in a boolean column to True, whatever the default: the columns
-    are objects while it works, and `set_columns` gives them their defaults and dtypes back.
+    are objects while it works, and `complete` gives them their defaults and dtypes back.
     """
     frame = net[table]
     for spec in columns_of(table):
         if spec.dtype == "bool" and spec.name in frame.columns and frame[spec.name].dtype == bool:
             frame[spec.name] = frame[spec.name].astype(object)
-    return create(net, *args, **keywords)
+    index = create(net, *args, **keywords)
+    complete(net, table)
+    for name, value in columns.items():
+        net[table].loc[index, name] = value
+    return index
 
 
-def set_columns(net: Any, table: str, index: int | Sequence[int], values: dict[str, Any]) -> None:
-    """Write pdnopt's columns on rows of a native table; every other row gets its default where it has none."""
+def complete(net: Any, table: str) -> None:
+    """Give pdnopt's columns of a table their dtypes, and their defaults where they have no value."""
     frame = net[table]
     for spec in columns_of(table):
         if spec.name not in frame.columns:
@@ -55,5 +61,3 @@ def set_columns(net: Any, table: str, index: int | Sequence[int], values: dict[s
                 dtype=object,
             )
         frame[spec.name] = column.astype(spec.dtype)
-    for name, value in values.items():
-        frame.loc[index, name] = value

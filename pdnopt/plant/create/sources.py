@@ -7,7 +7,7 @@ from typing import Any
 
 import pandapower as pp
 
-from pdnopt.plant.create.rows import create_native, set_columns
+from pdnopt.plant.create.rows import create_native
 
 __all__ = ["create_genset", "create_utility"]
 
@@ -37,7 +37,7 @@ def create_utility(
     -------
     int : index in ``net.ext_grid``.
     """
-    idx = int(
+    return int(
         create_native(
             pp.create_ext_grid,
             net,
@@ -47,10 +47,9 @@ def create_utility(
             name=name,
             s_sc_max_mva=s_sc_max_mva,
             rx_max=rx_max,
+            columns={"kind": "utility", "max_p_mw": max_p_mw, "sync_group": sync_group},
         )
     )
-    set_columns(net, "ext_grid", idx, {"kind": "utility", "max_p_mw": max_p_mw, "sync_group": sync_group})
-    return idx
 
 
 def create_genset(
@@ -76,7 +75,7 @@ def create_genset(
     -------
     int : index in ``net.ext_grid``.
     """
-    idx = int(
+    return int(
         create_native(
             pp.create_ext_grid,
             net,
@@ -86,22 +85,16 @@ def create_genset(
             name=name,
             s_sc_max_mva=20.0 * max(max_p_mw, 0.1),
             rx_max=0.1,
+            columns={
+                "kind": "genset",
+                "max_p_mw": max_p_mw,
+                "min_p_mw": min_p_mw,
+                "start_s": start_s,
+                "step_mw": step_mw,
+                "fuel_mwh": fuel_mwh,
+                "sync_group": sync_group,
+                "parallel": parallel,
+                "running": running,
+            },
         )
     )
-    set_columns(
-        net,
-        "ext_grid",
-        idx,
-        {
-            "kind": "genset",
-            "max_p_mw": max_p_mw,
-            "min_p_mw": min_p_mw,
-            "start_s": start_s,
-            "step_mw": step_mw,
-            "fuel_mwh": fuel_mwh,
-            "sync_group": sync_group,
-            "parallel": parallel,
-            "running": running,
-        },
-    )
-    return idx

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandapower as pp
 
-from pdnopt.plant.create.rows import create_native, set_columns
+from pdnopt.plant.create.rows import create_native
 
 __all__ = ["create_storage"]
 
@@ -42,41 +42,29 @@ def create_storage(
             min_e_mwh=0.0,
             soc_percent=soc_percent,
             name=name,
+            columns={
+                "max_p_mw": p_max_mw,
+                "min_p_mw": -p_max_mw,
+                "soc_min_percent": soc_min_percent,
+                "efficiency_charge": efficiency_charge,
+                "efficiency_discharge": efficiency_discharge,
+                "grid_forming": grid_forming,
+                "coupling": coupling,
+                "cycle_cost_per_kwh": cycle_cost_per_kwh,
+            },
         )
-    )
-    set_columns(
-        net,
-        "storage",
-        idx,
-        {
-            "max_p_mw": p_max_mw,
-            "min_p_mw": -p_max_mw,
-            "soc_min_percent": soc_min_percent,
-            "efficiency_charge": efficiency_charge,
-            "efficiency_discharge": efficiency_discharge,
-            "grid_forming": grid_forming,
-            "coupling": coupling,
-            "cycle_cost_per_kwh": cycle_cost_per_kwh,
-        },
     )
     if grid_forming:
-        source = int(
-            create_native(
-                pp.create_ext_grid,
-                net,
-                "ext_grid",
-                bus,
-                vm_pu=1.0,
-                name=f"{name} inverter",
-                in_service=False,
-                s_sc_max_mva=1e3,
-                rx_max=0.1,
-            )
-        )
-        set_columns(
+        create_native(
+            pp.create_ext_grid,
             net,
             "ext_grid",
-            source,
-            {"kind": "storage", "storage": float(idx), "max_p_mw": p_max_mw, "min_p_mw": 0.0},
+            bus,
+            vm_pu=1.0,
+            name=f"{name} inverter",
+            in_service=False,
+            s_sc_max_mva=1e3,
+            rx_max=0.1,
+            columns={"kind": "storage", "storage": float(idx), "max_p_mw": p_max_mw, "min_p_mw": 0.0},
         )
     return idx

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandapower as pp
 
-from pdnopt.plant.create.rows import create_native, set_columns
+from pdnopt.plant.create.rows import create_native
 
 __all__ = ["create_switch"]
 
@@ -31,7 +31,7 @@ def create_switch(
     -------
     int : index in ``net.switch``.
     """
-    idx = int(
+    return int(
         create_native(
             pp.create_switch,
             net,
@@ -43,12 +43,6 @@ def create_switch(
             name=name,
             type=type,
             in_ka=in_ka,
+            columns={"operation": operation, "t_operate_ms": t_operate_ms, "overload_curve": overload_curve},
         )
     )
-    set_columns(
-        net,
-        "switch",
-        idx,
-        {"operation": operation, "t_operate_ms": t_operate_ms, "overload_curve": overload_curve},
-    )
-    return idx

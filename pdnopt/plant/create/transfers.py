@@ -8,7 +8,7 @@ from typing import Any
 
 import pandapower as pp
 
-from pdnopt.plant.create.rows import add_row, create_native, set_columns
+from pdnopt.plant.create.rows import add_row, create_native
 
 __all__ = ["create_transfer"]
 
@@ -74,9 +74,9 @@ def create_transfer(
                 closed=position == closed_on,
                 name=f"{name}/{position + 1}",
                 in_ka=in_ka,
+                columns={"transfer": float(idx), "t_operate_ms": transfer_ms},
             )
         )
-        set_columns(net, "switch", switch, {"transfer": float(idx), "t_operate_ms": transfer_ms})
         switches.append(switch)
     if preferred is not None:
         net.transfer.loc[idx, "preferred"] = float(switches[preferred])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandapower as pp
 
-from pdnopt.plant.create.rows import add_row, create_native, set_columns
+from pdnopt.plant.create.rows import add_row, create_native
 from pdnopt.units import SQRT3
 
 __all__ = ["create_ups", "ups_input_mw"]
@@ -72,50 +72,42 @@ def create_ups(
         },
     )
     inverting = in_service and mode in ("online", "battery")
-    source = int(
-        create_native(
-            pp.create_ext_grid,
-            net,
-            "ext_grid",
-            out_bus,
-            vm_pu=vm_pu,
-            name=f"{name} output",
-            in_service=inverting,
-            s_sc_max_mva=1e4,
-            rx_max=0.1,
-        )
+    create_native(
+        pp.create_ext_grid,
+        net,
+        "ext_grid",
+        out_bus,
+        vm_pu=vm_pu,
+        name=f"{name} output",
+        in_service=inverting,
+        s_sc_max_mva=1e4,
+        rx_max=0.1,
+        columns={"kind": "ups", "ups": float(idx)},
     )
-    set_columns(net, "ext_grid", source, {"kind": "ups", "ups": float(idx)})
-    load = int(
-        create_native(
-            pp.create_load,
-            net,
-            "load",
-            in_bus,
-            p_mw=0.0,
-            q_mvar=0.0,
-            name=f"{name} input",
-            in_service=inverting and mode == "online",
-        )
+    create_native(
+        pp.create_load,
+        net,
+        "load",
+        in_bus,
+        p_mw=0.0,
+        q_mvar=0.0,
+        name=f"{name} input",
+        in_service=inverting and mode == "online",
+        columns={"kind": "ups_input", "ups": float(idx), "sheddable": False},
     )
-    set_columns(net, "load", load, {"kind": "ups_input", "ups": float(idx), "sheddable": False})
     if bypass_bus is not None:
-        switch = int(
-            create_native(
-                pp.create_switch,
-                net,
-                "switch",
-                bypass_bus,
-                out_bus,
-                et="b",
-                closed=in_service and mode in ("bypass", "eco"),
-                name=f"{name} bypass",
-                in_ka=(p_rated_mw if np.isnan(s_rated_mva) else s_rated_mva)
-                / (SQRT3 * net.bus.at[out_bus, "vn_kv"]),
-            )
-        )
-        set_columns(
-            net, "switch", switch, {"ups": float(idx), "t_operate_ms": 4.0, "overload_curve": overload_curve}
+        create_native(
+            pp.create_switch,
+            net,
+            "switch",
+            bypass_bus,
+            out_bus,
+            et="b",
+            closed=in_service and mode in ("bypass", "eco"),
+            name=f"{name} bypass",
+            in_ka=(p_rated_mw if np.isnan(s_rated_mva) else s_rated_mva)
+            / (SQRT3 * net.bus.at[out_bus, "vn_kv"]),
+            columns={"ups": float(idx), "t_operate_ms": 4.0, "overload_curve": overload_curve},
         )
     return idx
 

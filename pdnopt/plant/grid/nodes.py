@@ -7,9 +7,8 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid.arrays import Branches, IntArray, Nodes
 from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import native_values
@@ -73,6 +72,7 @@ class NodeTable:
 
 def finished_nodes(table: NodeTable, branches: Branches) -> Nodes:
     """Return the finished nodes, with the block of each."""
+    on = branches.in_service
     return Nodes(
         bus=np.asarray(table.bus),
         name=table.name,
@@ -80,11 +80,5 @@ def finished_nodes(table: NodeTable, branches: Branches) -> Nodes:
         v_min_pu=np.asarray(table.v_min_pu),
         v_max_pu=np.asarray(table.v_max_pu),
         in_service=np.asarray(table.in_service, dtype=bool),
-        block=_blocks(len(table.bus), branches),
+        block=connected_parts(len(table.bus), branches.tail[on], branches.head[on]),
     )
-
-
-def _blocks(n: int, branches: Branches) -> np.ndarray:
-    on = branches.in_service
-    graph = coo_array((np.ones(int(on.sum())), (branches.tail[on], branches.head[on])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(int)

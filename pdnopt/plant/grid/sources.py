@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid.arrays import BoolArray, Branches, IntArray, Sources, Switches
 from pdnopt.plant.grid.nodes import NodeTable
 from pdnopt.plant.names import component_names
@@ -76,8 +75,6 @@ def _reaches_load(net: Any, nodes: NodeTable, branches: Branches, switches: Swit
         loaded[nodes.of(net[table]["bus"])] = True
     tail = np.r_[branches.tail[branches.in_service], switches.tail[switches.closed]]
     head = np.r_[branches.head[branches.in_service], switches.head[switches.closed]]
-    island = connected_components(
-        coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n)), directed=False
-    )[1]
+    island = connected_parts(n, tail, head)
     island_loaded = np.bincount(island, weights=loaded, minlength=n) > 0
     return np.asarray(island_loaded[island], dtype=bool)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.plant.grid.arrays import Storages
+from pdnopt.plant.grid.companions import companion_rows
 from pdnopt.plant.grid.nodes import NodeTable
 from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import native_values, values
@@ -24,11 +25,7 @@ def read_storages(net: Any, nodes: NodeTable) -> Storages:
 
     soc = native_values(frame, "soc_percent", 50.0) / 100.0
     capacity = native_values(frame, "max_e_mwh", 0.0) * KW_PER_MW
-    companion = {
-        int(s): int(i)
-        for i, s in zip(net.ext_grid.index, values(net, "ext_grid", "storage"), strict=True)
-        if s == s
-    }
+    source_of = companion_rows(net, "ext_grid", "storage")
     ac = of("coupling") == "ac"
     return Storages(
         index=frame.index.to_numpy(),
@@ -42,7 +39,7 @@ def read_storages(net: Any, nodes: NodeTable) -> Storages:
         e_room_kwh=(1.0 - soc) * capacity,
         p_now_kw=frame["p_mw"].to_numpy(float) * native_values(frame, "scaling", 1.0) * KW_PER_MW,
         grid_forming=of("grid_forming"),
-        source=np.array([companion.get(int(i), -1) for i in frame.index], dtype=int),
+        source=np.array([source_of.get(int(i), -1) for i in frame.index], dtype=int),
         cycle_cost_per_kwh=of("cycle_cost_per_kwh"),
         in_service=frame["in_service"].to_numpy(bool),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.plant.grid.arrays import Switches, Upss
+from pdnopt.plant.grid.companions import companion_rows
 from pdnopt.plant.grid.nodes import NodeTable
 from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
@@ -29,14 +30,8 @@ def read_upss(net: Any, nodes: NodeTable, switches: Switches) -> Upss:
     def of(name: str) -> np.ndarray:
         return values(net, "ups", name)
 
-    source_of = {
-        int(u): int(i)
-        for i, u in zip(net.ext_grid.index, values(net, "ext_grid", "ups"), strict=True)
-        if u == u
-    }
-    load_of = {
-        int(u): int(i) for i, u in zip(net.load.index, values(net, "load", "ups"), strict=True) if u == u
-    }
+    source_of = companion_rows(net, "ext_grid", "ups")
+    load_of = companion_rows(net, "load", "ups")
     rated = of("p_rated_mw") * KW_PER_MW
     s_rated = of("s_rated_mva") * KW_PER_MW
     efficiency = of("efficiency")
