@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cases.ratings import LIMITS_PU, Conductor, Transformer
-from pdnopt.plant.tables import columns_of
+from pdnopt.plant.create.rows import complete
 
 __all__ = ["Drawing"]
 
@@ -133,12 +133,12 @@ class Drawing:
         net.switch["in_ka"] = np.asarray(switch["in_ka"], dtype=float)
         for name in ("operation", "t_operate_ms", "transfer"):
             net.switch[name] = switch[name]
-        _complete(net, "switch")
+        complete(net, "switch")
         for table in ("transfer", "interlock"):
             if self._rows[table]:
                 net[table] = pd.DataFrame(self._rows[table], index=pd.RangeIndex(len(self._rows[table])))
                 net[table].index = net[table].index.astype("int64")
-                _complete(net, table)
+                complete(net, table)
 
     def _write_trafos(self, net: Any) -> None:
         import pandapower as pp
@@ -161,17 +161,8 @@ class Drawing:
             name=trafo["name"],
         )
         net.trafo["overload_curve"] = trafo["curve"]
-        _complete(net, "trafo")
+        complete(net, "trafo")
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _complete(net: Any, table: str) -> None:
-    """Give pdnopt's columns of one table their defaults and dtypes."""
-    frame = net[table]
-    for spec in columns_of(table):
-        if spec.name not in frame.columns:
-            frame[spec.name] = pd.Series([spec.default] * len(frame), index=frame.index, dtype=spec.dtype)
-        frame[spec.name] = frame[spec.name].astype(spec.dtype)

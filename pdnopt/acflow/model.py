@@ -17,10 +17,12 @@ from scipy.sparse import csr_array
 from pdnopt.acflow.branches import BranchArrays, read_branches
 from pdnopt.acflow.companions import Companions, read_companions
 from pdnopt.errors import InputError, Issue
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
+from pdnopt.plant.tables import native_values
 from pdnopt.units import KW_PER_MW, SQRT3
 
-__all__ = ["Model", "clusters", "not_held", "read_model"]
+__all__ = ["Model", "not_held", "read_model"]
 
 W_PER_MW = 1e6
 NOT_HELD = {
@@ -168,7 +170,7 @@ def read_model(net: Any) -> Model:
     source_bus = at.get_indexer(net.ext_grid["bus"].to_numpy(int))
     loads = _loads(net, at, ups)
     rows = {t: branches.of(t) for t in ("line", "trafo", "trafo3w", "switch")}
-    group = clusters(len(at), link_tail, link_head)[source_bus]
+    group = connected_parts(len(at), link_tail, link_head)[source_bus]
     asym = net.asymmetric_load
     scale = (asym["scaling"] * asym["in_service"].astype(float)).to_numpy(float)[:, None] * KW_PER_MW
     storage = net.storage
@@ -194,7 +196,7 @@ def read_model(net: Any) -> Model:
         closed=switch["closed"].to_numpy(bool),
         source_bus=source_bus,
         source_on=net.ext_grid["in_service"].to_numpy(bool),
-        source_weight=_optional(net.ext_grid, "slack_weight", 1.0),
+        source_weight=native_values(net.ext_grid, "slack_weight", 1.0),
         ups=ups,
         loads=loads,
         load_p_kw=load["p_mw"].to_numpy(float) * on,
@@ -221,21 +223,6 @@ def read_model(net: Any) -> Model:
         shares_bus=len(np.unique(group)) < len(np.unique(np.c_[group, source_bus], axis=0)),
         tables=_tables(net, vn, branches, link_tail, link_head, source_bus, loads, at),
     )
-
-
-def _optional(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
-    if name not in frame.columns:
-        return np.full(len(frame), default)
-    return np.asarray(frame[name].fillna(default).to_numpy(float))
-
-
-def clusters(n: int, tail: np.ndarray, head: np.ndarray) -> np.ndarray:
-    """Return the connected part of each of n nodes under the given edges, shape (n,)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _gates(net: Any, branches: BranchArrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -267,7 +254,7 @@ def _gates(net: Any, branches: BranchArrays) -> tuple[np.ndarray, np.ndarray, np
 def _loads(net: Any, at: pd.Index, ups: Companions) -> Loads:
     """Sum everything that draws or injects constant power, current or impedance by bus."""
     load = net.load
-    parts = {c: _optional(load, f"const_{c}_percent", 0.0) / 100.0 for c in ("z_p", "i_p", "z_q", "i_q")}
+    parts = {c: native_values(load, f"const_{c}_percent", 0.0) / 100.0 for c in ("z_p", "i_p", "z_q", "i_q")}
     companion = np.zeros(len(load), dtype=bool)
     companion[ups.load] = True
     kinds = [0]
@@ -375,7 +362,7 @@ def _shunts(
     out = []
     if len(net.shunt):
         frame = net.shunt
-        scale = _optional(frame, "step", 1.0) / frame["vn_kv"].to_numpy(float) ** 2
+        scale = native_values(frame, "step", 1.0) / frame["vn_kv"].to_numpy(float) ** 2
         p, q = frame["p_mw"].to_numpy(float) * scale, frame["q_mvar"].to_numpy(float) * scale
         bus = at.get_indexer(frame["bus"].to_numpy(int))
         out.append((bus, p, -q, frame["in_service"].to_numpy(bool)))
@@ -438,7 +425,7 @@ def _tables(
         node=source_bus,
         status=1,
         u_ref=grid["vm_pu"].to_numpy(float),
-        u_ref_angle=np.radians(_optional(grid, "va_degree", 0.0)),
+        u_ref_angle=np.radians(native_values(grid, "va_degree", 0.0)),
         sk=stiffness_va(net),
         rx_ratio=0.1,
     )

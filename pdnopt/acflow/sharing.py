@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdnopt.acflow.model import Model, clusters
+from pdnopt.acflow.model import Model
+from pdnopt.plant.graph import connected_parts
 from pdnopt.units import SQRT3
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def share_among_sources(model: Model, solution: Solution, link_on: np.ndarray, s
     for case in np.flatnonzero(solution.ok & (source_on.sum(axis=1) > 1)):
         on = np.flatnonzero(link_on[case])
         tail, head = model.link_tail[on], model.link_head[on]
-        group = clusters(model.n_bus, tail, head)
+        group = connected_parts(model.n_bus, tail, head)
         live = np.flatnonzero(source_on[case])
         label = group[model.source_bus[live]]
         for g in np.unique(label):

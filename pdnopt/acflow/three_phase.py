@@ -30,9 +30,9 @@ import pandas as pd
 from scipy.sparse.linalg import MatrixRankWarning
 
 from pdnopt.acflow.companions import INVERTING, PASSING, Companions, read_companions, set_companions
-from pdnopt.acflow.model import clusters
 from pdnopt.acflow.tables import write_ups
 from pdnopt.errors import InputError, Issue, PowerFlowError
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
 from pdnopt.units import KW_PER_MW
 
@@ -207,7 +207,7 @@ def balance_sources(net: Any) -> None:
     if "z_ohm" in net.switch:
         ideal &= ~(net.switch["z_ohm"].fillna(0.0) > 0)
     both = net.switch[ideal]
-    cluster = clusters(
+    cluster = connected_parts(
         len(at), at.get_indexer(both["bus"].to_numpy(int)), at.get_indexer(both["element"].to_numpy(int))
     )
     total = np.zeros_like(drawn)

@@ -18,7 +18,7 @@ import pandas as pd
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.names import component_names
-from pdnopt.plant.tables import values
+from pdnopt.plant.tables import native_values, values
 from pdnopt.units import KW_PER_MW, SQRT3
 
 __all__ = ["CONTINUOUS_S", "Demand", "cord_draw_kw", "read_demand", "share_out", "with_load_kw"]
@@ -126,7 +126,7 @@ def read_demand(net: Any, grid: Grid) -> Demand:
 
 def _load_rows(net: Any) -> pd.DataFrame:
     frame = net.load
-    scaling = _column(frame, "scaling", 1.0)
+    scaling = native_values(frame, "scaling", 1.0)
     return _rows(
         net, "load", frame["p_mw"].to_numpy(float) * scaling, frame["q_mvar"].to_numpy(float) * scaling
     )
@@ -134,14 +134,10 @@ def _load_rows(net: Any) -> pd.DataFrame:
 
 def _asymmetric_rows(net: Any) -> pd.DataFrame:
     frame = net.asymmetric_load
-    scaling = _column(frame, "scaling", 1.0)
+    scaling = native_values(frame, "scaling", 1.0)
     p = frame[["p_a_mw", "p_b_mw", "p_c_mw"]].to_numpy(float).sum(axis=1)
     q = frame[["q_a_mvar", "q_b_mvar", "q_c_mvar"]].to_numpy(float).sum(axis=1)
     return _rows(net, "asymmetric_load", p * scaling, q * scaling)
-
-
-def _column(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
-    return frame[name].fillna(default).to_numpy(float) if name in frame else np.full(len(frame), default)
 
 
 def _rows(net: Any, table: str, p_mw: np.ndarray, q_mvar: np.ndarray) -> pd.DataFrame:

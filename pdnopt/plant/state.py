@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pdnopt.plant.demand import Demand
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid import Grid
 
 __all__ = ["Islands", "State", "initial_state", "islands", "living_cords"]
@@ -124,11 +123,9 @@ def connectivity(grid: Grid, state: State) -> np.ndarray:
     br, sw = grid.branches, grid.switches
     on = br.in_service & ~state.dead[br.tail] & ~state.dead[br.head]
     shut = state.closed & ~state.dead[sw.tail] & ~state.dead[sw.head]
-    n = len(state.dead)
     tail = np.r_[br.tail[on], sw.tail[shut]]
     head = np.r_[br.head[on], sw.head[shut]]
-    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1])
+    return connected_parts(len(state.dead), tail, head)
 
 
 def islands(grid: Grid, state: State) -> Islands:

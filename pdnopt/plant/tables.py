@@ -17,7 +17,16 @@ import pandas as pd
 
 from pdnopt.units import DEFAULT_HOLDUP_MS, DEFAULT_PRIORITY
 
-__all__ = ["COLUMNS", "CUSTOM_TABLES", "Column", "column", "columns_of", "ensure_tables", "values"]
+__all__ = [
+    "COLUMNS",
+    "CUSTOM_TABLES",
+    "Column",
+    "column",
+    "columns_of",
+    "ensure_tables",
+    "native_values",
+    "values",
+]
 
 UPS_MODES = ("online", "battery", "eco", "bypass", "off")
 EXT_GRID_KINDS = ("utility", "genset", "ups", "storage")
@@ -331,6 +340,16 @@ def values(net: Any, table: str, name: str) -> np.ndarray:
     else:
         out[known] = raw[known].astype(float)
     return out
+
+
+def native_values(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
+    """Return a numeric column of pandapower's own as floats, shape (rows,).
+
+    ``default`` stands in place of a missing column or value, in the column's own unit.
+    """
+    if name not in frame.columns:
+        return np.full(len(frame), default)
+    return frame[name].to_numpy(float, na_value=default)
 
 
 def _is_missing(value: Any) -> bool:

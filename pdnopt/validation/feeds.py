@@ -14,8 +14,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
+from pdnopt.plant.graph import connected_parts
 from pdnopt.units import SQRT3, UNLIMITED_KA
-from pdnopt.validation.graph import Graph, Units, components
+from pdnopt.validation.graph import Graph, Units
 from pdnopt.validation.values import ups_efficiency
 from pdnopt.validation.view import Findings, View
 
@@ -159,7 +160,7 @@ def check_capacity(view: View, found: Findings, graph: Graph, units: Units) -> N
     if view.n("transfer") != len(view.index("transfer")):
         return
     plain = graph.live & (graph.transfer < 0)
-    part = components(graph.n, graph.tail[plain], graph.head[plain])
+    part = connected_parts(graph.n, graph.tail[plain], graph.head[plain])
     n_parts = int(part.max(initial=-1)) + 1
     on = units.bus >= 0
     p = np.bincount(part[units.bus[on]], weights=units.p_kw[on], minlength=n_parts)

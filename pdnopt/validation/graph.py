@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pdnopt.validation.view import View
 
-__all__ = ["Graph", "Units", "components", "read_graph", "read_units"]
+__all__ = ["Graph", "Units", "read_graph", "read_units"]
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,6 @@ class Graph:
     root_prime: np.ndarray  # a utility, a genset or a slack generator
     root_row: np.ndarray  # row in net.ext_grid, -1 for a generator
     prime_bus: np.ndarray  # buses of everything that could feed: primes, grid-forming batteries
-
-
-def components(n: int, tail: np.ndarray, head: np.ndarray) -> np.ndarray:
-    """Return the component of each of n buses."""
-    if not n:
-        return np.zeros(0, dtype=int)
-    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def read_graph(view: View) -> Graph:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdnopt.plant.graph import connected_parts
 from pdnopt.units import UNLIMITED_KA
-from pdnopt.validation.graph import Graph, Units, components
+from pdnopt.validation.graph import Graph, Units
 from pdnopt.validation.view import Findings, Severity, View, as_number
 
 __all__ = ["check_sources", "check_switching", "check_unserved", "check_zero_ratings"]
@@ -17,7 +18,7 @@ def check_sources(view: View, found: Findings, graph: Graph) -> None:
         todo = "Create one with pdnopt.plant.create_utility, or put one in service."
         allowed = "an ext_grid of kind 'utility' or 'genset' (or a grid-forming battery) in service"
         found.one("NoSource", "net.ext_grid", "", None, allowed, todo)
-    island = components(graph.n, graph.tail[graph.live], graph.head[graph.live])
+    island = connected_parts(graph.n, graph.tail[graph.live], graph.head[graph.live])
     group = view.text("ext_grid", "sync_group")
     parallel = view.flag("ext_grid", "parallel", False)
     here = island[graph.root] if len(graph.root) else np.zeros(0, dtype=int)
@@ -90,7 +91,7 @@ def _bus_label(view: View, position: int) -> str:
 
 def _reached(graph: Graph, on: np.ndarray, start: np.ndarray, ups_on: np.ndarray) -> np.ndarray:
     """Return which buses the starting buses reach; a UPS passes power from input to output only."""
-    part = components(graph.n, graph.tail[on], graph.head[on])
+    part = connected_parts(graph.n, graph.tail[on], graph.head[on])
     live = np.zeros(int(part.max(initial=-1)) + 1, dtype=bool)
     live[part[start]] = True
     ups = np.flatnonzero(ups_on & (graph.ups_in >= 0) & (graph.ups_out >= 0))
@@ -107,7 +108,7 @@ def check_zero_ratings(view: View, found: Findings, graph: Graph, units: Units) 
     """A rating of zero (or none, of a line) is never "unlimited": an error where critical load needs it."""
     on = graph.possible
     ups = (graph.ups_in >= 0) & (graph.ups_out >= 0)
-    part = components(
+    part = connected_parts(
         graph.n, np.r_[graph.tail[on], graph.ups_in[ups]], np.r_[graph.head[on], graph.ups_out[ups]]
     )
     critical = np.zeros(graph.n + 1, dtype=bool)

@@ -18,8 +18,7 @@ import pytest
 from cases.two_feed import two_feed
 from pdnopt.errors import InputError
 from pdnopt.plant import create_storage
-from pdnopt.plant import files as files_module
-from pdnopt.plant.files import read_network, write_network
+from pdnopt.plant.files import read_network, reading, write_network
 
 
 def tables(net):
@@ -258,7 +257,7 @@ def test_oversize_and_deep(tmp_path, monkeypatch):
     document = net_document()
     document["_object"]["extra"] = json.loads("[" * 200 + "]" * 200)
     assert kinds(dump(tmp_path, document)) == ["TooDeep"]
-    monkeypatch.setattr(files_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(reading, "MAX_BYTES", 100)
     assert kinds(dump(tmp_path, net_document())) == ["TooLarge"]
 
 
