@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -115,10 +115,9 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-@cache
-def _sweep(examples: int, plants: int) -> tuple[str, ...]:
+def _sweep(examples: int, plants: int) -> list[str]:
     """Try so many cases; return those without a plan although a baseline has one."""
-    gaps = []
+    gaps: list[str] = []
 
     @settings(max_examples=examples, **_SETTINGS)
     @given(case=cases(plants))
@@ -128,19 +127,11 @@ def _sweep(examples: int, plants: int) -> tuple[str, ...]:
             gaps.append(gap)
 
     run()
-    return tuple(gaps)
+    return gaps
 
 
 def test_random_plants_and_failures() -> None:
-    """Never an exception; what is verified is; unserved load never more than that of a baseline that passes."""
-    _sweep(EXAMPLES, 12)
-
-
-@pytest.mark.xfail(
-    reason="some failures end as 'failed' where a baseline plan passes the checker: nothing is shed for a moment "
-    "to get over an overload on the way, and others (docs/RESULTS.md)"
-)
-def test_a_plan_wherever_a_baseline_has_one() -> None:
+    """Never an exception; what is verified is; a plan, and no worse one, wherever a baseline has one that passes."""
     gaps = _sweep(EXAMPLES, 12)
     assert not gaps, "\n".join(gaps)
 

@@ -143,7 +143,9 @@ def settle(response: Response, state: State) -> State:
     held = positions_held(response.grid, state)
     given = positions_held(response.grid, response.before)
     orphan = (held < 0) & (given >= 0)
-    orphan[orphan] = response.barred[given[orphan]]  # its position failed: it moves as soon as another one lives
+    orphan[orphan] = response.barred[
+        given[orphan]
+    ]  # its position failed: it moves as soon as another one lives
     return devices.run(state, np.where(orphan, given, held))[-1].state
 
 

@@ -121,7 +121,7 @@ def _drawing(scene: Scene, state: State, item: Limited) -> np.ndarray:
     """Return the units some of whose cords would lose voltage if the component opened; all, for a voltage."""
     grid, demand = scene.grid, scene.demand
     if item[0] == "cord":
-        return np.arange(demand.n) == demand.cord_unit[item[1]]
+        return np.asarray(np.arange(demand.n) == demand.cord_unit[item[1]])
     live = islands(grid, state).energised
     lost = live & ~_without(grid, state, item) if item != VOLTAGE else live
     return demand.sum_by_unit(lost[demand.cord_node].astype(float)) > 0
@@ -185,7 +185,8 @@ def _holds(
             good &= cords.ratio(cases)[:, m] <= WITHIN
         else:
             good &= getattr(ratios, table)[:, m] <= WITHIN
-    return [bool(ok) for ok in good.reshape(len(options), len(states)).all(axis=1)]
+    every = np.asarray(good.reshape(len(options), len(states)).all(axis=1))
+    return [bool(ok) for ok in every]
 
 
 def _spare(

@@ -114,7 +114,7 @@ def _stays(scene: Scene, move: Action, acted: State, after: State) -> bool:
         positions = scene.grid.transfers.positions[k]
         return bool(np.array_equal(acted.closed[positions], after.closed[positions]))
     if table == "ups":
-        return (acted.ups_mode[k] == "off") == (after.ups_mode[k] == "off")
+        return bool((acted.ups_mode[k] == "off") == (after.ups_mode[k] == "off"))
     return True
 
 

@@ -128,8 +128,8 @@ def _curve_name(grid: Grid, table: str, m: int) -> str:
 
 
 def _budget_used(grid: Grid, table: str, m: int) -> float:
-    tables = {"branch": grid.branches, "switch": grid.switches, "ups": grid.upss}
-    return float(tables[table].budget_used[m])
+    br, sw, ups = grid.branches, grid.switches, grid.upss
+    return float({"branch": br.budget_used, "switch": sw.budget_used, "ups": ups.budget_used}[table][m])
 
 
 def _allowed_s(grid: Grid, curves: CurveBook, table: str, m: int, ratio: float, state: State) -> float:
