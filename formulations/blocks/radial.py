@@ -50,6 +50,10 @@ def variables_radial(m: Any, grid: Grid, sets: NetworkSets) -> None:
     m.B = pyo.Set(initialize=between)
     m.z_closed = pyo.Var(m.S, domain=pyo.Binary)
     m.a_arc = pyo.Var(m.A, bounds=(0, 1))
+    for s, d in m.A:  # a static bypass feeds the UPS's output, never its source
+        ups = int(grid.switches.ups[s])
+        if ups >= 0 and arc_ends(sets, s, d)[0] == int(grid.nodes.block[grid.upss.out_node[ups]]):
+            m.a_arc[s, d].setub(0)
     m.y_live = pyo.Var(m.K, domain=pyo.Binary)
     m.g_source = pyo.Var(m.G, domain=pyo.Binary)
     m.u_online = pyo.Var(m.U, domain=pyo.Binary)

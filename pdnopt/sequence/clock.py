@@ -57,7 +57,8 @@ def time_steps(
             continue
         number = len(steps) + 1
         duration = max((_duration_s(scene, move) for move in batch), default=0.0)
-        after = scene.after(state, batch)
+        acted = scene.actuator.act(state, batch)
+        after = scene.settle(acted)
         begins = clock
         if batch[0].action == "start":
             timed = []
@@ -74,7 +75,10 @@ def time_steps(
         _follow_dark(scene, state, after, batch, begins, ends, dark_since, interrupted)
         steps.append(Step(tuple(timed), after, ends, planned.row))
         interrupted |= after.served <= 0
-        state, clock = after, ends
+        moved = _moved_by_themselves(scene, acted, after)
+        for name, takes_s, dwell_s in moved:
+            rests[name] = ends + takes_s + dwell_s
+        state, clock = after, ends + max((takes_s for _, takes_s, _ in moved), default=0.0)
     lit = scene.lit(state, inspect(grid, state)) & (state.served > 0)
     interrupted |= ~lit
     assert len(interrupted) == demand.n
@@ -105,6 +109,14 @@ def _duration_s(scene: Scene, move: Action) -> float:
         bypass = int(scene.grid.upss.bypass[k])
         return float(scene.grid.switches.t_operate_s[bypass]) if bypass >= 0 else 0.0
     return 0.0
+
+
+def _moved_by_themselves(scene: Scene, acted: State, after: State) -> list[tuple[str, float, float]]:
+    """Return the transfer devices that move after a command: name, time that takes, time to stay, in s."""
+    tr = scene.grid.transfers
+    changed = acted.closed != after.closed
+    moved = [k for k, positions in enumerate(tr.positions) if changed[positions].any()]
+    return [(tr.name[k], float(tr.transfer_s[k]), float(tr.min_dwell_s[k])) for k in moved]
 
 
 def _dwell_s(scene: Scene, move: Action) -> float:

@@ -16,12 +16,12 @@ from pdnopt.sequence.course import Course
 from pdnopt.sequence.moves import find_moves
 from pdnopt.sequence.relief import relieve
 from pdnopt.sequence.scene import Judge, Scene, Settle
-from pdnopt.sequence.search import find_order
+from pdnopt.sequence.search import Manner, find_order
 from pdnopt.sequence.structure import inspect
 
 __all__ = ["Sequence", "order_moves"]
 
-MAX_RELIEFS = 4
+MAX_RELIEFS = 8
 """Rounds of shedding for a moment: relief in one state may be judged anew in the next."""
 
 
@@ -56,7 +56,9 @@ def order_moves(
     """Order and time the moves from ``start`` to ``target``.
 
     Load goes down first and up last; where a state on the way would still break a limit beyond its time, load
-    is capped, then shed, for as long as that state lasts.
+    is capped, then shed, for as long as that state lasts. First an order is looked for that darkens nobody who
+    is to be served and never raises an overload, then one that may raise one, then one that may darken anybody;
+    the first is taken that keeps all limits with that relief.
 
     Parameters
     ----------
@@ -71,37 +73,69 @@ def order_moves(
     automatic : tuple of Action
         What devices have done by themselves: transfer devices then dwell where they are.
     """
-    moves = find_moves(grid, start, target, reason)
     scene = Scene(grid, demand, Actuator(grid, demand), settle, judge, inspect(grid, start).extra)
-    low = np.minimum(start.served, target.served)
-    first = tuple(batch for batch in (moves.starts, moves.powers) if batch)
-    state = start.but(served=low)
-    for batch in first:
-        state = scene.after(state, batch)
-    devices, left = _devices(scene, state, target, (target.served <= 0) | interrupted, reason)
-    complete = not left
-    stages = (*first, *((move,) for move in devices), *((moves.stops,) if moves.stops and complete else ()))
-    course = Course(stages, np.tile(low, (len(stages) + 1, 1)))
-    end = target.served if complete else low
-    dwell_until_s = _dwelling(grid, scene, automatic)
-
-    def timed(course: Course) -> tuple[tuple[Step, ...], np.ndarray]:
-        batches = course.batches(demand, start.served, end)
-        return time_steps(scene, start, batches, interrupted, latency_s, dwell_until_s)
-
-    steps, dark = timed(course)
-    for _ in range(MAX_RELIEFS):
-        relieved = relieve(scene, curves, start, steps, course, horizon_s)
-        if relieved is None:
+    ways = _Ways(
+        scene, curves, start, target, interrupted, latency_s, horizon_s, _dwelling(scene, automatic), reason
+    )
+    gentle, everybody = (target.served <= 0) | interrupted, np.ones(demand.n, dtype=bool)
+    kept: Sequence | None = None
+    for may_darken, calm in ((gentle, True), (gentle, False), (everybody, True), (everybody, False)):
+        found, sound = ways.take(Manner(may_darken, calm))
+        if kept is None or (found.complete and (sound or not kept.complete)):
+            kept = found
+        if found.complete and sound:
             break
-        course = relieved
-        steps, dark = timed(course)
-    return Sequence(steps, dark, complete, left)
+    assert kept is not None
+    return kept
 
 
-def _dwelling(grid: Grid, scene: Scene, automatic: tuple[Action, ...]) -> dict[str, float]:
+@dataclass(frozen=True)
+class _Ways:
+    """One task of ordering, tried in several manners."""
+
+    scene: Scene
+    curves: CurveBook
+    start: State
+    target: State
+    interrupted: np.ndarray
+    latency_s: float
+    horizon_s: float
+    dwell_until_s: dict[str, float]
+    reason: str
+
+    def take(self, manner: Manner) -> tuple[Sequence, bool]:
+        """Return the sequence found in one manner, and whether its states keep all limits on the way."""
+        start, target = self.start, self.target
+        moves = find_moves(self.scene.grid, start, target, self.reason)
+        low = np.minimum(start.served, target.served)
+        first = tuple(batch for batch in (moves.starts, moves.powers) if batch)
+        state = start.but(served=low)
+        for batch in first:
+            state = self.scene.after(state, batch)
+        devices, left = _devices(self.scene, state, target, manner, self.reason)
+        last = (moves.stops,) if moves.stops and not left else ()
+        stages = (*first, *((move,) for move in devices), *last)
+        course = Course(stages, np.tile(low, (len(stages) + 1, 1)))
+        end = low if left else target.served
+        steps, dark = self._timed(course, end)
+        for _ in range(MAX_RELIEFS):
+            relief = relieve(self.scene, self.curves, start, steps, course, self.horizon_s)
+            if relief.course is None:
+                break
+            course = relief.course
+            steps, dark = self._timed(course, end)
+        return Sequence(steps, dark, not left, left), not relief.broken
+
+    def _timed(self, course: Course, end: np.ndarray) -> tuple[tuple[Step, ...], np.ndarray]:
+        batches = course.batches(self.scene.demand, self.start.served, end)
+        return time_steps(
+            self.scene, self.start, batches, self.interrupted, self.latency_s, self.dwell_until_s
+        )
+
+
+def _dwelling(scene: Scene, automatic: tuple[Action, ...]) -> dict[str, float]:
     """Return until when transfer devices must stay: those that were in dwell, and those that have just moved."""
-    tr = grid.transfers
+    tr = scene.grid.transfers
     until_s = {tr.name[k]: float(tr.dwell_left_s[k]) for k in np.flatnonzero(tr.dwell_left_s > 0)}
     for move in automatic:
         if move.device.startswith("transfer:"):
@@ -111,7 +145,7 @@ def _dwelling(grid: Grid, scene: Scene, automatic: tuple[Action, ...]) -> dict[s
 
 
 def _devices(
-    scene: Scene, state: State, target: State, may_darken: np.ndarray, reason: str
+    scene: Scene, state: State, target: State, manner: Manner, reason: str
 ) -> tuple[list[Action], tuple[str, ...]]:
     """Return the device moves in order, and the devices for which no order was found.
 
@@ -123,7 +157,7 @@ def _devices(
         moves = list(find_moves(scene.grid, state, target, reason).devices)
         if not moves:
             break
-        found = find_order(scene, state, moves, may_darken)
+        found = find_order(scene, state, moves, manner)
         if found is None:
             return ordered, tuple(move.device for move in moves)
         for move in found:

@@ -19,7 +19,7 @@ from pdnopt.sequence.scene import Scene
 from pdnopt.sequence.stress import VOLTAGE, CordLimits, Limited, broken_limits
 from pdnopt.sequence.structure import inspect
 
-__all__ = ["relieve"]
+__all__ = ["Relief", "relieve"]
 
 WITHIN = 1.0 + 5e-5
 PROBES = 9
@@ -29,6 +29,14 @@ MAX_SPARED = 12
 """Shed units of which each is tried whether it must be."""
 
 
+@dataclass(frozen=True)
+class Relief:
+    """The course with less load, None where nothing is to be done or nothing helps; whether limits are broken without."""
+
+    course: Course | None
+    broken: bool
+
+
 def relieve(
     scene: Scene,
     curves: CurveBook,
@@ -36,10 +44,10 @@ def relieve(
     steps: tuple[Step, ...],
     course: Course,
     horizon_s: float,
-) -> Course | None:
-    """Return the course with less load where its states break limits; None where nothing is to be done, or can be."""
+) -> Relief:
+    """Take load off where the states of a course break limits."""
     if not steps:
-        return None
+        return Relief(None, False)
     cords = CordLimits(scene.grid, scene.demand, horizon_s)
     states = [start, *(step.state for step in steps)]
     until_s = np.array([*(step.t_s for step in steps), steps[-1].t_s])
@@ -57,7 +65,19 @@ def relieve(
             row = steps[k - 1].row
             served[row] = np.minimum(served[row], level)
         changed = True
-    return replace(course, served=_closed_loops(scene, steps, served)) if changed else None
+    served = _closed_loops(scene, steps, _steady(course.served, served))
+    return Relief(replace(course, served=served) if changed else None, any(broken))
+
+
+def _steady(before: np.ndarray, served: np.ndarray) -> np.ndarray:
+    """Keep a unit that is lowered in several states low in between: nobody is restored to be lowered again."""
+    lowered = served < before - 1e-9
+    rows = np.arange(len(served))[:, None]
+    first = np.where(lowered, rows, len(served)).min(axis=0)
+    last = np.where(lowered, rows, -1).max(axis=0)
+    between = (rows > first) & (rows < last)
+    carried = np.minimum.accumulate(np.where(lowered | between, served, np.inf), axis=0)
+    return np.where(between, np.minimum(served, carried), served)
 
 
 def _closed_loops(scene: Scene, steps: tuple[Step, ...], served: np.ndarray) -> np.ndarray:
@@ -124,6 +144,8 @@ def _drawing(scene: Scene, state: State, item: Limited) -> np.ndarray:
         return np.asarray(np.arange(demand.n) == demand.cord_unit[item[1]])
     live = islands(grid, state).energised
     lost = live & ~_without(grid, state, item) if item != VOLTAGE else live
+    if not lost.any():  # in a loop, or beside another source: whatever shares its island may draw through it
+        lost = live
     return demand.sum_by_unit(lost[demand.cord_node].astype(float)) > 0
 
 

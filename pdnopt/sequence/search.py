@@ -8,6 +8,7 @@ closing move then darkens nobody and comes first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -17,7 +18,7 @@ from pdnopt.plant.state import State
 from pdnopt.sequence.scene import Scene
 from pdnopt.sequence.structure import Structure, inspect
 
-__all__ = ["find_order"]
+__all__ = ["Manner", "find_order"]
 
 MAX_VISITS = 400
 CALM_VISITS = 60
@@ -27,28 +28,25 @@ CALM = 1e-4
 """What counts as more overloaded, part of the limit."""
 
 
-def find_order(
-    scene: Scene, state: State, moves: list[Action], may_darken: np.ndarray
-) -> list[Action] | None:
-    """Return the moves in an allowed order; None where the search finds none.
+@dataclass(frozen=True)
+class Manner:
+    """How an order is looked for: whom it may darken, and whether it may raise an overload for a moment."""
 
-    First an order that never raises an overload, then one that may, then one that may darken anybody. What
-    the latter overload or darken for a moment is for the relief to see to.
-    """
-    everybody = np.ones(scene.demand.n, dtype=bool)
-    for darkens, calm in ((may_darken, True), (may_darken, False), (everybody, False)):
-        found = _Search(scene, darkens, calm).run(state, moves)
-        if found is not None:
-            return found
-    return None
+    may_darken: np.ndarray
+    calm: bool
+
+
+def find_order(scene: Scene, state: State, moves: list[Action], manner: Manner) -> list[Action] | None:
+    """Return the moves in an allowed order; None where the search finds none."""
+    return _Search(scene, manner).run(state, moves)
 
 
 class _Search:
     """One depth-first search within a number of visits."""
 
-    def __init__(self, scene: Scene, may_darken: np.ndarray, calm: bool) -> None:
-        self.scene, self.may_darken, self.calm = scene, may_darken, calm
-        self.visits = CALM_VISITS if calm else MAX_VISITS
+    def __init__(self, scene: Scene, manner: Manner) -> None:
+        self.scene, self.may_darken, self.calm = scene, manner.may_darken, manner.calm
+        self.visits = CALM_VISITS if manner.calm else MAX_VISITS
 
     def run(self, state: State, moves: list[Action]) -> list[Action] | None:
         here = inspect(self.scene.grid, state)
