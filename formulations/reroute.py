@@ -44,7 +44,14 @@ import pyomo.environ as pyo
 
 from formulations.blocks import continuity, flow, radial, service, supply
 from formulations.blocks.flow import FlowData, read_flow
-from formulations.blocks.numbers import Limits, NetworkNumbers, read_limits, read_numbers, tighten_limits
+from formulations.blocks.numbers import (
+    Limits,
+    NetworkNumbers,
+    held_in_place,
+    read_limits,
+    read_numbers,
+    tighten_limits,
+)
 from formulations.blocks.sets import NetworkSets, read_sets, still_alike
 from pdnopt.engine.compiled import CompiledModel, slot
 from pdnopt.errors import InputError, Issue
@@ -126,9 +133,14 @@ class Reroute:
         limits: Limits,
         horizon_s: float,
         firm: bool = True,
+        held: bool = False,
     ) -> NetworkNumbers:
-        """Return the numbers of one solve; ``firm``: what may not be shed and is fed stays fed."""
-        return read_numbers(sets, demand, response, limits, horizon_s, firm)
+        """Return the numbers of one solve.
+
+        ``firm``: what may not be shed and is fed stays fed. ``held``: only load moves, no device does.
+        """
+        numbers = read_numbers(sets, demand, response, limits, horizon_s, firm)
+        return held_in_place(numbers) if held else numbers
 
     def build(self, data: RerouteData) -> Any:
         """Return the Pyomo model: a table of contents of the mathematical programme."""

@@ -83,9 +83,19 @@ class Formulation(Protocol):
         """Return lower limits where AC power flow breaks the nominal ones; None where it breaks none."""
 
     def numbers(
-        self, sets: Any, demand: Demand, response: Response, limits: Any, horizon_s: float, firm: bool = True
+        self,
+        sets: Any,
+        demand: Demand,
+        response: Response,
+        limits: Any,
+        horizon_s: float,
+        firm: bool = True,
+        held: bool = False,
     ) -> Any:
-        """Return the numbers of one solve; ``firm``: what may not be shed and is fed stays fed."""
+        """Return the numbers of one solve.
+
+        ``firm``: what may not be shed and is fed stays fed. ``held``: only load moves, no device does.
+        """
 
 
 def formulation_names() -> list[str]:

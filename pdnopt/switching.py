@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -71,6 +71,25 @@ class _Prepared:
     largest_kw: float
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What one optimisation is asked: parts of budgets gone, voltages modelled, what stays fed, devices held.
+
+    It is widened or narrowed by what the checker says of the answers before.
+    """
+
+    spent: dict[str, float]
+    voltages: bool = False
+    firm: bool = True
+    held: bool = False
+    refusals: int = 0
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it asks for less than the problem allows."""
+        return self.held or self.refusals > 0
+
+
 @dataclass
 class _Answer:
     """What the optimisation found, before it is ordered and checked."""
@@ -131,25 +150,22 @@ class SwitchingRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, outages)
         found = overloads(self.net, response.grid, demand, response, self.engine)
-        spent = self._spent(found, options)
+        task = _Task(self._spent(found, options))
         spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
-        voltages, firm = False, True
         kept: tuple[_Answer, State, Sequence, Plan, Any, Status] | None = None
-        for _ in range(MAX_REFUSALS):
-            prepared = self._prepare(options, demand, response.state.psu_dead, voltages)
-            answer = self._optimise(prepared, response, demand, options, spent, firm, deadline_s, spans)
-            if answer.ladder.status == "infeasible" and firm and not demand.sheddable.all():
-                firm = False  # no plan keeps all that may not be shed: show the best there is, refused
-                continue
-            if (
-                not voltages
-                and answer.ratios is not None
-                and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
-            ):
-                voltages = True
+        proved: dict[str, float] = {}
+        while True:
+            prepared = self._prepare(options, demand, response.state.psu_dead, task.voltages)
+            answer = self._optimise(prepared, response, demand, options, task, deadline_s, spans)
+            following = self._unanswered(task, answer, demand)
+            if following is not None:
+                task = following
                 continue
             if answer.target is None and kept is not None:
                 break
+            if not task.narrowed:
+                proved = answer.bounds
+            answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it
             target = answer.target if answer.target is not None else response.state
             begun = time.perf_counter()
             sequence = self._order(response, demand, target, options)
@@ -159,11 +175,12 @@ class SwitchingRunner:
             report = self.checker.report(plan)
             spans["check_s"] += time.perf_counter() - begun
             status = _status(answer, sequence, report.issues, _scales(demand, options.gap)[0])
-            kept = (answer, target, sequence, plan, report, status)
-            refused = [issue.id for issue in report.issues if issue.kind in BUDGET_ISSUES]
-            if status != "failed" or not refused or time.perf_counter() >= deadline_s:
+            if kept is None or status != "failed":
+                kept = (answer, target, sequence, plan, report, status)
+            refusal = self._refused(task, report.issues)
+            if status != "failed" or refusal is None or time.perf_counter() >= deadline_s:
                 break
-            spent.update(dict.fromkeys(refused, 1.0))  # no overload at all for those
+            task = refusal
         assert kept is not None
         answer, target, sequence, plan, report, status = kept
         clocks = self._clocks(response, demand, sequence, found)
@@ -194,27 +211,42 @@ class SwitchingRunner:
             timings,
         )
 
+    def _unanswered(self, task: _Task, answer: _Answer, demand: Demand) -> _Task | None:
+        """Return what to solve instead where an answer says that the question was too narrow or too coarse."""
+        if answer.ladder.status == "infeasible" and task.firm and not demand.sheddable.all():
+            return replace(task, firm=False)  # nothing keeps all that may not be shed: show the best, refused
+        low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
+        return replace(task, voltages=True) if low and not task.voltages else None
+
+    def _refused(self, task: _Task, issues: list[Issue]) -> _Task | None:
+        """Return what to solve next after the checker refused a plan: without those overloads; then by load alone."""
+        over = {issue.id for issue in issues if issue.kind in BUDGET_ISSUES}
+        fresh = {name for name in over if task.spent.get(name, 0.0) < 1.0}
+        if fresh and task.refusals < MAX_REFUSALS:
+            spent = {**task.spent, **dict.fromkeys(fresh, 1.0)}
+            return replace(task, spent=spent, refusals=task.refusals + 1)
+        return None if task.held else replace(task, held=True)
+
     def _optimise(
         self,
         prepared: _Prepared,
         response: Response,
         demand: Demand,
         options: Any,
-        spent: Mapping[str, float],
-        firm: bool,
+        task: _Task,
         deadline_s: float,
         spans: dict[str, float],
     ) -> _Answer:
         """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
         grid = response.grid
-        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, spent)
+        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
         gaps, weights = _scales(demand, options.gap)
         bounds: dict[str, float] = {}
         best: _Answer | None = None
         for number in range(MAX_ROUNDS):
             begun = time.perf_counter()
             numbers = self.formulation.numbers(
-                prepared.sets, demand, response, limits, options.horizon_s, firm
+                prepared.sets, demand, response, limits, options.horizon_s, task.firm, task.held
             )
             prepared.updater.write(numbers)
             spans["update_s"] += time.perf_counter() - begun

@@ -278,6 +278,18 @@ def read_numbers(
     )
 
 
+def held_in_place(numbers: NetworkNumbers) -> NetworkNumbers:
+    """Return the numbers with every switch, transfer device, bypass, genset and battery where it stands."""
+    return replace(
+        numbers,
+        z_low=numbers.z_start,
+        z_high=numbers.z_start,
+        source_low=np.minimum(numbers.source_start, numbers.source_high),
+        source_high=np.minimum(numbers.source_start, numbers.source_high),
+        form_high=numbers.form_start,
+    )
+
+
 def _fed(demand: Demand, state: State, grid: Grid) -> np.ndarray:
     living = living_cords(demand, state, islands(grid, state).energised)
     return demand.sum_by_unit(living.astype(float)) > 0

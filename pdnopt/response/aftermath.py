@@ -142,7 +142,7 @@ def settle(response: Response, state: State) -> State:
     devices.on_return |= state.ups_mode == "battery"
     held = positions_held(response.grid, state)
     given = positions_held(response.grid, response.before)
-    orphan = (held < 0) & (given >= 0)
+    orphan = (held < 0) & (given >= 0) & (positions_held(response.grid, response.state) < 0)
     orphan[orphan] = response.barred[
         given[orphan]
     ]  # its position failed: it moves as soon as another one lives

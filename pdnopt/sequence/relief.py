@@ -111,7 +111,10 @@ class _Cut:
 def _enough(scene: Scene, cords: CordLimits, states: list[State], limited: set[Limited]) -> np.ndarray | None:
     """Return the service (D,) that keeps the limits in all of the states; None where no relief does."""
     cuts = _cuts(scene, states, limited)
-    if not cuts or not _holds(scene, cords, states, [cuts], limited)[0]:
+    items = sorted(limited)
+    able = _kept(scene, cords, states, [cuts], items)[0] if cuts else [False] * len(items)
+    limited = {item for item, ok in zip(items, able, strict=True) if ok}
+    if not limited:
         return None
     low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
     while high - low > 1:
@@ -196,19 +199,27 @@ def _holds(
     scene: Scene, cords: CordLimits, states: list[State], options: list[list[_Cut]], limited: set[Limited]
 ) -> list[bool]:
     """Return, for each list of cuts, whether it keeps the limits in every state."""
+    return [all(row) for row in _kept(scene, cords, states, options, sorted(limited))]
+
+
+def _kept(
+    scene: Scene, cords: CordLimits, states: list[State], options: list[list[_Cut]], items: list[Limited]
+) -> list[list[bool]]:
+    """Return, for each list of cuts and each component, whether its limit is kept in every state."""
     levels = [_service(scene.demand.n, cuts) for cuts in options]
     cases = [state.but(served=np.minimum(state.served, level)) for level in levels for state in states]
     ratios = scene.judge(cases)
-    good = ratios.converged.copy()
-    for table, m in limited:
+    draw = cords.ratio(cases) if any(table == "cord" for table, _ in items) else np.zeros((len(cases), 0))
+    columns = []
+    for table, m in items:
         if (table, m) == VOLTAGE:
-            good &= ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
+            good = ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
         elif table == "cord":
-            good &= cords.ratio(cases)[:, m] <= WITHIN
+            good = draw[:, m] <= WITHIN
         else:
-            good &= getattr(ratios, table)[:, m] <= WITHIN
-    every = np.asarray(good.reshape(len(options), len(states)).all(axis=1))
-    return [bool(ok) for ok in every]
+            good = getattr(ratios, table)[:, m] <= WITHIN
+        columns.append((good & ratios.converged).reshape(len(options), len(states)).all(axis=1))
+    return [[bool(column[k]) for column in columns] for k in range(len(options))]
 
 
 def _spare(
