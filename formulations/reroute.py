@@ -35,7 +35,7 @@ Assumptions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,14 +133,14 @@ class Reroute:
         limits: Limits,
         horizon_s: float,
         firm: bool = True,
-        held: bool = False,
+        held: Collection[str] = (),
     ) -> NetworkNumbers:
         """Return the numbers of one solve.
 
-        ``firm``: what may not be shed and is fed stays fed. ``held``: only load moves, no device does.
+        ``firm``: what may not be shed and is fed stays fed. ``held``: devices that stay where they stand.
         """
         numbers = read_numbers(sets, demand, response, limits, horizon_s, firm)
-        return held_in_place(numbers) if held else numbers
+        return held_in_place(numbers, response.grid, held) if held else numbers
 
     def build(self, data: RerouteData) -> Any:
         """Return the Pyomo model: a table of contents of the mathematical programme."""
@@ -162,6 +162,7 @@ class Reroute:
         radial.constraint_same_life(m, sets)  # (3)
         radial.constraint_arc_or_open(m, sets)  # (4)
         radial.constraint_transfer_exclusive(m, grid)  # (5)
+        radial.constraint_transfer_auto(m, grid, sets)  # (5b)
         radial.constraint_interlock(m, grid)  # (6)
         radial.constraint_ups_modes(m, grid)  # (7)
         radial.constraint_parallel_group(m, grid, sets)  # (8)

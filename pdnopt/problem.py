@@ -6,7 +6,7 @@ A formulation registers in the entry-point group ``pdnopt.formulations`` an obje
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,11 +90,11 @@ class Formulation(Protocol):
         limits: Any,
         horizon_s: float,
         firm: bool = True,
-        held: bool = False,
+        held: Collection[str] = (),
     ) -> Any:
         """Return the numbers of one solve.
 
-        ``firm``: what may not be shed and is fed stays fed. ``held``: only load moves, no device does.
+        ``firm``: what may not be shed and is fed stays fed. ``held``: devices that stay where they stand.
         """
 
 

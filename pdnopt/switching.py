@@ -34,6 +34,9 @@ __all__ = ["SwitchingRunner"]
 MAX_REFUSALS = 4
 """Solves with the violated limit tightened before a plan that the checker refuses is given up."""
 
+MAX_HOLDS = 4
+"""Solves with one more device held each before only load may move."""
+
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 
 FIRST_STEP_S = 0.1
@@ -81,13 +84,14 @@ class _Task:
     spent: dict[str, float]
     voltages: bool = False
     firm: bool = True
-    held: bool = False
+    held: frozenset[str] = frozenset()
     refusals: int = 0
+    holds: int = 0
 
     @property
     def narrowed(self) -> bool:
         """Whether it asks for less than the problem allows."""
-        return self.held or self.refusals > 0
+        return bool(self.held) or self.refusals > 0
 
 
 @dataclass
@@ -162,7 +166,10 @@ class SwitchingRunner:
                 task = following
                 continue
             if answer.target is None and kept is not None:
-                break
+                if task.held >= self._devices():
+                    break
+                task = replace(task, held=self._devices())
+                continue
             if not task.narrowed:
                 proved = answer.bounds
             answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it
@@ -177,7 +184,7 @@ class SwitchingRunner:
             status = _status(answer, sequence, report.issues, _scales(demand, options.gap)[0])
             if kept is None or status != "failed":
                 kept = (answer, target, sequence, plan, report, status)
-            refusal = self._refused(task, report.issues)
+            refusal = self._refused(task, report.issues, plan)
             if status != "failed" or refusal is None or time.perf_counter() >= deadline_s:
                 break
             task = refusal
@@ -218,14 +225,30 @@ class SwitchingRunner:
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, task: _Task, issues: list[Issue]) -> _Task | None:
-        """Return what to solve next after the checker refused a plan: without those overloads; then by load alone."""
+    def _refused(self, task: _Task, issues: list[Issue], plan: Plan) -> _Task | None:
+        """Return what to solve next after the checker refused a plan.
+
+        Without the overloads that it names; then with the devices held whose moves it refuses, one more each
+        time; then by load alone.
+        """
         over = {issue.id for issue in issues if issue.kind in BUDGET_ISSUES}
         fresh = {name for name in over if task.spent.get(name, 0.0) < 1.0}
         if fresh and task.refusals < MAX_REFUSALS:
             spent = {**task.spent, **dict.fromkeys(fresh, 1.0)}
             return replace(task, spent=spent, refusals=task.refusals + 1)
-        return None if task.held else replace(task, held=True)
+        steps = {issue.path for issue in issues if issue.severity == "error"}
+        moved = [action.device for action in plan.actions if f"plan.step[{action.step}]" in steps]
+        devices = self._devices()
+        guilty = [name for name in moved if name in devices and name not in task.held]
+        if guilty and task.holds < MAX_HOLDS:
+            return replace(task, held=task.held | {guilty[0]}, holds=task.holds + 1)
+        return None if task.held >= devices else replace(task, held=devices)
+
+    def _devices(self) -> frozenset[str]:
+        """Return the names of all devices but loads."""
+        grid = self.grid
+        tables = (grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages)
+        return frozenset(name for table in tables for name in table.name)
 
     def _optimise(
         self,

@@ -5,13 +5,14 @@ Read from the plant's response (what its own devices left behind), vectorised. P
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from formulations.blocks.radial import auto_pairs
 from formulations.blocks.sets import NetworkSets
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand, share_out
@@ -80,6 +81,7 @@ class NetworkNumbers:
     source_high: np.ndarray
     source_start: np.ndarray
     source_fuel_kw: np.ndarray  # power that the fuel carries over the horizon
+    inverter_low: np.ndarray  # (U,) 1: its inverter stays on
     online_high: np.ndarray  # (U,)
     battery_high: np.ndarray
     rectifier_ok: np.ndarray
@@ -95,6 +97,7 @@ class NetworkNumbers:
     keep_source: np.ndarray  # bool (G,)
     keep_ups: np.ndarray  # bool (U,)
     keep_form: np.ndarray  # bool (E,)
+    auto_free: np.ndarray  # bool (automatic pairs,): the device would leave a dead position for this one
     limits: Limits
 
 
@@ -256,6 +259,7 @@ def read_numbers(
         source_high=alive_src.astype(float),
         source_start=(state.source_on & alive_src).astype(float),
         source_fuel_kw=src.fuel_kwh / hours,
+        inverter_low=np.zeros(len(ups.index)),
         online_high=(inverter & state.rectifier_ok).astype(float),
         battery_high=(inverter & (ups.e_kwh > 0)).astype(float),
         rectifier_ok=state.rectifier_ok.astype(float),
@@ -274,20 +278,42 @@ def read_numbers(
         keep_source=keep_source,
         keep_ups=keep_ups,
         keep_form=keep_form,
+        auto_free=_auto_free(grid, state, movable),
         limits=limits,
     )
 
 
-def held_in_place(numbers: NetworkNumbers) -> NetworkNumbers:
-    """Return the numbers with every switch, transfer device, bypass, genset and battery where it stands."""
+def held_in_place(numbers: NetworkNumbers, grid: Grid, held: Collection[str]) -> NetworkNumbers:
+    """Return the numbers with some switches, transfer devices, UPSs, gensets and batteries where they stand."""
+    sw = grid.switches
+
+    def named(names: Sequence[str]) -> np.ndarray:
+        return np.array([name in held for name in names], dtype=bool)
+
+    transfer, ups = named(grid.transfers.name), named(grid.upss.name)
+    fixed = named(sw.name)
+    fixed |= (sw.transfer >= 0) & transfer[np.maximum(sw.transfer, 0)] if len(transfer) else False
+    fixed |= (sw.ups >= 0) & ups[np.maximum(sw.ups, 0)] if len(ups) else False
+    source = named(grid.sources.name)
+    start = np.minimum(numbers.source_start, numbers.source_high)
+    inverter = numbers.ups_start == "inverter"
+    form = named(grid.storages.name)
     return replace(
         numbers,
-        z_low=numbers.z_start,
-        z_high=numbers.z_start,
-        source_low=np.minimum(numbers.source_start, numbers.source_high),
-        source_high=np.minimum(numbers.source_start, numbers.source_high),
-        form_high=numbers.form_start,
+        z_low=np.where(fixed, numbers.z_start, numbers.z_low),
+        z_high=np.where(fixed, numbers.z_start, numbers.z_high),
+        source_low=np.where(source, start, numbers.source_low),
+        source_high=np.where(source, start, numbers.source_high),
+        online_high=np.where(ups & ~inverter, 0.0, numbers.online_high),
+        battery_high=np.where(ups & ~inverter, 0.0, numbers.battery_high),
+        inverter_low=(ups & inverter).astype(float),
+        form_high=np.where(form, numbers.form_start, numbers.form_high),
     )
+
+
+def _auto_free(grid: Grid, state: State, movable: np.ndarray) -> np.ndarray:
+    pairs = auto_pairs(grid)
+    return np.array([bool(state.transfer_ok[t] and movable[other]) for t, _, other in pairs], dtype=bool)
 
 
 def _fed(demand: Demand, state: State, grid: Grid) -> np.ndarray:

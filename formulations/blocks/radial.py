@@ -21,6 +21,7 @@ __all__ = [
     "constraint_one_parent",
     "constraint_parallel_group",
     "constraint_same_life",
+    "constraint_transfer_auto",
     "constraint_transfer_exclusive",
     "constraint_ups_modes",
     "parallel_groups",
@@ -126,6 +127,35 @@ def constraint_transfer_exclusive(m: Any, grid: Grid) -> None:
     m.transfer_exclusive = pyo.Constraint(m.T, rule=rule)
 
 
+def auto_pairs(grid: Grid) -> list[tuple[int, int, int]]:
+    """Return (transfer, position held, other position) of the transfer devices that move by themselves."""
+    tr = grid.transfers
+    return [
+        (int(t), int(s), int(other))
+        for t in np.flatnonzero(tr.auto)
+        for s in tr.positions[t]
+        for other in tr.positions[t]
+        if s != other
+    ]
+
+
+def constraint_transfer_auto(m: Any, grid: Grid, sets: NetworkSets) -> None:
+    """(5b) An automatic transfer leaves a dead position for a live one: z[s] + y[feed of other] - y[output] <= 1.
+
+    `update` relaxes it where the device or the other position cannot move.
+    """
+    m.TA = pyo.Set(initialize=auto_pairs(grid), dimen=3)
+    block = grid.nodes.block
+
+    def rule(_: Any, t: int, s: int, other: int) -> Any:
+        out = int(block[grid.transfers.node[t]])
+        tail, head = int(sets.tail_block[other]), int(sets.head_block[other])
+        feed = tail if head == out else head
+        return m.z_closed[s] + m.y_live[feed] - m.y_live[out] <= 1
+
+    m.transfer_auto = pyo.Constraint(m.TA, rule=rule)
+
+
 def constraint_interlock(m: Any, grid: Grid) -> None:
     """(6) At most max_closed of an interlock's switches are closed."""
     locks = grid.interlocks
@@ -148,6 +178,7 @@ def constraint_ups_modes(m: Any, grid: Grid) -> None:
         return m.y_live[int(block[grid.upss.in_node[j]])]
 
     m.ups_one_mode = pyo.Constraint(m.U, rule=one_mode)
+    m.ups_kept = pyo.Constraint(m.U, rule=lambda _, j: m.u_online[j] + m.u_battery[j] >= 0)  # 1: held so
     m.ups_input = pyo.Constraint(m.U, rule=lambda _, j: m.u_online[j] <= live(j))
     # 2 - rectifier_ok on the right: with a failed rectifier the UPS may discharge on a live input
     m.ups_on_mains = pyo.Constraint(m.U, rule=lambda _, j: m.u_battery[j] + live(j) <= 1)

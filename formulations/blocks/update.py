@@ -12,6 +12,7 @@ import numpy as np
 
 from formulations.blocks.flow import ANGLES_DEG
 from formulations.blocks.numbers import NetworkNumbers
+from formulations.blocks.radial import auto_pairs
 from pdnopt.engine.compiled import CompiledModel
 from pdnopt.plant.state import State
 
@@ -71,7 +72,8 @@ class RerouteUpdate:
         self.ups_energy = model.rows("ups_energy", u_all)
         self._ratings(model, data)
         self._service(model, data)
-        self.ups_on_mains = model.rows("ups_on_mains", u_all)
+        self.ups_on_mains, self.ups_kept = model.rows("ups_on_mains", u_all), model.rows("ups_kept", u_all)
+        self.transfer_auto = model.rows("transfer_auto", auto_pairs(grid))
         self.joined_held = model.rows("joined_held", g_all)
         self.bypass = grid.upss.bypass
 
@@ -154,6 +156,7 @@ class RerouteUpdate:
         model = self.model
         model.set_bounds(self.z, v.z_low, v.z_high)
         model.set_bounds(self.y, 0.0, v.y_high)
+        model.row_high[self.transfer_auto] = np.where(v.auto_free, 1.0, 2.0)
         model.set_bounds(self.w_keep, 0.0, v.keep_arc[self._arc_s, self._arc_d].astype(float))
         model.set_bounds(self.w_source, 0.0, v.keep_source.astype(float))
         model.set_bounds(self.w_ups, 0.0, v.keep_ups.astype(float))
@@ -172,6 +175,7 @@ class RerouteUpdate:
         for never in (self.over_battery, self.over_source, self.under_v):
             model.set_bounds(never, 0.0, 0.0)
         model.row_high[self.ups_on_mains] = 2.0 - v.rectifier_ok
+        model.row_low[self.ups_kept] = v.inverter_low
         model.set_bounds(self.form, 0.0, v.form_high)
         model.set_bounds(self.p_form, 0.0, np.minimum(-v.store_low_kw, m_kw))
         model.set_bounds(self.p_store, np.maximum(v.store_low_kw, -m_kw), np.minimum(v.store_high_kw, m_kw))
