@@ -30,6 +30,7 @@ class Ratios:
     switch: np.ndarray
     ups: np.ndarray
     source: np.ndarray
+    source_kw: np.ndarray
     under_v_pu: np.ndarray  # (states, nodes) how far below v_min
     losses_kw: np.ndarray
     converged: np.ndarray
@@ -79,6 +80,7 @@ class AcJudge:
             switch=_clean(s_kva / sw.s_max_kva),
             ups=_clean(ups),
             source=_clean(p_source / grid.sources.p_max_kw),
+            source_kw=_clean(p_source),
             under_v_pu=under,
             losses_kw=flow.losses_kw,
             converged=flow.converged,

@@ -50,7 +50,7 @@ def time_steps(
     steps: list[Step] = []
     dark_since = np.where(scene.lit(start, inspect(grid, start)), inf, 0.0)
     interrupted = interrupted.copy()
-    for planned in ordered:
+    for place, planned in enumerate(ordered):
         found = (_as_found(scene, state, move) for move in planned.actions)
         batch = tuple(move for move in found if move.before != move.after)
         if not batch:  # the devices did it by themselves on the way
@@ -68,8 +68,10 @@ def time_steps(
                 timed.append(replace(move, step=number, t_s=ready[move.device]))
             ends = clock
         else:
-            begins = max(clock, _needs(scene, after, ready), *(rests.get(move.device, 0.0) for move in batch))
-            ends = begins + duration
+            ahead = [*batch, *ordered[place + 1].actions] if planned.late else list(batch)
+            needs_s = _needs(scene, scene.after(state, ahead) if planned.late else after, ready)
+            begins = max(clock, needs_s, *(rests.get(move.device, 0.0) for move in ahead))
+            ends = begins + planned.wait_s + duration
             rests |= {move.device: ends + dwell_s for move in batch if (dwell_s := _dwell_s(scene, move)) > 0}
             timed = [replace(move, step=number, t_s=ends) for move in batch]
         _follow_dark(scene, state, after, batch, begins, ends, dark_since, interrupted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -24,6 +25,9 @@ __all__ = ["Sequence", "order_moves"]
 MAX_RELIEFS = 8
 """Rounds of shedding for a moment: relief in one state may be judged anew in the next."""
 
+
+PORTION = 0.85
+"""Part of a genset's load step that is demand of racks; the rest is what it loses on the way to them."""
 
 MAX_PASSES = 3
 """Orders found one after another, each for what devices undid by themselves in the one before."""
@@ -115,7 +119,7 @@ class _Ways:
         devices, left = _devices(self.scene, state, target, manner, self.reason)
         last = (moves.stops,) if moves.stops and not left else ()
         stages = (*first, *((move,) for move in devices), *last)
-        course = Course(stages, np.tile(low, (len(stages) + 1, 1)))
+        course = Course(stages, np.tile(low, (len(stages) + 1, 1)), self._portion_kw())
         end = low if left else target.served
         steps, dark = self._timed(course, end)
         for _ in range(MAX_RELIEFS):
@@ -125,6 +129,12 @@ class _Ways:
             course = relief.course
             steps, dark = self._timed(course, end)
         return Sequence(steps, dark, not left, left), not relief.broken
+
+    def _portion_kw(self) -> float:
+        """Return the load that may come back at once: part of the smallest load step of a genset that runs then."""
+        sources = self.scene.grid.sources
+        running = self.target.source_on & (sources.kind == "genset")
+        return PORTION * float(sources.step_kw[running].min(initial=inf))
 
     def _timed(self, course: Course, end: np.ndarray) -> tuple[tuple[Step, ...], np.ndarray]:
         batches = course.batches(self.scene.demand, self.start.served, end)

@@ -6,7 +6,8 @@ that is not enough, shed, least critical first. They are restored as soon as the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pdnopt.plant.state import State, islands
 from pdnopt.sequence.clock import Step
 from pdnopt.sequence.course import Course
 from pdnopt.sequence.scene import Scene
-from pdnopt.sequence.stress import VOLTAGE, CordLimits, Limited, broken_limits
+from pdnopt.sequence.stress import VOLTAGE, CordLimits, Limited, broken_limits, too_large_steps
 from pdnopt.sequence.structure import inspect
 
 __all__ = ["Relief", "relieve"]
@@ -48,25 +49,32 @@ def relieve(
     """Take load off where the states of a course break limits."""
     if not steps:
         return Relief(None, False)
-    cords = CordLimits(scene.grid, scene.demand, horizon_s)
     states = [start, *(step.state for step in steps)]
     until_s = np.array([*(step.t_s for step in steps), steps[-1].t_s])
-    broken = broken_limits(scene.grid, curves, scene.judge(states), states, until_s)
+    ratios = scene.judge(states)
+    cords = CordLimits(scene.grid, scene.demand, horizon_s)
+    broken = broken_limits(scene.grid, curves, ratios, states, until_s)
     for found, more in zip(broken, cords.broken(states), strict=True):
         found |= more
     served = course.served.copy()
     changed = False
     for run in _runs([bool(found) for found in broken]):
         limited = set().union(*(broken[k] for k in run))
-        level = _enough(scene, cords, [states[k] for k in run], limited)
+        level = _Cutting(scene, cords, [states[k] for k in run]).enough(limited)
         if level is None:
             continue
         for k in run:
             row = steps[k - 1].row
             served[row] = np.minimum(served[row], level)
         changed = True
+    stepped = too_large_steps(scene.grid, ratios)
+    for k, room_kw in stepped.items():
+        level = _Cutting(scene, cords, [states[k]], room_kw).enough({("step", m) for m in room_kw})
+        if level is not None and steps[k - 1].actions[0].action != "restore":
+            served[steps[k - 1].row] = np.minimum(served[steps[k - 1].row], level)
+            changed = True
     served = _closed_loops(scene, steps, _steady(course.served, served))
-    return Relief(replace(course, served=served) if changed else None, any(broken))
+    return Relief(replace(course, served=served) if changed else None, any(broken) or bool(stepped))
 
 
 def _steady(before: np.ndarray, served: np.ndarray) -> np.ndarray:
@@ -108,36 +116,86 @@ class _Cut:
     to: float
 
 
-def _enough(scene: Scene, cords: CordLimits, states: list[State], limited: set[Limited]) -> np.ndarray | None:
-    """Return the service (D,) that keeps the limits in all of the states; None where no relief does."""
-    cuts = _cuts(scene, states, limited)
-    items = sorted(limited)
-    able = _kept(scene, cords, states, [cuts], items)[0] if cuts else [False] * len(items)
-    limited = {item for item, ok in zip(items, able, strict=True) if ok}
-    if not limited:
-        return None
-    low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
-    while high - low > 1:
-        probes = np.unique(np.linspace(low, high, PROBES).round().astype(int))[1:-1]
-        good = _holds(scene, cords, states, [cuts[:n] for n in probes], limited)
-        high = int(min([n for n, ok in zip(probes, good, strict=True) if ok], default=high))
-        low = int(max([n for n, ok in zip(probes, good, strict=True) if not ok and n < high], default=low))
-    return _service(scene.demand.n, _spare(scene, cords, states, cuts[:high], limited))
+@dataclass(frozen=True)
+class _Cutting:
+    """The search for the least cuts that keep limits in some states.
 
+    ``room_kw``: what each genset (by position in Sources) may give in them, so that it takes no larger step than
+    it can.
+    """
 
-def _cuts(scene: Scene, states: list[State], limited: set[Limited]) -> list[_Cut]:
-    """Return caps, then sheds, of the units that draw through the components, least critical first."""
-    demand = scene.demand
-    through = np.zeros(demand.n, dtype=bool)
-    for state in states:
-        for item in limited:
-            through |= _drawing(scene, state, item) & (state.served > 0)
-    units = np.flatnonzero(through & (demand.d_kw > 0))
-    units = units[np.lexsort((units, -demand.priority[units]))]
-    floor = demand.min_kw / np.maximum(demand.d_kw, 1e-12)
-    most = np.max([state.served for state in states], axis=0)
-    caps = [_Cut(int(u), float(floor[u])) for u in units if floor[u] < most[u] - 1e-9]
-    return caps + [_Cut(int(u), 0.0) for u in units if demand.sheddable[u]]
+    scene: Scene
+    cords: CordLimits
+    states: list[State]
+    room_kw: Mapping[int, float] = field(default_factory=dict)
+
+    def enough(self, limited: set[Limited]) -> np.ndarray | None:
+        """Return the service (D,) that keeps the limits in all of the states; None where no relief does."""
+        cuts = self._cuts(limited)
+        items = sorted(limited)
+        able = self._kept([cuts], items)[0] if cuts else [False] * len(items)
+        items = [item for item, ok in zip(items, able, strict=True) if ok]
+        if not items:
+            return None
+        low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
+        while high - low > 1:
+            probes = np.unique(np.linspace(low, high, PROBES).round().astype(int))[1:-1]
+            good = [all(row) for row in self._kept([cuts[:n] for n in probes], items)]
+            high = int(min([n for n, ok in zip(probes, good, strict=True) if ok], default=high))
+            low = int(
+                max([n for n, ok in zip(probes, good, strict=True) if not ok and n < high], default=low)
+            )
+        return self._service(self._spare(cuts[:high], items))
+
+    def _cuts(self, limited: set[Limited]) -> list[_Cut]:
+        """Return caps, then sheds, of the units that draw through the components, least critical first."""
+        demand = self.scene.demand
+        through = np.zeros(demand.n, dtype=bool)
+        for state in self.states:
+            for item in limited:
+                through |= _drawing(self.scene, state, item) & (state.served > 0)
+        units = np.flatnonzero(through & (demand.d_kw > 0))
+        units = units[np.lexsort((units, -demand.priority[units]))]
+        floor = demand.min_kw / np.maximum(demand.d_kw, 1e-12)
+        most = np.max([state.served for state in self.states], axis=0)
+        caps = [_Cut(int(u), float(floor[u])) for u in units if floor[u] < most[u] - 1e-9]
+        return caps + [_Cut(int(u), 0.0) for u in units if demand.sheddable[u]]
+
+    def _service(self, cuts: list[_Cut]) -> np.ndarray:
+        level = np.ones(self.scene.demand.n)
+        for cut in cuts:
+            level[cut.unit] = min(level[cut.unit], cut.to)
+        return level
+
+    def _kept(self, options: list[list[_Cut]], items: list[Limited]) -> list[list[bool]]:
+        """Return, for each list of cuts and each component, whether its limit is kept in every state."""
+        levels = [self._service(cuts) for cuts in options]
+        cases = [
+            state.but(served=np.minimum(state.served, level)) for level in levels for state in self.states
+        ]
+        ratios = self.scene.judge(cases)
+        with_cords = any(table == "cord" for table, _ in items)
+        draw = self.cords.ratio(cases) if with_cords else np.zeros((len(cases), 0))
+        columns = []
+        for table, m in items:
+            if (table, m) == VOLTAGE:
+                good = ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
+            elif table == "cord":
+                good = draw[:, m] <= WITHIN
+            elif table == "step":
+                good = ratios.source_kw[:, m] <= self.room_kw[m]
+            else:
+                good = getattr(ratios, table)[:, m] <= WITHIN
+            columns.append((good & ratios.converged).reshape(len(options), len(self.states)).all(axis=1))
+        return [[bool(column[k]) for column in columns] for k in range(len(options))]
+
+    def _spare(self, cuts: list[_Cut], items: list[Limited]) -> list[_Cut]:
+        """Leave out sheds that later ones made needless, the most critical first."""
+        for cut in [cut for cut in reversed(cuts) if cut.to <= 0][:MAX_SPARED]:
+            fewer = [other for other in cuts if other is not cut]
+            if all(self._kept([fewer], items)[0]):
+                cuts = fewer
+        return cuts
 
 
 def _drawing(scene: Scene, state: State, item: Limited) -> np.ndarray:
@@ -162,7 +220,7 @@ def _without(grid: Grid, state: State, item: Limited) -> np.ndarray:
         grid = replace(grid, branches=replace(grid.branches, in_service=ok))
     elif table == "switch":
         state = state.but(closed=_off(state.closed, m))
-    elif table == "source":
+    elif table in ("source", "step"):
         state = state.but(source_on=_off(state.source_on, m))
     else:
         state = _ups_off(grid, state, np.array([m]))
@@ -186,48 +244,3 @@ def _ups_off(grid: Grid, state: State, which: np.ndarray) -> State:
     mode[which] = "off"
     bypass = grid.upss.bypass[which]
     return state.but(ups_mode=mode, closed=_off(state.closed, bypass[bypass >= 0]))
-
-
-def _service(n: int, cuts: list[_Cut]) -> np.ndarray:
-    level = np.ones(n)
-    for cut in cuts:
-        level[cut.unit] = min(level[cut.unit], cut.to)
-    return level
-
-
-def _holds(
-    scene: Scene, cords: CordLimits, states: list[State], options: list[list[_Cut]], limited: set[Limited]
-) -> list[bool]:
-    """Return, for each list of cuts, whether it keeps the limits in every state."""
-    return [all(row) for row in _kept(scene, cords, states, options, sorted(limited))]
-
-
-def _kept(
-    scene: Scene, cords: CordLimits, states: list[State], options: list[list[_Cut]], items: list[Limited]
-) -> list[list[bool]]:
-    """Return, for each list of cuts and each component, whether its limit is kept in every state."""
-    levels = [_service(scene.demand.n, cuts) for cuts in options]
-    cases = [state.but(served=np.minimum(state.served, level)) for level in levels for state in states]
-    ratios = scene.judge(cases)
-    draw = cords.ratio(cases) if any(table == "cord" for table, _ in items) else np.zeros((len(cases), 0))
-    columns = []
-    for table, m in items:
-        if (table, m) == VOLTAGE:
-            good = ratios.under_v_pu.max(axis=1, initial=0.0) <= 1e-4
-        elif table == "cord":
-            good = draw[:, m] <= WITHIN
-        else:
-            good = getattr(ratios, table)[:, m] <= WITHIN
-        columns.append((good & ratios.converged).reshape(len(options), len(states)).all(axis=1))
-    return [[bool(column[k]) for column in columns] for k in range(len(options))]
-
-
-def _spare(
-    scene: Scene, cords: CordLimits, states: list[State], cuts: list[_Cut], limited: set[Limited]
-) -> list[_Cut]:
-    """Leave out sheds that later ones made needless, the most critical first."""
-    for cut in [cut for cut in reversed(cuts) if cut.to <= 0][:MAX_SPARED]:
-        fewer = [other for other in cuts if other is not cut]
-        if _holds(scene, cords, states, [fewer], limited)[0]:
-            cuts = fewer
-    return cuts

@@ -15,7 +15,7 @@ from pdnopt.plant.state import State, initial_state, islands, living_cords
 if TYPE_CHECKING:
     from pdnopt.acjudge import Ratios
 
-__all__ = ["VOLTAGE", "CordLimits", "Limited", "broken_limits"]
+__all__ = ["VOLTAGE", "CordLimits", "Limited", "broken_limits", "too_large_steps"]
 
 VOLTAGE = ("voltage", -1)
 """Stands for a state below its voltage limits, or without an AC solution."""
@@ -27,7 +27,7 @@ SPENT = 0.98
 """A budget that is used up to this part counts as gone: times are told to a few milliseconds."""
 
 Limited = tuple[str, int]
-"""Table of the Grid ("branch", "switch", "ups", "source") or "cord", and position there; or VOLTAGE."""
+"""Table of the Grid ("branch", "switch", "ups", "source"), "cord", or "step" for a source; and position; or VOLTAGE."""
 
 
 class CordLimits:
@@ -88,6 +88,17 @@ def broken_limits(
     for k in range(1, len(states) - 1):
         if short[k] > max(OVER, short[k - 1]):
             found[k].add(VOLTAGE)
+    return found
+
+
+def too_large_steps(grid: Grid, ratios: Ratios) -> dict[int, dict[int, float]]:
+    """Return, by state, the gensets that take more than their load step there, and what they may give, kW."""
+    found: dict[int, dict[int, float]] = {}
+    step_kw = grid.sources.step_kw
+    for m in np.flatnonzero(np.isfinite(step_kw)):
+        p_kw = ratios.source_kw[:, m]
+        for k in np.flatnonzero(np.diff(p_kw) > step_kw[m] * (1.0 + OVER)) + 1:
+            found.setdefault(int(k), {})[int(m)] = float(p_kw[k - 1] + step_kw[m])
     return found
 
 
