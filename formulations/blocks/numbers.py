@@ -27,6 +27,9 @@ __all__ = ["Limits", "NetworkNumbers", "read_limits", "read_numbers"]
 FOR_GOOD = 100.0
 """A ratio that a curve allows for so many horizons counts as allowed for good, and costs no overload."""
 
+WAY = 0.01
+"""Part of the horizon that an overload of the end state may also last on the way to it: its budget carries both."""
+
 RESERVE = 0.98
 """Part of a UPS battery that a plan may count on: the rest goes before the plan is carried out."""
 
@@ -120,10 +123,10 @@ def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[
             warm = 25.0 if temperature is None else float(temperature[k])
             gone = min(float(used[k]) + spent.get(owners[k], 0.0), 1.0)
             curve = curves.curve(names[k], warm)
-            ratio = curve.sustainable_ratio(horizon_s, gone)
+            ratio = curve.sustainable_ratio((1.0 + WAY) * horizon_s, gone)
             long[k] = min(curve.sustainable_ratio(FOR_GOOD * horizon_s, gone), ratio)
             out[k] = (ratio - long[k]) * rating[k] if np.isfinite(rating[k]) else 0.0
-            use[k] = horizon_s / curve.max_time_s(ratio) if ratio > long[k] else 0.0
+            use[k] = (1.0 + WAY) * horizon_s / curve.max_time_s(ratio) if ratio > long[k] else 0.0
         return out, use, long
 
     branch_extra, branch_use, branch_long = extra(br.name, br.curve, br.budget_used, br.s_max_kva)

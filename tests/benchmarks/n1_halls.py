@@ -29,6 +29,9 @@ from pdnopt.session import Session
 
 LEVELS = (0.60, 0.75, 0.90, 0.95)
 TABLES = ("ext_grid", "ups", "trafo", "transfer", "bus", "line", "switch")
+LP_EVERY = 10
+"""One failure in so many is followed by a bare LP."""
+
 PROOF_S, PROOF_GAP, AIM_GAP = 120.0, 4e-4, 1e-3
 MAJOR = ("ext_grid", "ups", "trafo", "transfer")
 
@@ -139,9 +142,9 @@ def run(case: str, levels: tuple[float, ...], major: bool, prove: bool) -> Itera
     session = Session(net, validate=False)
     for level in levels:
         p_load_kw = load_level_kw(net, level)
-        for failed in failures(net, major):
+        for number, failed in enumerate(failures(net, major)):
             result = session.solve(failed=[failed], p_load_kw=p_load_kw, explain=False)
-            bare_s = bare_lp_s(session)
+            bare_s = bare_lp_s(session) if number % LP_EVERY == 0 else float("nan")
             proof = None
             if prove and worst_gap(result) > AIM_GAP:
                 proof = session.solve(
@@ -159,8 +162,9 @@ def main() -> None:
     )
     parser.add_argument("--prove", action="store_true", help="give gaps above 0.1 %% more time")
     options = parser.parse_args()
-    table = ["| case | level | failures | verified | worst gap % | p1 beyond bound kW | p50 ms | p99 ms | p50 / bare LP | proofs | longest s |",
-             "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    heads = "case, level, failures, verified, worst gap %, p1 beyond bound kW, p50 ms, p99 ms, p50 / bare LP, proofs, longest s"
+    columns = heads.split(", ")
+    table = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for case in options.case:
         for level in options.levels:
             rows = []
@@ -171,7 +175,7 @@ def main() -> None:
                       f"{len(r.plan.actions):4d} actions {1e3 * r.timings['total_s']:8.0f} ms "
                       f"{' '.join(i.kind + ' ' + i.id for i in r.issues[:2])}", flush=True)  # fmt: skip
             times = 1e3 * np.array([row.result.timings["total_s"] for row in rows])
-            bare = 1e3 * np.median([row.bare_lp_s for row in rows])
+            bare = 1e3 * np.nanmedian([row.bare_lp_s for row in rows])
             beyond = max(row.result.unserved_by_priority.get(1, 0.0) - row.bound_kw for row in rows)
             verified = sum(row.result.ok for row in rows)
             p50, p99 = np.percentile(times, [50, 99])
