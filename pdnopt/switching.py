@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from pdnopt.acflow import FlowEngine
-from pdnopt.acjudge import AcJudge, Ratios
+from pdnopt.acjudge import AcJudge
 from pdnopt.checker import Checker
-from pdnopt.engine.compiled import CompiledModel, compile_model
-from pdnopt.engine.highs import HighsModel
-from pdnopt.engine.lexicographic import Ladder, solve_in_order
 from pdnopt.errors import Issue
 from pdnopt.explain import explain
+from pdnopt.optimiser import INDIFFERENT_KW, Answer, Optimiser, Task, scales
 from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, islands, living_cords
-from pdnopt.problem import Formulation, Updater
+from pdnopt.problem import Formulation
 from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
 from pdnopt.result import Clock, Reason, Result, Status
 from pdnopt.sequence import Sequence, order_moves
@@ -42,66 +40,11 @@ BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 FIRST_STEP_S = 0.1
 """A first step of load commands takes effect this long after the latency at the latest."""
 
-SHORT = 0.999
-"""An overload whose own deadline is at least the horizon may simply stay, if nothing else makes it worse."""
-
-FIRST_ROUND = 0.6
-"""Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
-
-MAX_ROUNDS = 5
-"""Solves with limits tightened where AC power flow disagrees."""
-
-TIGHTEN = 1e-4
-"""Extra part by which a limit that AC power flow breaks is lowered, so that the next answer is inside it."""
-
-INDIFFERENT_KW = 0.1
-"""Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
-
 UNDER_V_PU = 1e-5
 """A voltage counts as below its limit beyond this; voltages are then modelled."""
 
-OVER = 1e-6
-"""A component counts as over its limit beyond this part."""
-
-
-@dataclass
-class _Prepared:
-    """The compiled model of one list of terms."""
-
-    model: CompiledModel
-    updater: Updater
-    sets: Any
-    largest_kw: float
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What one optimisation is asked: parts of budgets gone, voltages modelled, what stays fed, devices held.
-
-    It is widened or narrowed by what the checker says of the answers before.
-    """
-
-    spent: dict[str, float]
-    voltages: bool = False
-    firm: bool = True
-    held: frozenset[str] = frozenset()
-    refusals: int = 0
-    holds: int = 0
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether it asks for less than the problem allows."""
-        return bool(self.held) or self.refusals > 0
-
-
-@dataclass
-class _Answer:
-    """What the optimisation found, before it is ordered and checked."""
-
-    ladder: Ladder
-    target: State | None
-    bounds: dict[str, float]
-    ratios: Ratios | None
+SHORT = 0.999
+"""An overload whose own deadline is at least the horizon may simply stay, if nothing else makes it worse."""
 
 
 class SwitchingRunner:
@@ -115,52 +58,26 @@ class SwitchingRunner:
         self.engine = FlowEngine(net)
         self.judge = AcJudge(net, self.grid, self.engine)
         self.checker = Checker(net)
-        self._models: dict[Any, _Prepared] = {}
-        self._prepare(options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False)
-
-    def _prepare(self, options: Any, demand: Demand, psu_dead: np.ndarray, voltages: bool) -> _Prepared:
-        """Return the compiled model for these terms, compiled now if it was not needed before.
-
-        Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
-        """
-        terms = tuple(options.minimize or self.formulation.terms)
-        prepared: _Prepared | None = None
-        for fine in (False, True):
-            key = (terms, options.extend, voltages, fine)
-            prepared = self._models.get(key)
-            if prepared is None or float(demand.d_kw.sum()) > prepared.largest_kw:
-                prepared = self._models[key] = self._compile(options, demand, terms, voltages, fine)
-            if self.formulation.fits(prepared.sets, demand, psu_dead):
-                return prepared
-        assert prepared is not None
-        return prepared
-
-    def _compile(
-        self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool
-    ) -> _Prepared:
-        data = self.formulation.data(self.grid, demand, terms, fine, voltages)
-        model = self.formulation.build(data)
-        if options.extend is not None:
-            options.extend(model, data)
-        compiled = compile_model(model)
-        return _Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.5)
+        self.optimiser = Optimiser(formulation, self.grid, self.demand, self.curves, self.judge)
+        self.optimiser.prepare(
+            options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False
+        )
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
         deadline_s = started + options.time_limit_s
-        # new solvers each time (1 ms): a used one remembers, and the same input must give the same plan
-        self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
+        self.optimiser.renew()
         outages = parse_failed(self.net, options.failed)
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, outages)
         found = overloads(self.net, response.grid, demand, response, self.engine)
-        task = _Task(self._spent(found, options))
+        task = Task(self._spent(found, options))
         spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
-        kept: tuple[_Answer, State, Sequence, Plan, Any, Status] | None = None
+        kept: tuple[Answer, State, Sequence, Plan, Any, Status] | None = None
         proved: dict[str, float] = {}
         while True:
-            prepared = self._prepare(options, demand, response.state.psu_dead, task.voltages)
-            answer = self._optimise(prepared, response, demand, options, task, deadline_s, spans)
+            prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
+            answer = self.optimiser.optimise(prepared, response, demand, options, task, deadline_s, spans)
             following = self._unanswered(task, answer, demand)
             if following is not None:
                 task = following
@@ -181,7 +98,7 @@ class SwitchingRunner:
             begun = time.perf_counter()
             report = self.checker.report(plan)
             spans["check_s"] += time.perf_counter() - begun
-            status = _status(answer, sequence, report.issues, _scales(demand, options.gap)[0])
+            status = _status(answer, sequence, report.issues, scales(demand, options.gap)[0])
             if kept is None or status != "failed":
                 kept = (answer, target, sequence, plan, report, status)
             refusal = self._refused(task, report.issues, plan)
@@ -198,7 +115,7 @@ class SwitchingRunner:
             events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
         if options.explain and status in ("optimal", "feasible"):
             reasons, notes = explain(
-                prepared, answer.ladder, response, demand, target, self.solvers, deadline_s
+                prepared, answer.ladder, response, demand, target, self.optimiser.solvers, deadline_s
             )
         timings = {"build_s": build_s, **spans, "total_s": time.perf_counter() - started}
         return self._result(
@@ -218,14 +135,14 @@ class SwitchingRunner:
             timings,
         )
 
-    def _unanswered(self, task: _Task, answer: _Answer, demand: Demand) -> _Task | None:
+    def _unanswered(self, task: Task, answer: Answer, demand: Demand) -> Task | None:
         """Return what to solve instead where an answer says that the question was too narrow or too coarse."""
         if answer.ladder.status == "infeasible" and task.firm and not demand.sheddable.all():
             return replace(task, firm=False)  # nothing keeps all that may not be shed: show the best, refused
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, task: _Task, issues: list[Issue], plan: Plan) -> _Task | None:
+    def _refused(self, task: Task, issues: list[Issue], plan: Plan) -> Task | None:
         """Return what to solve next after the checker refused a plan.
 
         Without the overloads that it names; then with the devices held whose moves it refuses, one more each
@@ -249,67 +166,6 @@ class SwitchingRunner:
         grid = self.grid
         tables = (grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages)
         return frozenset(name for table in tables for name in table.name)
-
-    def _optimise(
-        self,
-        prepared: _Prepared,
-        response: Response,
-        demand: Demand,
-        options: Any,
-        task: _Task,
-        deadline_s: float,
-        spans: dict[str, float],
-    ) -> _Answer:
-        """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
-        grid = response.grid
-        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
-        gaps, weights = _scales(demand, options.gap)
-        bounds: dict[str, float] = {}
-        best: _Answer | None = None
-        for number in range(MAX_ROUNDS):
-            begun = time.perf_counter()
-            numbers = self.formulation.numbers(
-                prepared.sets, demand, response, limits, options.horizon_s, task.firm, task.held
-            )
-            prepared.updater.write(numbers)
-            spans["update_s"] += time.perf_counter() - begun
-            begun = time.perf_counter()
-            until_s = deadline_s if best is not None else begun + FIRST_ROUND * (deadline_s - begun)
-            hint = prepared.updater.structure(numbers)
-            if (
-                best is not None and best.ladder.x is not None
-            ):  # a tightened limit changes the service, not the switches
-                keep = np.setdiff1d(np.flatnonzero(prepared.model.integer), prepared.updater.service())
-                hint = (keep, np.round(best.ladder.x[keep]))
-            ladder = solve_in_order(
-                prepared.model,
-                {name: gaps(name) for name in prepared.model.cost},
-                {name: weights(name) for name in prepared.model.cost},
-                until_s,
-                solvers=self.solvers,
-                hint=hint,
-                frozen=best is not None,
-                minor=[name for name in prepared.model.cost if not name.startswith("unserved_p")],
-                indifferent=("unserved_p", INDIFFERENT_KW),
-                floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
-                pinned="actions",
-                service=prepared.updater.service(),
-                settled=("losses", "margin_lost"),
-            )
-            spans["solve_s"] += time.perf_counter() - begun
-            if number == 0:
-                bounds = {term.name: term.bound for term in ladder.terms}
-            if ladder.x is None:
-                return best if best is not None else _Answer(ladder, None, bounds, None)
-            target = settle(response, prepared.updater.read(ladder.x, response.state))
-            ratios = self.judge.ratios(grid, demand, [target])
-            best = _Answer(ladder, target, bounds, ratios)
-            tighter = self.formulation.tighten(limits, nominal, ratios, OVER, TIGHTEN)
-            if tighter is None or time.perf_counter() >= deadline_s:
-                break
-            limits = tighter
-        assert best is not None
-        return best
 
     def _order(self, response: Response, demand: Demand, target: State, options: Any) -> Sequence:
         failed = ", ".join(options.failed)
@@ -398,7 +254,7 @@ class SwitchingRunner:
         response: Response,
         demand: Demand,
         target: State,
-        answer: _Answer,
+        answer: Answer,
         sequence: Sequence,
         plan: Plan,
         report: Any,
@@ -447,25 +303,7 @@ class SwitchingRunner:
         )
 
 
-def _scales(demand: Demand, gap: float) -> tuple[Any, Any]:
-    """Return (gap of a term, weight of a term in the first blend)."""
-    total = max(float(demand.d_kw.sum()), 1.0)
-
-    def gap_of(name: str) -> float:
-        if name.startswith("unserved_p"):
-            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-3)
-        minor = {"interrupted": 2 * gap * total, "actions": 0.5, "losses": gap * total, "overload": 0.01}
-        return minor.get(name, 0.005)
-
-    def weight_of(name: str) -> float:
-        if name.startswith("unserved_p"):
-            return float(10.0 ** (5 - min(int(name[10:]), 4)))
-        return {"interrupted": 1.0, "overload": 10.0, "actions": 1.0, "losses": 0.01}.get(name, 1e-3)
-
-    return gap_of, weight_of
-
-
-def _status(answer: _Answer, sequence: Sequence, issues: list[Issue], gaps: Any) -> Status:
+def _status(answer: Answer, sequence: Sequence, issues: list[Issue], gaps: Any) -> Status:
     """Optimal: every unserved term proved within its gap of the *first* bound, that of the limits as they are."""
     if answer.target is None:
         return "infeasible" if answer.ladder.status == "infeasible" else "no_incumbent"

@@ -1,0 +1,212 @@
+"""One optimisation: compile once, write numbers, solve in order, judge by AC power flow, tighten, solve again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pdnopt.acjudge import AcJudge, Ratios
+from pdnopt.engine.compiled import CompiledModel, compile_model
+from pdnopt.engine.highs import HighsModel
+from pdnopt.engine.lexicographic import Ladder, solve_in_order
+from pdnopt.plant.budgets import CurveBook
+from pdnopt.plant.demand import Demand
+from pdnopt.plant.grid import Grid
+from pdnopt.plant.state import State
+from pdnopt.problem import Formulation, Updater
+from pdnopt.response import Response, settle
+
+__all__ = ["INDIFFERENT_KW", "Answer", "Optimiser", "Prepared", "Task", "scales"]
+
+FIRST_ROUND = 0.6
+"""Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
+
+MAX_ROUNDS = 5
+"""Solves with limits tightened where AC power flow disagrees."""
+
+TIGHTEN = 1e-4
+"""Extra part by which a limit that AC power flow breaks is lowered, so that the next answer is inside it."""
+
+INDIFFERENT_KW = 0.1
+"""Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
+
+OVER = 1e-6
+"""A component counts as over its limit beyond this part."""
+
+
+@dataclass
+class Prepared:
+    """The compiled model of one list of terms."""
+
+    model: CompiledModel
+    updater: Updater
+    sets: Any
+    largest_kw: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one optimisation is asked: parts of budgets gone, voltages modelled, what stays fed, devices held.
+
+    It is widened or narrowed by what the checker says of the answers before.
+    """
+
+    spent: dict[str, float]
+    voltages: bool = False
+    firm: bool = True
+    held: frozenset[str] = frozenset()
+    refusals: int = 0
+    holds: int = 0
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it asks for less than the problem allows."""
+        return bool(self.held) or self.refusals > 0
+
+
+@dataclass
+class Answer:
+    """What the optimisation found, before it is ordered and checked."""
+
+    ladder: Ladder
+    target: State | None
+    bounds: dict[str, float]
+    ratios: Ratios | None
+
+
+class Optimiser:
+    """The compiled models of one network and problem.
+
+    Parameters
+    ----------
+    formulation : Formulation
+    grid, demand, curves : Grid, Demand, CurveBook
+        Of the network as given.
+    judge : AcJudge
+    """
+
+    def __init__(
+        self, formulation: Formulation, grid: Grid, demand: Demand, curves: CurveBook, judge: AcJudge
+    ) -> None:
+        self.formulation, self.grid, self.curves, self.judge = formulation, grid, curves, judge
+        self._models: dict[Any, Prepared] = {}
+        self.solvers: tuple[HighsModel, HighsModel]
+        self.renew()
+
+    def renew(self) -> None:
+        """Take new solvers (1 ms): a used one remembers, and the same input must give the same plan."""
+        self.solvers = (HighsModel(relax=True), HighsModel(relax=False))
+
+    @property
+    def models(self) -> list[Prepared]:
+        """The models compiled so far."""
+        return list(self._models.values())
+
+    def prepare(self, options: Any, demand: Demand, psu_dead: np.ndarray, voltages: bool) -> Prepared:
+        """Return the compiled model for these terms, compiled now if it was not needed before.
+
+        Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
+        """
+        terms = tuple(options.minimize or self.formulation.terms)
+        prepared: Prepared | None = None
+        for fine in (False, True):
+            key = (terms, options.extend, voltages, fine)
+            prepared = self._models.get(key)
+            if prepared is None or float(demand.d_kw.sum()) > prepared.largest_kw:
+                prepared = self._models[key] = self._compile(options, demand, terms, voltages, fine)
+            if self.formulation.fits(prepared.sets, demand, psu_dead):
+                return prepared
+        assert prepared is not None
+        return prepared
+
+    def _compile(
+        self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool
+    ) -> Prepared:
+        data = self.formulation.data(self.grid, demand, terms, fine, voltages)
+        model = self.formulation.build(data)
+        if options.extend is not None:
+            options.extend(model, data)
+        compiled = compile_model(model)
+        return Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.5)
+
+    def optimise(
+        self,
+        prepared: Prepared,
+        response: Response,
+        demand: Demand,
+        options: Any,
+        task: Task,
+        deadline_s: float,
+        spans: dict[str, float],
+    ) -> Answer:
+        """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
+        grid = response.grid
+        limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
+        gaps, weights = scales(demand, options.gap)
+        bounds: dict[str, float] = {}
+        best: Answer | None = None
+        for number in range(MAX_ROUNDS):
+            begun = time.perf_counter()
+            numbers = self.formulation.numbers(
+                prepared.sets, demand, response, limits, options.horizon_s, task.firm, task.held
+            )
+            prepared.updater.write(numbers)
+            spans["update_s"] += time.perf_counter() - begun
+            begun = time.perf_counter()
+            until_s = deadline_s if best is not None else begun + FIRST_ROUND * (deadline_s - begun)
+            hint = prepared.updater.structure(numbers)
+            if (
+                best is not None and best.ladder.x is not None
+            ):  # a tightened limit changes the service, not the switches
+                keep = np.setdiff1d(np.flatnonzero(prepared.model.integer), prepared.updater.service())
+                hint = (keep, np.round(best.ladder.x[keep]))
+            ladder = solve_in_order(
+                prepared.model,
+                {name: gaps(name) for name in prepared.model.cost},
+                {name: weights(name) for name in prepared.model.cost},
+                until_s,
+                solvers=self.solvers,
+                hint=hint,
+                frozen=best is not None,
+                minor=[name for name in prepared.model.cost if not name.startswith("unserved_p")],
+                indifferent=("unserved_p", INDIFFERENT_KW),
+                floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
+                pinned="actions",
+                service=prepared.updater.service(),
+                settled=("losses", "margin_lost"),
+            )
+            spans["solve_s"] += time.perf_counter() - begun
+            if number == 0:
+                bounds = {term.name: term.bound for term in ladder.terms}
+            if ladder.x is None:
+                return best if best is not None else Answer(ladder, None, bounds, None)
+            target = settle(response, prepared.updater.read(ladder.x, response.state))
+            ratios = self.judge.ratios(grid, demand, [target])
+            best = Answer(ladder, target, bounds, ratios)
+            tighter = self.formulation.tighten(limits, nominal, ratios, OVER, TIGHTEN)
+            if tighter is None or time.perf_counter() >= deadline_s:
+                break
+            limits = tighter
+        assert best is not None
+        return best
+
+
+def scales(demand: Demand, gap: float) -> tuple[Any, Any]:
+    """Return (gap of a term, weight of a term in the first blend)."""
+    total = max(float(demand.d_kw.sum()), 1.0)
+
+    def gap_of(name: str) -> float:
+        if name.startswith("unserved_p"):
+            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-3)
+        minor = {"interrupted": 2 * gap * total, "actions": 0.5, "losses": gap * total, "overload": 0.01}
+        return minor.get(name, 0.005)
+
+    def weight_of(name: str) -> float:
+        if name.startswith("unserved_p"):
+            return float(10.0 ** (5 - min(int(name[10:]), 4)))
+        return {"interrupted": 1.0, "overload": 10.0, "actions": 1.0, "losses": 0.01}.get(name, 1e-3)
+
+    return gap_of, weight_of
