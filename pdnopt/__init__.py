@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pdnopt.plant.actions import Action
     from pdnopt.result import Result
     from pdnopt.session import Session, solve
+    from pdnopt.sweeps import sweep
     from pdnopt.validation import validate
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _HOME = {
     "load_case": "pdnopt.library",
     "powerflow": "pdnopt.acflow",
     "solve": "pdnopt.session",
+    "sweep": "pdnopt.sweeps",
     "validate": "pdnopt.validation",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "load_case",
     "powerflow",
     "solve",
+    "sweep",
     "validate",
 ]
 

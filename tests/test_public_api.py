@@ -25,6 +25,7 @@ NAMES = [
     "load_case",
     "powerflow",
     "solve",
+    "sweep",
     "validate",
 ]
 

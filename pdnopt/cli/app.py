@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import networks, solving
+from pdnopt.cli import networks, solving, sweeping
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,7 @@ Examples:
   pdnopt validate my_plant.json
   pdnopt solve hall_4n3 --failed ups:UPS-A
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
+  pdnopt sweep hall_4n3 --components ups
 
 \b
 Exit codes:
@@ -58,6 +59,7 @@ def root(
 app.command("cases", help=networks.CASES_HELP)(networks.cases)
 app.command("validate", help=networks.VALIDATE_HELP)(networks.validate)
 app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
+app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 
 
 def main() -> None:

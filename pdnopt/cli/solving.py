@@ -10,7 +10,7 @@ import typer
 from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, working, writable
 from pdnopt.errors import InputError, Issue
 
-__all__ = ["SOLVE_HELP", "solve"]
+__all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
 
 SOLVE_HELP = """Find a verified, ordered plan for a network after a failure.
 
@@ -83,7 +83,7 @@ def solve(
         "horizon_s": horizon_s,
         "latency_s": latency_s,
         "minimize": _terms(minimize),
-        "p_load_kw": None if load_level is None else _load_level_kw(net, load_level),
+        "p_load_kw": None if load_level is None else load_level_kw(net, load_level),
     }
     keywords = {name: value for name, value in keywords.items() if value is not None}
     with working("solving"):
@@ -118,7 +118,7 @@ def _terms(text: str | None) -> tuple[str, ...] | None:
     return terms
 
 
-def _load_level_kw(net: Any, level: float) -> Any:
+def load_level_kw(net: Any, level: float) -> Any:
     """Return the demand of every load at a part of the installed UPS kW."""
     if not 0.0 < level <= 2.0:
         todo = "Write 0.9 for 90 %."
@@ -126,9 +126,9 @@ def _load_level_kw(net: Any, level: float) -> Any:
     if "ups" not in net or not len(net["ups"]):
         todo = "Leave the option out, or scale the loads in the file."
         raise InputError(Issue("NoUps", "--load-level", "net.ups", level, "a network with a UPS", todo))
-    from cases.hall import load_level_kw
+    from cases import hall
 
-    return load_level_kw(net, level)
+    return hall.load_level_kw(net, level)
 
 
 def _write(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ TABLES = ("ext_grid", "ups", "trafo", "transfer", "bus", "line", "switch")
 LP_EVERY = 10
 """One failure in so many is followed by a bare LP."""
 
-PROOF_S, PROOF_GAP, AIM_GAP = 120.0, 4e-4, 1e-3
+PROOF_S, PROOF_GAP, AIM_GAP = 120.0, 3e-4, 1e-3
 MAJOR = ("ext_grid", "ups", "trafo", "transfer")
 
 
