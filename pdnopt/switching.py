@@ -101,7 +101,7 @@ class SwitchingRunner:
             status = _status(answer, sequence, report.issues, scales(demand, options.gap)[0])
             if kept is None or status != "failed":
                 kept = (answer, target, sequence, plan, report, status)
-            refusal = self._refused(task, report.issues, plan)
+            refusal = self._refused(task, report.issues, plan, sequence.stuck)
             if status != "failed" or refusal is None or time.perf_counter() >= deadline_s:
                 break
             task = refusal
@@ -142,11 +142,11 @@ class SwitchingRunner:
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, task: Task, issues: list[Issue], plan: Plan) -> Task | None:
+    def _refused(self, task: Task, issues: list[Issue], plan: Plan, stuck: tuple[str, ...]) -> Task | None:
         """Return what to solve next after the checker refused a plan.
 
-        Without the overloads that it names; then with the devices held whose moves it refuses, one more each
-        time; then by load alone.
+        Without the overloads that it names; then with the devices held whose moves it refuses or for which there is no
+        order, one more each time; then by load alone.
         """
         over = {issue.id for issue in issues if issue.kind in BUDGET_ISSUES}
         fresh = {name for name in over if task.spent.get(name, 0.0) < 1.0}
@@ -156,7 +156,7 @@ class SwitchingRunner:
         steps = {issue.path for issue in issues if issue.severity == "error"}
         moved = [action.device for action in plan.actions if f"plan.step[{action.step}]" in steps]
         devices = self._devices()
-        guilty = [name for name in moved if name in devices and name not in task.held]
+        guilty = [name for name in (*stuck, *moved) if name in devices and name not in task.held]
         if guilty and task.holds < MAX_HOLDS:
             return replace(task, held=task.held | {guilty[0]}, holds=task.holds + 1)
         return None if task.held >= devices else replace(task, held=devices)
