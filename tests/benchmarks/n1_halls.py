@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
+from scipy.sparse import lil_array
 
 import cases
 from cases.hall import load_level_kw
@@ -48,51 +48,62 @@ def failures(net: Any, major: bool = False) -> list[str]:
 
 
 def least_unserved_kw(net: Any, failed: str, p_load_kw: pd.Series, priority: int = 1) -> float:
-    """Return a lower bound in kW on the unserved load of one priority, from a transport LP of its own.
+    """Return a lower bound in kW on the unserved load of one priority, from a network-flow LP of its own.
 
-    Every rack may draw from any UPS that a cord of it reaches over any switch, in any split; a UPS gives at most
-    1.5 times its rating. Nothing of the product's model is used: the graph is networkx's, the LP scipy's.
+    Every rack may draw from any UPS over any switch, in any split and without loss; a UPS gives at most 1.5 times
+    its rating, a line, switch or cord's breaker what its rating (or its overload curve, for an hour) lets through at
+    the best power factor of any load. Nothing of the product's model is used: the arrays are the tables', the LP is scipy's.
     """
-    graph = nx.Graph()
     table, _, name = failed.partition(":")
-    dead_bus = set(net.bus.index[net.bus["name"] == name]) if table == "bus" else set()
-    graph.add_nodes_from(b for b in net.bus.index if b not in dead_bus)
+    dead = set(net.bus.index[net.bus["name"] == name]) if table == "bus" else set()
+    bus = [b for b in net.bus.index if b not in dead]
+    node = {b: k for k, b in enumerate(bus)}
+    vn_kv = net.bus["vn_kv"]
+    real = net.load[net.load["q_mvar"] > 0]
+    factor = float((real["p_mw"] / np.hypot(real["p_mw"], real["q_mvar"])).max())
+    hour = net.overload_curve[net.overload_curve["max_s"] >= 3600.0].groupby("name")["ratio"].max()
 
-    def lost(kind: str, label: str) -> bool:
-        return table == kind and label == name
+    def cap_kw(i_ka: float, at: int, curve: Any) -> float:
+        most = 1e9 if pd.isna(i_ka) or i_ka > 9e4 else np.sqrt(3.0) * vn_kv[at] * i_ka * 1000.0 * factor
+        return float(most * hour.get(curve, 1.0))
 
+    edges = []
     for row in net.line.itertuples():
-        if not lost("line", row.name) and not {row.from_bus, row.to_bus} & dead_bus:
-            graph.add_edge(row.from_bus, row.to_bus)
+        if not (table == "line" and row.name == name):
+            i_ka = row.max_i_ka * row.df * row.parallel
+            edges.append(
+                (row.from_bus, row.to_bus, cap_kw(i_ka, row.from_bus, getattr(row, "overload_curve", "")))
+            )
     for row in net.switch.itertuples():
-        if (
-            row.et == "b"
-            and pd.isna(row.ups)
-            and not lost("switch", row.name)
-            and not {row.bus, row.element} & dead_bus
-        ):
-            graph.add_edge(row.bus, row.element)
-    part = {bus: k for k, members in enumerate(nx.connected_components(graph)) for bus in members}
-    ups = [(part[row.out_bus], 1500.0 * row.p_rated_mw) for row in net.ups.itertuples()
-           if not lost("ups", row.name) and row.out_bus in part]  # fmt: skip
+        if row.et == "b" and pd.isna(row.ups) and not (table == "switch" and row.name == name):
+            edges.append(
+                (row.bus, row.element, cap_kw(row.in_ka, row.bus, getattr(row, "overload_curve", "")))
+            )
+    edges = [(a, b, cap) for a, b, cap in edges if a in node and b in node]
+    ups = [(row.out_bus, 1500.0 * row.p_rated_mw) for row in net.ups.itertuples()
+           if not (table == "ups" and row.name == name) and row.out_bus in node]  # fmt: skip
     rows = net.load.loc[p_load_kw.index]
-    mine = rows[rows["priority"] == priority]
-    racks = {key: (p_load_kw[group.index].sum(), set(group["bus"])) for key, group in mine.groupby("rack")}
-    routes = [
-        (u, k)
-        for u, (_, buses) in enumerate(racks.values())
-        for k, (island, _) in enumerate(ups)
-        if any(part.get(bus) == island for bus in buses)
-    ]
-    total = sum(kw for kw, _ in racks.values())
-    if not routes:
-        return float(total)
-    a = np.zeros((len(racks) + len(ups), len(routes)))
-    for column, (u, k) in enumerate(routes):
-        a[u, column] = a[len(racks) + k, column] = 1.0
-    b = np.array([kw for kw, _ in racks.values()] + [cap for _, cap in ups])
-    solved = linprog(-np.ones(len(routes)), A_ub=a, b_ub=b, bounds=(0, None))
-    assert solved.status == 0
+    mine = rows[(rows["priority"] == priority) & rows["bus"].isin(node)]
+    total = float(p_load_kw[rows.index[rows["priority"] == priority]].sum())
+    racks = {rack: k for k, rack in enumerate(mine["rack"].unique())}
+    demand = p_load_kw[rows.index].groupby(rows["rack"]).sum()
+    n_e, n_u, n_c = len(edges), len(ups), len(mine)
+    ends = [(node[a], node[b]) for a, b, _ in edges]
+    balance = lil_array((len(bus), n_e + n_u + n_c))
+    for k, (a, b) in enumerate(ends):
+        balance[a, k], balance[b, k] = -1.0, 1.0
+    for k, (at, _) in enumerate(ups):
+        balance[node[at], n_e + k] = 1.0
+    share = lil_array((len(racks), n_e + n_u + n_c))
+    for k, (at, rack) in enumerate(zip(mine["bus"], mine["rack"], strict=True)):
+        balance[node[at], n_e + n_u + k] = -1.0
+        share[racks[rack], n_e + n_u + k] = 1.0
+    cords = [cap_kw(a / 1000.0, at, "") for a, at in zip(mine["breaker_a"], mine["bus"], strict=True)]
+    bounds = [(-cap, cap) for *_, cap in edges] + [(0.0, cap) for *_, cap in (*ups, *((0, c) for c in cords))]
+    cost = np.r_[np.zeros(n_e + n_u), -np.ones(n_c)]
+    most = [float(demand[rack]) for rack in racks]
+    solved = linprog(cost, share.tocsr(), most, balance.tocsr(), np.zeros(len(bus)), bounds, method="highs")
+    assert solved.status == 0, solved.message
     return float(total + solved.fun)
 
 
