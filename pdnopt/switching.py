@@ -107,7 +107,7 @@ class SwitchingRunner:
             task = refusal
         assert kept is not None
         answer, target, sequence, plan, report, status = kept
-        clocks = self._clocks(response, demand, sequence, found)
+        clocks = self._clocks(response, demand, sequence, found, options.horizon_s)
         reasons: tuple[Reason, ...] = ()
         notes: tuple[str, ...] = ()
         events: tuple[Event, ...] = ()
@@ -214,25 +214,32 @@ class SwitchingRunner:
         return spent
 
     def _clocks(
-        self, response: Response, demand: Demand, sequence: Sequence, found: tuple[Overload, ...]
+        self,
+        response: Response,
+        demand: Demand,
+        sequence: Sequence,
+        found: tuple[Overload, ...],
+        horizon_s: float,
     ) -> tuple[Clock, ...]:
-        """Return the overloads that the failure left, and when the plan relieves each."""
+        """Return the overloads that the failure left, and when the plan relieves each, or makes it last the horizon."""
         if not found:
             return ()
         states = [step.state for step in sequence.steps]
         times = [step.t_s for step in sequence.steps]
         still = [
             {
-                item.component
+                item.component: item.deadline_s
                 for item in overloads(self.net, response.grid, demand, response, self.engine, state)
             }
             for state in states
         ]
+
+        def relieved_by(item: Overload, left: dict[str, float]) -> bool:
+            return left.get(item.component, inf) >= horizon_s > item.deadline_s or item.component not in left
+
         clocks = []
         for item in found:
-            relieved = next(
-                (t for t, names in zip(times, still, strict=True) if item.component not in names), inf
-            )
+            relieved = next((t for t, left in zip(times, still, strict=True) if relieved_by(item, left)), inf)
             deadline_s = item.deadline_s if item.protected else inf
             clocks.append(
                 Clock(
