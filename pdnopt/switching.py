@@ -82,11 +82,12 @@ class SwitchingRunner:
             if following is not None:
                 task = following
                 continue
-            if answer.target is None and kept is not None:
-                if task.held >= self._devices():
-                    break
+            nothing = answer.target is None and (kept is not None or answer.ladder.status == "no_incumbent")
+            if nothing and not task.held >= self._devices() and time.perf_counter() < deadline_s:
                 task = replace(task, held=self._devices())
                 continue
+            if answer.target is None and kept is not None:
+                break
             if not task.narrowed:
                 proved = answer.bounds
             answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it

@@ -24,7 +24,7 @@ def test_every_plan_is_verified_and_spares_priority_1(hall, level: float) -> Non
     name, net, session = hall
     p_load_kw = load_level_kw(net, level)
     for failed in HALLS[name]:
-        result = session.solve(failed=[failed], p_load_kw=p_load_kw, explain=False, time_limit_s=30.0)
+        result = session.solve(failed=[failed], p_load_kw=p_load_kw, explain=False, time_limit_s=120.0)
         assert result.ok, (failed, level, [str(issue) for issue in result.issues])
         assert not [issue for issue in result.issues if issue.severity == "error"]
         bound_kw = least_unserved_kw(net, failed, p_load_kw)
