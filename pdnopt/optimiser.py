@@ -31,7 +31,7 @@ __all__ = [
     "stand_still",
 ]
 
-FIRST_ROUND = 0.65
+FIRST_ROUND = 0.55
 """Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
 
 MAX_ROUNDS = 5

@@ -42,7 +42,7 @@ BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
 
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 
-LAST_SHARE = 0.25
+LAST_SHARE = 0.35
 """With less than this part of the time left after a refusal, only load may move: that is solved and ordered at once."""
 
 ORDER_SHARE = 0.4
@@ -180,10 +180,10 @@ class SwitchingRunner:
                 proved = answer.bounds
             answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it
             attempt = self._attempt(job, answer, prepared)
-            if kept is None or attempt.status != "failed":
+            if kept is None or attempt.ok:
                 kept = attempt
             refusal = self._refused(job, task, attempt)
-            if attempt.status != "failed" or refusal is None or job.late:
+            if attempt.ok or refusal is None or job.late:
                 return kept
             task = refusal
 

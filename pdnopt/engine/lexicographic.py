@@ -36,8 +36,8 @@ Hint = tuple[np.ndarray, np.ndarray]
 """Columns of the structure, and where they stand."""
 
 INTEGRAL = 1e-6
-WHOLE_SHARE, PART_SHARE = 0.6, 0.15
-"""Parts of the time left that the whole MIP and one of the small ones may use."""
+WHOLE_SHARE, UNDO_SHARE, PART_SHARE = 0.5, 0.5, 0.15
+"""Parts of the time left that the whole MIP, the undoing of needless moves and one of the small MIPs may use."""
 
 REFINE_NODES = 50
 UNDO_NODES = 1000
@@ -214,8 +214,8 @@ class _Run:
 
         if relaxed is not None and name not in self.settled:
             take(self._refine(relaxed, gap))
-        if value > bound + gap and minor and name not in self.settled:
-            take(self._with(self._unmoved(), gap, UNDO_NODES))
+        if value > bound + gap and minor and len(self.structure) and name not in self.settled:
+            take(self._with(self._unmoved(), gap, UNDO_NODES, UNDO_SHARE))
         if value > bound + gap and len(self.structure):
             take(self._with(self.structure, gap, MINOR_NODES if minor else REFINE_NODES))
         if value > bound + gap and minor and len(self.service) and name not in self.settled:
@@ -227,20 +227,19 @@ class _Run:
                 bound = max(bound, searched.bound + offset)
         return value, bound
 
-    def _with(self, columns: np.ndarray, gap: float, max_nodes: int) -> Outcome:
+    def _with(self, columns: np.ndarray, gap: float, max_nodes: int, share: float = PART_SHARE) -> Outcome:
         """Run the MIP with some columns held where the incumbent has them."""
         assert self.x is not None
         at = np.round(self.x[columns])
         self.mip.set_col_bounds(columns, at, at)
-        outcome = self.mip.solve(self._until(PART_SHARE), gap, self.x, max_nodes=max_nodes, believe=True)
+        outcome = self.mip.solve(self._until(share), gap, self.x, max_nodes=max_nodes, believe=True)
         self.mip.set_col_bounds(columns, self.col_low[columns], self.col_high[columns])
         return outcome
 
     def _unmoved(self) -> np.ndarray:
         """Return the structure that the incumbent leaves where it stands: the rest of its moves may be undone."""
         assert self.x is not None
-        if self.hint is None:
-            return self.structure
+        assert self.hint is not None
         columns, values = self.hint
         still: np.ndarray = columns[np.abs(self.x[columns] - values) < 0.5]
         return still
