@@ -56,6 +56,12 @@ CASES: dict[str, CaseInfo] = {
             "cases.hall",
             "hall_catcher",
         ),
+        CaseInfo(
+            "ring_bus",
+            "8 primary and 4 reserve UPSs, 96 racks: taps on an open reserve ring are moved before it overloads",
+            "cases.ring_bus",
+            "ring_bus",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""
