@@ -62,6 +62,12 @@ CASES: dict[str, CaseInfo] = {
             "cases.ring_bus",
             "ring_bus",
         ),
+        CaseInfo(
+            "micro_ats_row",
+            "48 racks, a micro-ATS and a 10 kWh battery every 3 m: batteries end the overload that the ATSs make",
+            "cases.micro_ats_row",
+            "micro_ats_row",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""
