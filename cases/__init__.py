@@ -68,6 +68,12 @@ CASES: dict[str, CaseInfo] = {
             "cases.micro_ats_row",
             "micro_ats_row",
         ),
+        CaseInfo(
+            "node_mesh",
+            "a tree of 64 power nodes of 10 kW modules with open ties at each level: lost nodes are fed around",
+            "cases.node_mesh",
+            "node_mesh",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""

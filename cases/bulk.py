@@ -156,6 +156,8 @@ class Drawing:
     def _write_trafos(self, net: Any) -> None:
         import pandapower as pp
 
+        if not self._rows["trafo"]:
+            return
         trafo = _columns(self._rows["trafo"])
         what: list[Transformer] = trafo["what"]
         pp.create_transformers_from_parameters(

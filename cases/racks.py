@@ -5,6 +5,7 @@ Floors are parts of the nominal power: priority 1: none, or 90 %; 2: 70..75 %; 3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,19 +26,24 @@ class RackDraw:
     min_p_mw: np.ndarray
 
 
-def draw_groups(rng: np.random.Generator, groups: int, size: int, group_kw: float) -> RackDraw:
+def draw_groups(
+    rng: np.random.Generator,
+    groups: int,
+    size: int,
+    group_kw: float,
+    parts: Mapping[int, float] = PART_OF_PRIORITY,
+) -> RackDraw:
     """Draw ``groups`` groups of ``size`` racks; each group draws exactly ``group_kw``.
 
-    Priorities are 30 % : 40 % : 30 % of all racks, dealt out so that neighbouring groups differ.
+    ``parts`` gives the part of all racks that has each priority; they are dealt out to all groups.
     """
     kw = rng.uniform(1.0 - SPREAD, 1.0 + SPREAD, (groups, size))
     kw *= group_kw / kw.sum(axis=1, keepdims=True)
     place = (np.arange(groups * size) + 0.5) / (groups * size)
-    first, second = PART_OF_PRIORITY[1], PART_OF_PRIORITY[1] + PART_OF_PRIORITY[2]
-    ordered = np.where(place < first, 1, np.where(place < second, 2, 3))
+    ordered = np.array(list(parts))[np.searchsorted(np.cumsum(list(parts.values()))[:-1], place)]
     priority = rng.permuted(ordered.reshape(size, groups).T, axis=1)
-    parts = floor_parts(rng, priority.ravel()).reshape(groups, size)
-    return RackDraw(kw / 1000.0, priority, parts * kw / 1000.0)
+    floor = floor_parts(rng, priority.ravel()).reshape(groups, size)
+    return RackDraw(kw / 1000.0, priority, floor * kw / 1000.0)
 
 
 def floor_parts(rng: np.random.Generator, priority: np.ndarray) -> np.ndarray:
