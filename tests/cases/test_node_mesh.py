@@ -9,6 +9,9 @@ A leaf has 2.3 kW of devices with one cord and 2 x 2.3 / 2 kW of cords A and B: 
   15 ms); the others live on the leaves of A4 and A10. Every leaf needs one tie of its own: leaf k of A1 is joined to
   leaf k of A2 and A12, which then pass 9.2 kW, 9.5 kVA of 10. All four at one side would make 18.4 + 4 x 4.6 = 36.8 kW
   on its aggregator, 37.9 kVA of 30; three 33.2 kVA; so two and two: 27.6 kW, 28.5 kVA. Four actions, and nothing unserved.
+* Cable A1 lost: A1 itself lives, but has no feed. A2 can give it 29.1 - 18.4 = 10.7 kW, two leaves; so two leaves of
+  A1 have to leave it before the tie to A2 closes, and are fed from A12's: two switches opened, three closed, everything
+  served. (Closing the tie to A2 first would put 36.8 kW on it.)
 * Leaf 1-1 lost: its two devices with one cord have no path: 2.3 kW. The others live on their second cord.
 * A feed lost: its two roots move by themselves within 1 ms.
 """
@@ -19,6 +22,14 @@ from typing import Any
 import pytest
 
 from cases.node_mesh import node_mesh
+from pdnopt.acflow import powerflow
+from pdnopt.baselines import PlanWriter
+from pdnopt.checker import check
+from pdnopt.plan import Plan
+from pdnopt.plant.demand import read_demand
+from pdnopt.plant.failures import parse_failed
+from pdnopt.plant.grid import read_grid
+from pdnopt.response import respond
 from pdnopt.session import Session
 from tests.cases.soundness import (
     assert_engines_agree,
@@ -87,6 +98,31 @@ def test_an_aggregator_lost_is_fed_around_by_two_neighbours(session: Session, k:
     assert sorted(tie.split("-")[1] for tie in ties) == ["1", "2", "3", "4"]
     assert sorted(int(tie.split("-")[0]) for tie in ties) == sorted([k, k, before, before])
     assert 94.7 < result.worst_loading_percent < 97.0
+
+
+def by_hand(net: Any, failed: str, moves: list[tuple[str, bool]]) -> Plan:
+    """A plan of switch moves in the order given, each after the one before."""
+    grid = read_grid(net)
+    demand = read_demand(net, grid)
+    response = respond(grid, demand, parse_failed(net, [failed]))
+    writer = PlanWriter(response, demand, latency_s=0.5)
+    for name, closed in moves:
+        writer.switch(grid.switches.name.index(f"switch:{name}"), closed)
+    return Plan(failed=(failed,), automatic=response.automatic, actions=tuple(writer.actions))
+
+
+def test_a_cable_lost_needs_room_first(net: Any) -> None:
+    room = [("S-L1-1", False), ("S-L1-2", False)]
+    ties = [("T-A1", True), ("T-L12-1", True), ("T-L12-2", True)]
+    plan = by_hand(net, "line:cable A1", room + ties)
+    assert check(net, plan) == []
+    after = plan.apply(net)
+    served = (after.load["p_mw"] * after.load["scaling"])[after.load["in_service"]]
+    assert 1000.0 * served.sum() == pytest.approx(220.8)
+    flow = powerflow(after)
+    assert flow.res_load["p_mw"].sum() == pytest.approx(0.2208)
+    greedy = check(net, by_hand(net, "line:cable A1", ties[:1]))
+    assert {issue.kind for issue in greedy} == {"Overload"}
 
 
 def test_a_leaf_lost_is_dark_for_devices_with_one_cord(session: Session) -> None:
