@@ -74,6 +74,12 @@ CASES: dict[str, CaseInfo] = {
             "cases.node_mesh",
             "node_mesh",
         ),
+        CaseInfo(
+            "mim_pod",
+            "108 single-phase racks at 415/240 V with micro-inverters: a phase is full before its UPS is",
+            "cases.mim_pod",
+            "mim_pod",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""
