@@ -31,7 +31,7 @@ __all__ = [
     "stand_still",
 ]
 
-FIRST_ROUND = 0.55
+FIRST_ROUND = 0.65
 """Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
 
 MAX_ROUNDS = 5
@@ -155,8 +155,14 @@ class Optimiser:
         task: Task,
         deadline_s: float,
         spans: dict[str, float],
+        start: np.ndarray | None = None,
+        resting: State | None = None,
     ) -> Answer:
-        """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round."""
+        """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round.
+
+        ``start`` is a feasible point of the same prepared model. With ``resting`` all devices stand as in that state, only
+        the service is decided, and the bounds hold for that only.
+        """
         grid = response.grid
         limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
         gaps, weights = scales(demand, options.gap)
@@ -179,7 +185,9 @@ class Optimiser:
             begun = time.perf_counter()
             until_s = deadline_s if best is not None else begun + FIRST_ROUND * (deadline_s - begun)
             hint = prepared.updater.structure(numbers)
-            if (
+            if resting is not None:
+                hint = prepared.updater.position(resting)
+            elif (
                 best is not None and best.ladder.x is not None
             ):  # a tightened limit changes the service, not the switches
                 keep = np.setdiff1d(np.flatnonzero(prepared.model.integer), prepared.updater.service())
@@ -191,13 +199,14 @@ class Optimiser:
                 until_s,
                 solvers=self.solvers,
                 hint=hint,
-                frozen=best is not None,
+                frozen=best is not None or resting is not None,
                 minor=[name for name in prepared.model.cost if not name.startswith("unserved_p")],
                 indifferent=("unserved_p", INDIFFERENT_KW),
                 floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
                 pinned="actions",
                 service=prepared.updater.service(),
                 settled=("losses", "margin_lost"),
+                start=start if best is None else None,
             )
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:
@@ -213,6 +222,19 @@ class Optimiser:
             limits = tighter
         assert best is not None
         return best
+
+
+def resting_states(grid: Grid, response: Response) -> list[State]:
+    """Return where all devices stand now, and where they will once the batteries that nothing charges are empty."""
+    state = response.state
+    states = [state]
+    for _ in range(len(grid.upss.index)):
+        energised = islands(response.grid, state).energised
+        waiting = (state.ups_mode == "battery") & ~energised[grid.upss.in_node]
+        if not waiting.any():
+            break
+        state = settle(response, state.but(ups_mode=np.where(waiting, "off", state.ups_mode).astype(object)))
+    return states if state is states[0] else [*states, state]
 
 
 def stand_still(

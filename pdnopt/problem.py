@@ -33,6 +33,9 @@ class Updater(Protocol):
     def structure(self, numbers: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of switches and modes, and where they stand."""
 
+    def position(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of all devices, and where they stand in a state."""
+
     def service(self) -> np.ndarray:
         """Return the integer columns that say who is served."""
 

@@ -15,7 +15,16 @@ from pdnopt.acjudge import AcJudge
 from pdnopt.checker import Checker, CheckReport
 from pdnopt.errors import Issue
 from pdnopt.explain import explain
-from pdnopt.optimiser import INDIFFERENT_KW, Answer, Optimiser, Prepared, Task, scales, stand_still
+from pdnopt.optimiser import (
+    INDIFFERENT_KW,
+    Answer,
+    Optimiser,
+    Prepared,
+    Task,
+    resting_states,
+    scales,
+    stand_still,
+)
 from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
@@ -35,18 +44,15 @@ MAX_REFUSALS = 4
 """Solves with the violated limit tightened before a plan that the checker refuses is given up."""
 
 MAX_HOLDS = 4
-"""Solves with one more device held each before only load may move."""
+"""Solves with one more device held each before all plain switches are held."""
 
 BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
 """What batteries give on the way to the end state is known once there is a plan: the next one counts on so much less."""
 
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 
-LAST_SHARE = 0.35
-"""With less than this part of the time left after a refusal, only load may move: that is solved and ordered at once."""
-
-ORDER_SHARE = 0.4
-"""Part of the time left that the search for an order of moves may use: the rest is for a plan by load alone."""
+ORDER_SHARE = 0.6
+"""Part of the time left that the search for an order of moves may use."""
 
 FIRST_STEP_S = 0.1
 """A first step of load commands takes effect this long after the latency at the latest."""
@@ -96,6 +102,11 @@ class _Attempt:
     def ok(self) -> bool:
         """Whether the plan is verified."""
         return self.status in ("optimal", "feasible")
+
+    @property
+    def unserved(self) -> list[float]:
+        """Unserved power by priority, kW, the most critical first."""
+        return [term.value for term in self.answer.ladder.terms if term.name.startswith("unserved_p")]
 
 
 class SwitchingRunner:
@@ -154,38 +165,71 @@ class SwitchingRunner:
         return attempt if attempt is not None and attempt.ok and not attempt.plan.actions else None
 
     def _search(self, job: _Job) -> _Attempt:
-        """Optimise, order and check; where the checker refuses, ask for less and do it again."""
+        """Optimise, order and check; where the checker refuses, ask for less and do it again.
+
+        Before that, the plan by load alone: at hand within a fraction of a second, it is what remains if nothing better is
+        verified in time.
+        """
         options, demand, response = job.options, job.demand, job.response
         task = Task(self._spent(job.found, options))
-        kept: _Attempt | None = None
+        first = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
+        kept = self._rest(job, first, task)
         proved: dict[str, float] = {}
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
+            start = kept.answer.ladder.x if kept is not None and kept.prepared is prepared else None
             answer = self.optimiser.optimise(
-                prepared, response, demand, options, task, job.deadline_s, job.spans
+                prepared,
+                response,
+                demand,
+                options,
+                task,
+                job.deadline_s,
+                job.spans,
+                None if task.narrowed else start,
             )
             following = self._unanswered(task, answer, demand)
             if following is not None:
                 task = following
                 continue
-            nothing = answer.target is None and (kept is not None or answer.ladder.status == "no_incumbent")
-            if nothing and not job.late:
-                narrower = self._narrower(task)
-                if narrower is not None:
-                    task = narrower
-                    continue
-            if answer.target is None and kept is not None:
-                return kept
             if not task.narrowed:
                 proved = answer.bounds
-            answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it
+            if answer.target is None and kept is not None:
+                return self._proved(job, kept, proved)
             attempt = self._attempt(job, answer, prepared)
-            if kept is None or attempt.ok:
+            if kept is None or (attempt.ok and attempt.unserved <= kept.unserved):
                 kept = attempt
-            refusal = self._refused(job, task, attempt)
+            refusal = self._refused(task, attempt)
             if attempt.ok or refusal is None or job.late:
-                return kept
+                return self._proved(job, kept, proved)
             task = refusal
+
+    def _rest(self, job: _Job, prepared: Prepared, task: Task) -> _Attempt | None:
+        """Return the best plan that leaves the devices where they come to rest by themselves: the one to fall back on."""
+        kept: _Attempt | None = None
+        for state in resting_states(self.grid, job.response):
+            answer = self.optimiser.optimise(
+                prepared,
+                job.response,
+                job.demand,
+                job.options,
+                task,
+                job.deadline_s,
+                job.spans,
+                resting=state,
+            )
+            if answer.target is None:
+                continue
+            attempt = self._attempt(job, answer, prepared)
+            if attempt.ok and (kept is None or attempt.unserved < kept.unserved):
+                kept = attempt
+        return kept
+
+    def _proved(self, job: _Job, attempt: _Attempt, bounds: dict[str, float]) -> _Attempt:
+        """Return an attempt with the bounds of the problem as it is: a narrower one proves nothing about it."""
+        attempt.answer.bounds = bounds
+        gaps = scales(job.demand, job.options.gap)[0]
+        return replace(attempt, status=_status(attempt.answer, attempt.sequence, attempt.report.issues, gaps))
 
     def _attempt(self, job: _Job, answer: Answer, prepared: Prepared | None) -> _Attempt:
         """Order an answer's moves and let the checker judge the plan."""
@@ -207,16 +251,14 @@ class SwitchingRunner:
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, job: _Job, task: Task, attempt: _Attempt) -> Task | None:
+    def _refused(self, task: Task, attempt: _Attempt) -> Task | None:
         """Return what to solve next after the checker refused a plan.
 
         Without the overloads that it names; then with less of the batteries, where they run out; then with the
-        devices held whose moves it refuses or for which there is no order, one more each time; then, and at once where
-        little time is left, with the plain switches held, then by load alone.
+        devices held whose moves it refuses or for which there is no order, one more each time; then with all plain
+        switches held.
         """
         issues, devices = attempt.report.issues, self._devices()
-        if job.left < LAST_SHARE:
-            return self._narrower(task)
         over = {issue.id for issue in issues if issue.kind in BUDGET_ISSUES}
         fresh = {name for name in over if task.spent.get(name, 0.0) < 1.0}
         if fresh and task.refusals < MAX_REFUSALS:
@@ -231,15 +273,8 @@ class SwitchingRunner:
         ]
         if guilty and task.holds < MAX_HOLDS:
             return replace(task, held=task.held | {guilty[0]}, holds=task.holds + 1)
-        return self._narrower(task)
-
-    def _narrower(self, task: Task) -> Task | None:
-        """Return the task with all plain switches held (UPSs, transfer devices and gensets still move), then with all."""
-        wider = (
-            held for held in (frozenset(self.grid.switches.name), self._devices()) if not task.held >= held
-        )
-        held = next(wider, None)
-        return None if held is None else replace(task, held=task.held | held)
+        plain = frozenset(self.grid.switches.name)
+        return None if task.held >= plain else replace(task, held=task.held | plain)
 
     def _devices(self) -> frozenset[str]:
         """Return the names of all devices but loads."""

@@ -319,6 +319,16 @@ class RerouteUpdate:
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)
 
+    def position(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of all switches, gensets, UPS modes and batteries, and where they stand in a state."""
+        mode = state.ups_mode
+        columns = np.r_[self.z, self.g, self.form, self.online, self.battery]
+        stands = (state.closed, state.source_on, state.storage_on, mode == "online", mode == "battery")
+        values = np.concatenate([np.asarray(part, dtype=float) for part in stands])
+        ok = columns >= 0
+        low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
+        return columns[ok], np.clip(values[ok], low, high)
+
     def service(self) -> np.ndarray:
         """Return the integer columns that say who is served."""
         return np.asarray(self.on_unit[self.on_unit >= 0])

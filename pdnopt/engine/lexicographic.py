@@ -4,8 +4,9 @@ HiGHS's own multi-objective mode is not to be trusted for MIPs (it blends by def
 equal priorities while reporting "Optimal"), so the terms are solved one after another:
 
 1. A first incumbent: everything served with the *structure* (switches and modes) as it stands, if that is feasible.
-   Otherwise the LP of a blend of all terms is made integral by fix-and-refine (what the LP made integral is fixed,
-   the rest is a small MIP), with the structure as it stands and with it free; then the whole MIP.
+   Otherwise the best of the point given (the service where the plant's own devices leave it) and the LP of a blend of
+   all terms made integral by fix-and-refine (what the LP made integral is fixed, the rest is a small MIP), with the
+   structure as it stands and with it free; then the whole MIP.
 2. For each term in order: the LP relaxation, under the terms already held, bounds it from below. An incumbent within
    the gap of that bound is proved, without any search. Otherwise: refine, the MIP with the structure of the
    incumbent, the whole MIP from the incumbent - each only if the one before was not enough. A minor term gets the
@@ -85,6 +86,7 @@ class _Run:
         pinned: str,
         service: np.ndarray,
         settled: Collection[str],
+        start: np.ndarray | None,
     ) -> None:
         self.model, self.deadline_s = model, deadline_s
         self.names = list(model.cost)
@@ -103,7 +105,7 @@ class _Run:
         self.structure = np.zeros(0, dtype=int) if hint is None else hint[0]
         self.service, self.settled = service, settled
         self.x: np.ndarray | None = None
-        self.standing: np.ndarray | None = None
+        self.standing = start
         self.trace: list[tuple[float, str, float, float]] = []
 
     def note(self, name: str, value: float, bound: float) -> None:
@@ -115,8 +117,8 @@ class _Run:
     def first_incumbent(self, blend: np.ndarray, gap: float, grouped: list[str]) -> str:
         """Find a first point for the blend of all terms. Returns a status.
 
-        Everything served with the structure as it stands, if that is feasible; else the best service with the
-        structure as it stands, or with it free, whichever is better.
+        Everything served with the structure as it stands, if that is feasible; else the point given, the best service
+        with the structure as it stands, or with it free, whichever is better.
         """
         self.lp.set_cost(blend)
         self.mip.set_cost(blend)
@@ -125,16 +127,18 @@ class _Run:
             if kept is not None:
                 self.x = kept.x
                 return "feasible"
-        found = self._as_it_stands(gap, grouped, all_served=False) if self.hint is not None else None
-        self.standing = found.x if found is not None else None
+        found: Outcome | None = None
+        if self.standing is not None:
+            found = Outcome("feasible", self.standing, float(blend @ self.standing), -inf)
         self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s)
         if relaxed.status == "infeasible" and found is None:
             return "infeasible"
-        if relaxed.x is not None and (found is None or found.objective > relaxed.objective + gap):
-            free = self._refine(relaxed.x, gap)
-            if found is None or (free is not None and free.objective < found.objective):
-                found = free
+        enough = -inf if relaxed.x is None else relaxed.objective + gap
+        if self.hint is not None and (found is None or found.objective > enough):
+            found = _better(found, self._as_it_stands(gap, grouped, all_served=False))
+        if relaxed.x is not None and (found is None or found.objective > enough):
+            found = _better(found, self._refine(relaxed.x, gap))
         if found is None:
             found = self.mip.solve(self.deadline_s, gap)
         if found is None or found.x is None:
@@ -311,6 +315,13 @@ class _Run:
         return x
 
 
+def _better(one: Outcome | None, other: Outcome | None) -> Outcome | None:
+    """Return the outcome of lower objective; the first of equals."""
+    if one is None or other is None:
+        return one or other
+    return other if other.objective < one.objective else one
+
+
 def solve_in_order(
     model: CompiledModel,
     gaps: Mapping[str, float],
@@ -325,6 +336,7 @@ def solve_in_order(
     service: np.ndarray | None = None,
     settled: Collection[str] = (),
     frozen: bool = False,
+    start: np.ndarray | None = None,
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -356,6 +368,8 @@ def solve_in_order(
         Minor terms that move nothing any more: they only settle what is continuous under the structure found.
     frozen : bool
         Keep the structure of the hint for good; bounds then hold under it only.
+    start : ndarray, optional
+        A feasible point: where the plant's own devices leave it. It stands where nothing else is better by more than a gap.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
     run = _Run(
@@ -368,6 +382,7 @@ def solve_in_order(
         pinned,
         np.zeros(0, dtype=int) if service is None else service,
         settled,
+        start,
     )
     blend = np.zeros(model.n_columns)
     for name in run.names:

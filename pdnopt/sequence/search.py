@@ -22,9 +22,9 @@ from pdnopt.sequence.structure import Structure, inspect
 
 __all__ = ["Manner", "find_order"]
 
-MAX_VISITS = 400
-CALM_VISITS = 60
-"""Visits of the search that lets no move make anything more overloaded than it is."""
+SPARE_VISITS = 80
+CALM_SPARE_VISITS = 20
+"""Visits of the search beyond one for each move; the smaller number where no move may make anything more overloaded."""
 
 CANDIDATES = 6
 """Moves that darken nobody are compared so many at a time; the next ones are looked at where none of them leads on."""
@@ -66,9 +66,10 @@ class _Search:
 
     def __init__(self, scene: Scene, manner: Manner, until_s: float) -> None:
         self.scene, self.may_darken, self.calm, self.until_s = scene, manner.may_darken, manner.calm, until_s
-        self.visits = CALM_VISITS if manner.calm else MAX_VISITS
+        self.visits = 0
 
     def run(self, state: State, moves: list[Action]) -> list[Action] | None:
+        self.visits = len(moves) + (CALM_SPARE_VISITS if self.calm else SPARE_VISITS)
         here = inspect(self.scene.grid, state)
         worst = float(self.scene.judge([state]).stress()[0]) if self.calm and moves else inf
         if len(moves) > CANDIDATES:
