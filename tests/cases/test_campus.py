@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cases.campus import campus
@@ -27,7 +28,7 @@ from pdnopt.plant.demand import read_demand
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
 from pdnopt.response import overloads, respond
-from tests.cases.soundness import assert_kept_by_json, assert_same_each_time, assert_sound, racks_of
+from tests.cases.soundness import assert_kept_by_json, assert_sound, racks_of
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,13 @@ def test_it_is_sound_and_its_loadings_are_those_of_the_sums(net: Any) -> None:
     assert big.to_numpy() == pytest.approx(np.full(4, 100.0 * 15.1 / 31.5), abs=0.8)
 
 
-def test_it_is_the_same_each_time_and_survives_json(net: Any, tmp_path: Path) -> None:
-    assert_same_each_time(net, campus(), campus(seed=1))
+def test_it_is_the_same_each_time(net: Any) -> None:
+    again = campus()
+    for table in ("bus", "line", "trafo", "switch", "transfer", "interlock", "load", "ups", "ext_grid"):
+        pd.testing.assert_frame_equal(net[table], again[table])
+
+
+def test_it_survives_json(net: Any, tmp_path: Path) -> None:
     assert_kept_by_json(net, tmp_path / "campus.json")
 
 
