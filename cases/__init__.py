@@ -80,6 +80,12 @@ CASES: dict[str, CaseInfo] = {
             "cases.mim_pod",
             "mim_pod",
         ),
+        CaseInfo(
+            "campus",
+            "24 halls in 2N on open medium-voltage rings, 57.6 MW, 20,000 rack circuits: everything at full size",
+            "cases.campus",
+            "campus",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""

@@ -43,7 +43,7 @@ class Drawing:
     def trafo(
         self, name: str, hv_bus: int, lv_bus: int, kv: tuple[float, float], what: Transformer, curve: str
     ) -> int:
-        """Note a transformer, Dyn5."""
+        """Note a transformer, clock number 5."""
         return self._note("trafo", name=name, hv_bus=hv_bus, lv_bus=lv_bus, kv=kv, what=what, curve=curve)
 
     def switch(
@@ -175,6 +175,7 @@ class Drawing:
             vector_group="Dyn",
             name=trafo["name"],
         )
+        net.trafo["vector_group"] = np.array([t.vector_group for t in what], dtype=object)
         net.trafo["overload_curve"] = trafo["curve"]
         complete(net, "trafo")
 

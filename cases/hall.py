@@ -26,7 +26,6 @@ two utility feeds. Ratings and sources: cases/ratings.py. What is hard about the
 
 from __future__ import annotations
 
-from itertools import combinations
 from math import ceil
 from typing import Any, Literal
 
@@ -145,22 +144,11 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
     if not (mw > 0 and racks >= 1 and level > 0):
         raise ValueError(f"mw, racks and level must be positive, not {mw}, {racks}, {level}")
     plan = _Hall(topology, mw)
-    pairs, ordered = _pairs(plan)
-    feeds = Feeds([[one.pdus for one in block] for block in plan.train.blocks], pairs, ordered)
-    names = [[one.name for one in block] for block in plan.train.blocks]
-    stss = feeds.draw_sts(plan.drawing, racks, mw * 1000.0 / racks, names)
+    feeds = Feeds.of(plan.train)
+    stss = feeds.draw_sts(plan.drawing, racks, mw * 1000.0 / racks, plan.train.names)
     net = plan.write(NAMES[topology])
     add_racks(net, feeds, stss, racks, nominal * mw * 1000.0, seed)
     return net if level == nominal else with_load(net, level)
-
-
-def _pairs(plan: _Hall) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the pairs of lineups for dual-corded racks, and the ordered pairs for racks behind an STS."""
-    n = len(plan.train.letters)
-    if plan.train.topology == "N+1 catcher":
-        return [(k, k) for k in range(n - 1)], []
-    pairs = list(combinations(range(n), 2))
-    return pairs, pairs + [(b, a) for a, b in pairs]
 
 
 def hall_4n3() -> Any:

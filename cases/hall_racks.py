@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import combinations
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pdnopt.plant.tables import values
 
 if TYPE_CHECKING:
     from cases.bulk import Drawing
+    from cases.lineups import Train
 
 __all__ = ["Feeds", "add_racks", "load_level_kw", "with_load"]
 
@@ -47,6 +49,16 @@ class Feeds:
     pairs: list[tuple[int, int]]
     ordered: list[tuple[int, int]]
     load_kw: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, train: Train) -> Feeds:
+        """Return the feeds of all blocks: every pair of lineups, or in a catcher block each lineup with itself."""
+        pdus = [[one.pdus for one in block] for block in train.blocks]
+        n = len(train.letters)
+        if train.topology == "N+1 catcher":
+            return cls(pdus, [(k, k) for k in range(n - 1)], [])
+        pairs = list(combinations(range(n), 2))
+        return cls(pdus, pairs, pairs + [(b, a) for a, b in pairs])
 
     def n_single(self, racks: int) -> int:
         """Return how many racks have one cord: near SINGLE_PART, so that the pairs share the rest evenly."""

@@ -64,6 +64,11 @@ class Train:
     def _switch(self, name: str, bus: int, element: int, in_ka: float, **keywords: Any) -> int:
         return self.drawing.switch(name, bus, element, in_ka, rt.CLOSE_MS, **keywords)
 
+    @property
+    def names(self) -> list[list[str]]:
+        """Names of the lineups by block."""
+        return [[one.name for one in block] for block in self.blocks]
+
     def block(self, prefix: str, boards: list[int]) -> list[Lineup]:
         """Draw a block; the first half of its lineups hangs on the first of its two MV boards."""
         n = len(self.letters)

@@ -101,12 +101,13 @@ FUEL_H = 12.0
 
 @dataclass(frozen=True)
 class Transformer:
-    """A cast-resin distribution transformer 20/0.4 kV."""
+    """A transformer, clock number 5; without more said a cast-resin one 20/0.4 kV."""
 
     sn_mva: float
     p_load_w: float
     p_no_load_w: float
     vk_percent: float = 6.0
+    vector_group: str = "Dyn"
 
     @property
     def vkr_percent(self) -> float:

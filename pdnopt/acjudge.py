@@ -71,7 +71,9 @@ class AcJudge:
         under = np.where(np.isfinite(vm), np.maximum(low - vm, 0.0), 0.0)
         ups = np.maximum(
             flow.ups_p_out_kw / np.maximum(grid.upss.p_rated_kw, 1e-9),
-            np.hypot(flow.ups_p_out_kw, flow.ups_q_out_kvar) / np.maximum(grid.upss.s_rated_kva, 1e-9),
+            np.hypot(flow.ups_p_out_kw, flow.ups_q_out_kvar)
+            * flow.ups_phase_factor
+            / np.maximum(grid.upss.s_rated_kva, 1e-9),
         )
         inverting = np.isin(np.array([state.ups_mode for state in states]), INVERTING)
         ups = np.where(inverting.reshape(ups.shape), ups, 0.0)  # what passes a static bypass loads its switch

@@ -107,6 +107,9 @@ class FlowResult:
         Output; input from the mains (0 on battery or where the input has no voltage; on bypass: the output).
     ups_loading_percent : float, shape (n, n_ups)
         Worst of P/p_rated and S/s_rated.
+    ups_phase_factor : float, shape (n, n_ups)
+        Three times the largest phase over the sum of the phases of what it feeds (1 = balanced); times S/s_rated it
+        is the loading of the worst phase.
     losses_kw : float, shape (n,)
         Losses of all branches plus conversion losses of UPSs that are online.
     converged : bool, shape (n,)
@@ -126,5 +129,6 @@ class FlowResult:
     ups_q_out_kvar: np.ndarray
     ups_p_in_kw: np.ndarray
     ups_loading_percent: np.ndarray
+    ups_phase_factor: np.ndarray
     losses_kw: np.ndarray
     converged: np.ndarray

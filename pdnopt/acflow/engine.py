@@ -7,7 +7,7 @@ because an inverter's output does not depend on its input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pdnopt.acflow.cases import FlowCases, FlowResult
 from pdnopt.acflow.companions import INVERTING, PASSING
 from pdnopt.acflow.model import Model, read_model
 from pdnopt.acflow.sharing import share_among_sources
+from pdnopt.acflow.unbalance import phase_factor
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["FlowEngine", "Solution"]
@@ -35,7 +36,8 @@ class Solution:
 
     ``node``: u_pu, u_angle, energized (n, n_node); ``branch``: p, q, i at from and to (n, B);
     ``link``: p_from, q_from, i_from (n, links); ``source``: p, q (n, n_ext_grid); ``ok``: (n,);
-    ``p_in_kw``: (n, U); ``mode``: (n, U); ``closed``: (n, n_switch); ``ends``: (n, B, 2), closed ends.
+    ``p_in_kw``: (n, U); ``mode``: (n, U); ``closed``: (n, n_switch); ``ends``: (n, B, 2), closed ends;
+    ``phase_factor``: (n, U).
     """
 
     node: dict[str, np.ndarray]
@@ -47,6 +49,7 @@ class Solution:
     mode: np.ndarray
     closed: np.ndarray
     ends: np.ndarray
+    phase_factor: np.ndarray
 
 
 NODE = ("u_pu", "u_angle", "energized")
@@ -131,10 +134,23 @@ class FlowEngine:
             mode=mode,
             closed=closed,
             ends=np.stack([ends["from_status"], ends["to_status"]], axis=2),
+            phase_factor=np.ones((n, m.ups.n)),
         )
+        if m.ups.n and len(m.asym_p_kw):
+            load = self._load_update(p_w, q_var, p_in, n)
+            solution = replace(solution, phase_factor=self._phase_factor(cases, solution, load))
         if m.shares_bus:
             share_among_sources(m, solution, update["link"]["from_status"], update["source"]["status"])
         return solution
+
+    def _phase_factor(self, cases: FlowCases, s: Solution, load: dict[str, np.ndarray]) -> np.ndarray:
+        m = self.model
+        asymmetric = []
+        for given, own in ((cases.asymmetric_p_kw, m.asym_p_kw), (cases.asymmetric_q_kvar, m.asym_q_kvar)):
+            asymmetric.append(own[None] if given is None else np.asarray(given, dtype=float))
+        total = (load["p_specified"] + 1j * load["q_specified"]) / W_PER_KW
+        live = s.node["energized"] != 0
+        return phase_factor(m, live, s.closed, s.ends != 0, total, asymmetric[0] + 1j * asymmetric[1])
 
     def read(self, s: Solution) -> FlowResult:
         """Turn power-grid-model's numbers into a FlowResult."""
@@ -175,6 +191,7 @@ class FlowEngine:
             ups_q_out_kvar=only(ups_q),
             ups_p_in_kw=only(ups_in),
             ups_loading_percent=only(m.ups.loading_percent(ups_p, ups_q)),
+            ups_phase_factor=only(s.phase_factor),
             losses_kw=np.where(s.ok, loss + conversion.sum(axis=1), np.nan),
             converged=s.ok,
         )

@@ -1,8 +1,8 @@
 """How far every rated component is loaded, and when it trips if nobody acts (rules 8 and 13, PLANT.md).
 
 Loading of a line or switch is its worst-end current over its rating, of a transformer pandapower's
-``loading_percent``, of a UPS the worse of P/p_rated and S/s_rated, of a source P/max_p_mw, of a battery that
-forms its island P over its power. The limit is ``max_loading_percent`` times the rating.
+``loading_percent``, of a UPS the worst of P/p_rated, S/s_rated and the worst phase over s_rated/3, of a source
+P/max_p_mw, of a battery that forms its island P over its power. The limit is ``max_loading_percent`` times the rating.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def _ups_part(grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> Load
     inverting = np.isin(mode, ("online", "battery"))
     p_kw = np.where(inverting, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
     s_kva = np.hypot(p_kw, np.where(inverting, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
+    s_kva = s_kva * np.nan_to_num(flow.ups_phase_factor[case], nan=1.0)  # three times its worst phase
     by_p, by_s = p_kw / np.maximum(ups.p_rated_kw, 1e-9), s_kva / np.maximum(ups.s_rated_kva, 1e-9)
     ratio, active = np.maximum(by_p, by_s), by_p >= by_s * (1.0 - 1e-3)  # the same but for rounding: kW
     rating = np.where(active, ups.p_rated_kw, ups.s_rated_kva)

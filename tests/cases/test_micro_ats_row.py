@@ -48,7 +48,7 @@ def net() -> Any:
 
 @pytest.fixture(scope="module")
 def session(net: Any) -> Session:
-    return Session(net, validate=False, explain=False)
+    return Session(net, validate=False, explain=False, time_limit_s=None)
 
 
 def served_kw(batteries_kw: float) -> float:
@@ -126,7 +126,7 @@ def test_what_the_batteries_cannot_carry_is_capped(
     batteries_kw = (12 - batteries_lost) * BATTERY_KWH * 3600.0 / horizon_s
     assert 384.0 - served_kw(batteries_kw) == pytest.approx(unserved_kw, abs=0.1)
     lost = ["ups:UPS-A", *(f"storage:DES-{k + 1}" for k in range(batteries_lost))]
-    result = session.solve(failed=lost, horizon_s=horizon_s)
+    result = session.solve(failed=lost, horizon_s=horizon_s, time_limit_s=10.0)
     assert result.ok
     assert unserved_kw <= result.unserved_kw <= unserved_kw + 1.0 + 1.4 + 0.5
     assert result.unserved_by_priority[3] == pytest.approx(result.unserved_kw)

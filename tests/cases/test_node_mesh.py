@@ -47,7 +47,7 @@ def net() -> Any:
 
 @pytest.fixture(scope="module")
 def session(net: Any) -> Session:
-    return Session(net, validate=False, explain=False)
+    return Session(net, validate=False, explain=False, time_limit_s=None)
 
 
 def test_counts(net: Any) -> None:
