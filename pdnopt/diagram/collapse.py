@@ -1,0 +1,291 @@
+"""What is drawn: the wiring with racks, final circuits and final panels gathered into blocks where there are many.
+
+Only what looks the same is gathered: panels behind the same board, with voltage from the same source at every moment,
+and neither failed nor moved.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from pdnopt.diagram.situation import Situation
+from pdnopt.diagram.wiring import Link, Part, Wiring
+
+__all__ = ["Node", "Parts", "Scheme", "Wire", "gather"]
+
+SINGLY = 24
+"""So many racks or loads are drawn one by one; more are gathered."""
+
+FEW = 3
+"""So many circuits or panels of one kind behind one board are drawn one by one."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Components of one kind at the same place of parallel links; one, unless panels were gathered."""
+
+    kind: str
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+    on: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """Something with a place of its own.
+
+    Attributes
+    ----------
+    kind : str
+        "bar" (one bus), "block" (gathered panels), "source", "storage", "generator" or "racks".
+    names : tuple of str
+        Its buses or its device; of racks: the units.
+    points : tuple of int
+        The grid's nodes.
+    position : int
+        Of the device in the Grid, else -1.
+    units : tuple of int
+        Of racks: positions in the Demand.
+    transfers : tuple of int
+        Transfer devices whose output it is.
+    inside : dict of str to str
+        Components that are not drawn because they are gathered here: name -> kind.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    points: tuple[int, ...]
+    position: int = -1
+    units: tuple[int, ...] = ()
+    transfers: tuple[int, ...] = ()
+    inside: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A link, or parallel links of gathered panels, from node ``a`` to node ``b``.
+
+    ``points`` are the grid's nodes before, between and after the parts, of the first link. A cord of racks
+    has no parts.
+    """
+
+    a: int
+    b: int
+    parts: tuple[Parts, ...]
+    points: tuple[int, ...]
+
+    def turned(self) -> Wire:
+        """Return the same wire, told from its other end."""
+        return Wire(self.b, self.a, self.parts[::-1], self.points[::-1])
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Nodes and wires to be drawn."""
+
+    nodes: tuple[Node, ...]
+    wires: tuple[Wire, ...]
+
+
+def gather(situation: Situation, wiring: Wiring) -> Scheme:
+    """Return the scheme of a wiring."""
+    work = _Gathering(situation, wiring)
+    if situation.demand.n > SINGLY:
+        work.absorb_circuits()
+        work.join_panels()
+    return work.scheme()
+
+
+class _Gathering:
+    """Stations while they are absorbed into others or joined; ``rep`` is where each one is drawn."""
+
+    def __init__(self, situation: Situation, wiring: Wiring) -> None:
+        self.s, self.w = situation, wiring
+        self.rep = list(range(len(wiring.stations)))
+        self.absorbed: set[int] = set()
+        self.hidden: set[int] = set()  # the links of absorbed stations
+        self.at: list[list[int]] = [[] for _ in wiring.stations]
+        for k, link in enumerate(wiring.links):
+            self.at[link.a].append(k)
+            self.at[link.b].append(k)
+        demand = situation.demand
+        self.cord_station = wiring.station_of[demand.cord_node]
+        self.units: list[set[int]] = [set() for _ in wiring.stations]
+        for unit, station in zip(demand.cord_unit.tolist(), self.cord_station.tolist(), strict=True):
+            self.units[station].add(unit)
+        moved = frozenset().union(*(m.moved for m in (situation.given, *situation.moments)))
+        self.special = moved | situation.failed
+        self.transfer_at: dict[int, list[int]] = defaultdict(list)
+        for k, node in enumerate(situation.grid.transfers.node.tolist()):
+            self.transfer_at[int(wiring.station_of[node])].append(k)
+
+    def absorb_circuits(self) -> None:
+        """Absorb buses that feed one unit only into the board before them, where it has many such."""
+        found: dict[tuple[int, Hashable], list[int]] = defaultdict(list)
+        for station, links in enumerate(self.at):
+            if len(links) == 1 and len(self.units[station]) == 1 and self.w.stations[station].kind == "bus":
+                board = self._other(links[0], station)
+                if self.w.stations[board].kind == "bus" and len(self.at[board]) > 1:
+                    found[board, self._look(station, links)].append(station)
+        for (board, _), stations in found.items():
+            if len(stations) <= FEW:
+                continue
+            for station in stations:
+                self.rep[station] = board
+                self.absorbed.add(station)
+                self.hidden.update(self.at[station])
+                self.units[board] |= self.units[station]
+
+    def join_panels(self) -> None:
+        """Join final panels behind one board; then transfer devices behind the same panels."""
+        ends = {s for s in range(len(self.at)) if self._is_transfer_end(s)}
+        feeds_end = {self._other(k, s) for s in ends for k in self.at[s] if self._other(k, s) not in ends}
+        panels: dict[Hashable, list[int]] = defaultdict(list)
+        for station in range(len(self.at)):
+            if self.rep[station] != station or station in ends:
+                continue
+            if not (self.units[station] or station in feeds_end):
+                continue
+            links = [
+                k for k in self.at[station] if k not in self.hidden and self._other(k, station) not in ends
+            ]
+            if self.w.stations[station].kind == "bus" and self._one_way_in(station, links):
+                boards = tuple(sorted(self._other(k, station) for k in links))
+                panels[boards, self._look(station, links)].append(station)
+        for stations in panels.values():
+            self._join(stations)
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for station in sorted(ends):
+            links = self.at[station]
+            boards = tuple(sorted(self.rep[self._other(k, station)] for k in links))
+            kinds = tuple(str(self.s.grid.transfers.kind[t]) for t in self.transfer_at[station])
+            failed = any(self.w.stations[station].name == name for name in self.s.failed)
+            groups[boards, kinds, failed].append(station)
+        for stations in groups.values():
+            self._join(stations)
+
+    def scheme(self) -> Scheme:
+        """Return nodes and wires as they stand."""
+        inside: dict[int, dict[str, str]] = defaultdict(dict)
+        members: dict[int, list[int]] = defaultdict(list)
+        for station in range(len(self.rep)):
+            members[self._home(station)].append(station)
+        for k in self.hidden:
+            home = self._home(self.w.links[k].a)
+            inside[home].update({part.name: part.kind for part in self.w.links[k].parts})
+        number: dict[int, int] = {}
+        nodes: list[Node] = []
+        for home, mine in members.items():
+            number[home] = len(nodes)
+            nodes.append(self._node(home, mine, inside[home]))
+        wires = self._wires(number)
+        self._racks(number, nodes, wires)
+        return Scheme(tuple(nodes), tuple(wires))
+
+    def _home(self, station: int) -> int:
+        while self.rep[station] != station:
+            station = self.rep[station]
+        return station
+
+    def _other(self, link: int, station: int) -> int:
+        found: Link = self.w.links[link]
+        return found.b if found.a == station else found.a
+
+    def _join(self, stations: list[int]) -> None:
+        if len(stations) > FEW or (len(stations) > 1 and self._is_transfer_end(stations[0])):
+            for station in stations:
+                self.rep[station] = stations[0]
+
+    def _is_transfer_end(self, station: int) -> bool:
+        """Return whether a station is fed through positions of a transfer device only, and leads nowhere else."""
+        return (
+            bool(self.transfer_at.get(station))
+            and self.w.stations[station].kind == "bus"
+            and all(self._position_of(k) >= 0 for k in self.at[station])
+            and len({self._other(k, station) for k in self.at[station]}) > 1
+            and all(self.w.stations[self._other(k, station)].kind == "bus" for k in self.at[station])
+        )
+
+    def _position_of(self, link: int) -> int:
+        """Return the transfer device that a link passes through, or -1."""
+        transfer = self.s.grid.switches.transfer
+        own = (int(transfer[p.position]) for p in self.w.links[link].parts if p.kind == "switch")
+        return next((t for t in own if t >= 0), -1)
+
+    def _one_way_in(self, station: int, links: list[int]) -> bool:
+        if len(links) == 1:
+            return True
+        devices = {self._position_of(k) for k in links}
+        return len(devices) == 1 and devices <= set(self.transfer_at.get(station, []))
+
+    def _look(self, station: int, links: Iterable[int]) -> Hashable:
+        """Return what must be equal for two stations to be drawn as one."""
+        parts = [part for k in links for part in self.w.links[k].parts]
+        node = self.w.stations[station].node
+        states = tuple(int(moment.feed[node]) for moment in (self.s.given, *self.s.moments))
+        marked = tuple(p.name for p in parts if p.name in self.special)
+        own = self.w.stations[station].name in self.special
+        kinds = tuple(sorted(part.kind for part in parts))
+        return states, kinds, len(marked), own
+
+    def _node(self, home: int, mine: list[int], inside: dict[str, str]) -> Node:
+        station = self.w.stations[home]
+        panels = [s for s in mine if s not in self.absorbed]
+        inside = inside | {self.w.stations[s].name: "bus" for s in mine if s in self.absorbed}
+        kind = "block" if len(panels) > 1 else {"bus": "bar"}.get(station.kind, station.kind)
+        return Node(
+            kind=kind,
+            names=tuple(self.w.stations[s].name for s in panels),
+            points=tuple(self.w.stations[s].node for s in panels),
+            position=station.position,
+            transfers=tuple(t for s in panels for t in self.transfer_at.get(s, [])),
+            inside=inside,
+        )
+
+    def _wires(self, number: dict[int, int]) -> list[Wire]:
+        self.count = Counter(self._home(s) for s in range(len(self.rep)) if s not in self.absorbed)
+        bundles: dict[Hashable, list[Link]] = defaultdict(list)
+        for k, link in enumerate(self.w.links):
+            if k in self.hidden:
+                continue
+            a, b = self._home(link.a), self._home(link.b)
+            if number[a] > number[b]:
+                a, b = b, a
+                link = Link(link.b, link.a, link.parts[::-1], link.nodes[::-1])
+            alone = self.count[a] == self.count[b] == 1
+            key = (a, b, tuple(part.kind for part in link.parts), k if alone else -1)
+            bundles[key].append(link)
+        wires = []
+        for links in bundles.values():
+            parts = tuple(_parts(column) for column in zip(*(link.parts for link in links), strict=True))
+            ends = number[self._home(links[0].a)], number[self._home(links[0].b)]
+            wires.append(Wire(*ends, parts, links[0].nodes))
+        return wires
+
+    def _racks(self, number: dict[int, int], nodes: list[Node], wires: list[Wire]) -> None:
+        """Add the units, one by one or by where their cords are."""
+        demand = self.s.demand
+        homes: list[dict[int, int]] = [{} for _ in range(demand.n)]  # of each unit: node number -> grid node
+        for unit, station, node in zip(
+            demand.cord_unit.tolist(), self.cord_station.tolist(), demand.cord_node.tolist(), strict=True
+        ):
+            homes[unit].setdefault(number[self._home(station)], node)
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for unit, where in enumerate(homes):
+            groups[tuple(sorted(where)), unit if demand.n <= SINGLY else -1].append(unit)
+        for units in groups.values():
+            names = tuple(demand.name[u] for u in units)
+            at = len(nodes)
+            nodes.append(Node("racks", names, (), units=tuple(units)))
+            wires += [Wire(k, at, (), (node,)) for k, node in sorted(homes[units[0]].items())]
+
+
+def _parts(column: tuple[Part, ...]) -> Parts:
+    return Parts(
+        column[0].kind,
+        tuple(part.name for part in column),
+        tuple(part.position for part in column),
+        all(part.on for part in column),
+    )

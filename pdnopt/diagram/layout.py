@@ -1,0 +1,395 @@
+"""Where everything stands, in px: levels from the sources down, every branch in a strip of its own.
+
+Each node owns a strip of the width that all below it needs, so that stems are straight and cross nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from pdnopt.diagram.collapse import Scheme
+from pdnopt.diagram.labels import NAME_PX, Label
+from pdnopt.diagram.lanes import Lane, allot, free_x
+from pdnopt.diagram.levels import Tree
+from pdnopt.diagram.ordering import sequence
+from pdnopt.diagram.ports import Ports
+from pdnopt.diagram.text import text_width
+
+__all__ = ["Box", "Layout", "Run", "lay_out"]
+
+HALF_PX = 15.0
+"""Half the width of the widest symbol in a column."""
+
+ITEM_PX = 34.0
+LANE_PX = 9.0
+CAPTION_PX = 17.0
+"""Height of the band above a level in which only the captions of its bars stand."""
+
+BAR_PX = 5.0
+BLOCK_PX = 36.0
+GAP_PX = 12.0
+CORD_PX = 14.0
+LEFT_PX = 14.0
+ACROSS_PX = 34.0
+"""Length of a wire to a neighbour besides its label."""
+
+
+@dataclass
+class Box:
+    """Extents of a node: a bar or a block."""
+
+    x0: float = 0.0
+    x1: float = 0.0
+    y0: float = 0.0
+    y1: float = 0.0
+
+
+@dataclass
+class Run:
+    """The way of a wire.
+
+    Attributes
+    ----------
+    legs : list of list of (x, y)
+        One polyline for each of the wire's points: before, between and after its parts.
+    spots : list of (x, y)
+        Where its parts stand.
+    flat : bool
+        Whether it runs from left to right.
+    dots : list of (x, y)
+        Where it branches off a lane.
+    turned : bool
+        Whether legs and spots count from ``b``.
+    """
+
+    legs: list[list[tuple[float, float]]]
+    spots: list[tuple[float, float]]
+    flat: bool = False
+    dots: list[tuple[float, float]] = field(default_factory=list)
+    turned: bool = False
+
+
+@dataclass
+class Layout:
+    """A finished layout; ``captions`` is where the name of each bar begins."""
+
+    boxes: dict[int, Box]
+    runs: dict[int, Run]
+    captions: dict[int, tuple[float, float]]
+    width: float
+    height: float
+
+
+def lay_out(
+    scheme: Scheme,
+    tree: Tree,
+    ports: Ports,
+    node_labels: list[Label],
+    part_labels: list[list[Label]],
+) -> Layout:
+    """Return the layout. ``part_labels`` has one label a part, by wire."""
+    return _Layouter(scheme, tree, ports, node_labels, part_labels).run()
+
+
+class _Layouter:
+    def __init__(
+        self,
+        scheme: Scheme,
+        tree: Tree,
+        ports: Ports,
+        node_labels: list[Label],
+        part_labels: list[list[Label]],
+    ) -> None:
+        self.scheme, self.tree, self.ports = scheme, tree, ports
+        self.node_labels, self.part_labels = node_labels, part_labels
+        self.x_of_wire: dict[int, float] = {}  # of the column at its lower end
+        self.x_of_riser: dict[int, float] = {}
+        self.x_of_port: dict[tuple[int, int], float] = {}  # (node, level of the lane) -> x
+        self.span: dict[int, tuple[float, float]] = {}
+        self.boxes: dict[int, Box] = {}
+
+    def run(self) -> Layout:
+        main = sequence(self.tree)
+        rows = [self._with_children(top) for top in self.tree.shared]
+        width_of = self._widths([*main, *(n for row in rows for n in row)])
+        main_width = self._row_width(-1, width_of)
+        shared_width = sum(width_of[row[0]] for row in rows) + GAP_PX * max(len(rows) - 1, 0)
+        width = max(main_width, shared_width) + 2 * LEFT_PX
+        self._place(-1, LEFT_PX + (width - 2 * LEFT_PX - main_width) / 2, width_of)
+        x = LEFT_PX + (width - 2 * LEFT_PX - shared_width) / 2
+        for row in rows:
+            self.span[row[0]] = (x, x + width_of[row[0]])
+            x += width_of[row[0]] + GAP_PX
+            for n in row:
+                self._seat(n, width_of)
+        nodes = [*main, *(n for row in rows for n in row)]
+        self._extents(nodes)
+        lanes = self._lanes(nodes)
+        height = self._heights(nodes, lanes)
+        runs = self._runs(lanes)
+        return Layout(self.boxes, runs, self._captions(nodes), width, height)
+
+    # --- across -------------------------------------------------------------------------------------------
+
+    def _with_children(self, top: int) -> list[int]:
+        out = [top]
+        for n in out:
+            out += self.tree.children.get(n, [])
+        return out
+
+    def _column(self, k: int, n: int) -> tuple[float, float]:
+        """Return the room left and right of the line of a wire that comes down into node ``n``."""
+        wide = max((label.width_px for label in self.part_labels[k]), default=0.0)
+        wire = self.scheme.wires[k]
+        source = next((m for m in (wire.a, wire.b) if self.scheme.nodes[m].kind == "source"), -1)
+        if source >= 0:
+            wide = max(wide, self.node_labels[source].width_px)
+        if self.ports.tops[n][0] == k and self.scheme.nodes[n].kind == "bar":
+            wide = max(wide, self.node_labels[n].width_px - HALF_PX + 6)
+        if not wide and not wire.parts:
+            return CORD_PX / 2, CORD_PX / 2
+        return HALF_PX + 2, HALF_PX + 4 + wide + GAP_PX
+
+    def _top_width(self, n: int) -> float:
+        risers = CORD_PX * len(self.ports.risers.get(n, []))
+        return risers + sum(sum(self._column(k, n)) for k in self.ports.tops[n])
+
+    def _own_width(self, n: int) -> float:
+        node, label = self.scheme.nodes[n], self.node_labels[n]
+        if node.kind == "bar":
+            return label.width_px + 12 if not self.ports.tops[n] else 0.0
+        return label.width_px + 26 + GAP_PX
+
+    def _slot_width(self, kind: str, value: int, n: int, width_of: dict[int, float]) -> float:
+        if kind == "node":
+            return width_of[value]
+        if kind == "gap":
+            return value + ACROSS_PX
+        if kind == "side":
+            wide = max((label.width_px for label in self.part_labels[value]), default=0.0)
+            return 2 * HALF_PX + 6 + wide + GAP_PX
+        return CORD_PX + 4
+
+    def _row_width(self, n: int, width_of: dict[int, float]) -> float:
+        return sum(self._slot_width(kind, value, n, width_of) for kind, value in self.ports.slots[n])
+
+    def _widths(self, nodes: list[int]) -> dict[int, float]:
+        out: dict[int, float] = {}
+        for n in reversed(nodes):
+            out[n] = max(self._top_width(n), self._own_width(n), self._row_width(n, out))
+        return out
+
+    def _place(self, top: int, x: float, width_of: dict[int, float]) -> None:
+        """Give every node its strip, from the roots down."""
+        self.span[top] = (x, x + self._row_width(top, width_of))
+        queue = [top]
+        for n in queue:
+            self._seat(n, width_of)
+            queue += self.tree.children.get(n, [])
+
+    def _seat(self, n: int, width_of: dict[int, float]) -> None:
+        """Place what comes into a node, and the strips below it."""
+        x0, x1 = self.span[n]
+        x = x0 + (x1 - x0 - self._row_width(n, width_of)) / 2
+        for kind, value in self.ports.slots[n]:
+            wide = self._slot_width(kind, value, n, width_of)
+            if kind == "node":
+                self.span[value] = (x, x + wide)
+            elif kind == "side":
+                self.x_of_wire[value] = x + HALF_PX + 2
+            elif kind == "lane":
+                self.x_of_port[n, self.tree.level[self.ports.lanes[value][1]]] = x + wide / 2
+            x += wide
+        if n < 0:
+            return
+        x = x0 + (x1 - x0 - self._top_width(n)) / 2
+        for k in self.ports.tops[n]:
+            left, right = self._column(k, n)
+            self.x_of_wire[k] = x + left
+            x += left + right
+        for k in self.ports.risers.get(n, []):
+            self.x_of_riser[k] = x + CORD_PX / 2
+            x += CORD_PX
+
+    def _extents(self, nodes: list[int]) -> None:
+        """Stretch every bar over all that is joined to it."""
+        reach: dict[int, list[float]] = defaultdict(list)
+        for n in nodes:
+            reach[n] += [self.x_of_wire[k] for k in self.ports.tops[n]]
+            reach[n] += [self.x_of_riser[k] for k in self.ports.risers.get(n, [])]
+            for kind, value in self.ports.slots[n]:
+                if kind == "node" and value in self.tree.stem:
+                    reach[n].append(self.x_of_wire[self.tree.stem[value]])
+                elif kind == "lane":
+                    reach[n].append(self.x_of_port[n, self.tree.level[self.ports.lanes[value][1]]])
+        for k, ends in self.ports.side.items():
+            for n in ends:
+                reach[n].append(self.x_of_wire[k])
+        for n in nodes:
+            x0, x1 = self.span[n]
+            node, mid = self.scheme.nodes[n], (x0 + x1) / 2
+            if node.kind == "bar":
+                found = reach[n] or [mid]
+                self.boxes[n] = Box(min(found) - 12, max(found) + 12)
+            else:
+                half = max(self.node_labels[n].width_px + 26, 44.0) / 2
+                self.boxes[n] = Box(
+                    min([mid - half, *(x - 8 for x in reach[n])]),
+                    max([mid + half, *(x + 8 for x in reach[n])]),
+                )
+
+    def _lanes(self, nodes: list[int]) -> dict[int, list[Lane]]:
+        """Return the lanes above each level, with their places; ports that clash with others move aside."""
+        drops: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for k, (a, b) in self.ports.lanes.items():
+            drops[a, self.tree.level[b]].append(k)
+        taken: dict[int, list[float]] = defaultdict(list)
+        for n in nodes:
+            taken[self.tree.level[n]] += [self.x_of_wire[k] for k in self.ports.tops[n]]
+        for k, (a, b) in self.ports.side.items():
+            for level in range(self.tree.level[a] + 1, self.tree.level[b] + 1):
+                taken[level].append(self.x_of_wire[k])
+        out: dict[int, list[Lane]] = defaultdict(list)
+        for (a, level), wires in drops.items():
+            if self.tree.level[a] == level:
+                starts = [self.x_of_riser[k] for k in wires]
+            else:
+                x = free_x(self.x_of_port[a, level], taken[level])
+                self.x_of_port[a, level] = x
+                taken[level].append(x)
+                box = self.boxes[a]
+                box.x0, box.x1 = min(box.x0, x - 8), max(box.x1, x + 8)
+                starts = [x]
+            xs = [*starts, *(self.x_of_wire[k] for k in wires)]
+            out[level].append(Lane(a, level, min(xs), max(xs), tuple(wires)))
+        return {level: allot(lanes) for level, lanes in out.items()}
+
+    # --- down ---------------------------------------------------------------------------------------------
+
+    def _heights(self, nodes: list[int], lanes: dict[int, list[Lane]]) -> float:
+        """Set the heights of all levels; return that of the drawing."""
+        tree, levels = self.tree, max((self.tree.level[n] for n in nodes), default=0) + 1
+        items = [0.0] * levels
+        tall = [BAR_PX] * levels
+        caption = [0.0] * levels
+        for n in nodes:
+            level, node = tree.level[n], self.scheme.nodes[n]
+            for k in self.ports.tops[n]:
+                wire = self.scheme.wires[k]
+                source = any(self.scheme.nodes[m].kind == "source" for m in (wire.a, wire.b))
+                items[level] = max(items[level], len(wire.parts) + float(source))
+            if node.kind == "bar":
+                caption[level] = CAPTION_PX
+            else:
+                tall[level] = BLOCK_PX
+                caption[level] = max(caption[level], 8.0)
+        for k, (a, _) in self.ports.side.items():
+            level = tree.level[a] + 1
+            items[level] = max(items[level], float(len(self.scheme.wires[k].parts)))
+        self.lane_top, self.item_top, self.item_end = [0.0] * levels, [0.0] * levels, [0.0] * levels
+        y = 6.0
+        for level in range(levels):
+            count = max((lane.place + 1 for lane in lanes.get(level, [])), default=0)
+            self.lane_top[level] = y + 10
+            y += 10 + LANE_PX * count if count else 4
+            self.item_top[level] = y
+            y += ITEM_PX * items[level]
+            self.item_end[level] = y
+            y += caption[level]
+            for n in nodes:
+                if tree.level[n] == level:
+                    box = self.boxes[n]
+                    box.y0, box.y1 = y, y + (BAR_PX if self.scheme.nodes[n].kind == "bar" else BLOCK_PX)
+            y += tall[level] + 4
+        return y + 10
+
+    def _spots(self, x: float, level: int, count: int, low: bool = False) -> list[tuple[float, float]]:
+        """Return the places of parts in series above a level, evenly, or as low as they go."""
+        top, end = self.item_top[level], self.item_end[level]
+        if low:
+            return [(x, end - ITEM_PX * (count - k - 0.5)) for k in range(count)]
+        step = (end - top) / max(count, 1)
+        return [(x, top + step * (k + 0.5)) for k in range(count)]
+
+    def _runs(self, lanes: dict[int, list[Lane]]) -> dict[int, Run]:
+        out: dict[int, Run] = {}
+        for n in list(self.boxes):
+            for k in self.ports.tops[n]:
+                if k not in self.ports.lanes:
+                    out[k] = self._stem_or_source(k, n)
+        for k, (a, b) in self.ports.side.items():
+            x = self.x_of_wire[k]
+            spots = self._spots(x, self.tree.level[a] + 1, len(self.scheme.wires[k].parts))
+            out[k] = _vertical(x, self.boxes[a].y1, self.boxes[b].y0, spots)
+            out[k].turned = self.scheme.wires[k].a != a
+        for k in self.ports.across:
+            out[k] = self._across(k)
+        for row in lanes.values():
+            for lane in row:
+                for k in lane.wires:
+                    out[k] = self._by_lane(k, lane)
+        return out
+
+    def _stem_or_source(self, k: int, n: int) -> Run:
+        wire, x, level = self.scheme.wires[k], self.x_of_wire[k], self.tree.level[n]
+        up = wire.a if wire.b == n else wire.b
+        count = len(wire.parts)
+        if self.scheme.nodes[up].kind == "source":
+            spots = self._spots(x, level, count + 1)
+            (sx, sy), rest = spots[0], spots[1:]
+            self.boxes[up] = Box(sx - HALF_PX, sx + HALF_PX, sy - HALF_PX, sy + HALF_PX)
+            run = _vertical(x, sy + 13, self.boxes[n].y0, rest)
+        else:
+            run = _vertical(x, self.boxes[up].y1, self.boxes[n].y0, self._spots(x, level, count))
+        run.turned = wire.a != up
+        return run
+
+    def _across(self, k: int) -> Run:
+        wire = self.scheme.wires[k]
+        a, b = sorted((wire.a, wire.b), key=lambda n: self.boxes[n].x0)
+        x0, x1 = self.boxes[a].x1, self.boxes[b].x0
+        y = (self.boxes[a].y0 + self.boxes[a].y0 + BAR_PX) / 2
+        count = len(wire.parts)
+        step = (x1 - x0) / max(count, 1)
+        spots = [(x0 + step * (i + 0.5), y) for i in range(count)]
+        stops = [x0, *(x for x, _ in spots), x1]
+        legs = [[(stops[i], y), (stops[i + 1], y)] for i in range(count + 1)]
+        return Run(legs, spots, flat=True, turned=wire.a != a)
+
+    def _by_lane(self, k: int, lane: Lane) -> Run:
+        a, b = self.ports.lanes[k]
+        y = self.lane_top[lane.level] + LANE_PX * lane.place
+        x = self.x_of_wire[k]
+        if self.tree.level[a] == lane.level:
+            start = (self.x_of_riser[k], self.boxes[a].y0)
+        else:
+            start = (self.x_of_port[a, lane.level], self.boxes[a].y1)
+        spots = self._spots(x, lane.level, len(self.scheme.wires[k].parts), low=True)
+        run = _vertical(x, y, self.boxes[b].y0, spots)
+        run.legs[0] = [start, (start[0], y), *run.legs[0]]
+        if start[0] != lane.x0 or x != lane.x1:
+            run.dots = [(x, y)] if lane.x0 < x < lane.x1 else []
+        run.turned = self.scheme.wires[k].a != a
+        return run
+
+    def _captions(self, nodes: list[int]) -> dict[int, tuple[float, float]]:
+        out = {}
+        for n in nodes:
+            box = self.boxes[n]
+            if self.scheme.nodes[n].kind != "bar":
+                continue
+            tops = self.ports.tops[n]
+            x = self.x_of_wire[tops[0]] + 6 if tops else box.x0
+            out[n] = (x, box.y0 - 4)
+        return out
+
+
+def _vertical(x: float, y0: float, y1: float, spots: list[tuple[float, float]]) -> Run:
+    stops = [y0, *(y for _, y in spots), y1]
+    return Run([[(x, stops[i]), (x, stops[i + 1])] for i in range(len(stops) - 1)], spots)
+
+
+def caption_width(label: Label) -> float:
+    """Return the room that the caption of a bar takes."""
+    return text_width(label.name, NAME_PX)
