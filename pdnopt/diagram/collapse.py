@@ -105,6 +105,7 @@ class _Gathering:
         self.s, self.w = situation, wiring
         self.rep = list(range(len(wiring.stations)))
         self.absorbed: set[int] = set()
+        self.joined: set[int] = set()  # representatives of several
         self.hidden: set[int] = set()  # the links of absorbed stations
         self.at: list[list[int]] = [[] for _ in wiring.stations]
         for k, link in enumerate(wiring.links):
@@ -139,32 +140,50 @@ class _Gathering:
                 self.units[board] |= self.units[station]
 
     def join_panels(self) -> None:
-        """Join final panels behind one board; then transfer devices behind the same panels."""
-        ends = {s for s in range(len(self.at)) if self._is_transfer_end(s)}
-        feeds_end = {self._other(k, s) for s in ends for k in self.at[s] if self._other(k, s) not in ends}
-        panels: dict[Hashable, list[int]] = defaultdict(list)
-        for station in range(len(self.at)):
-            if self.rep[station] != station or station in ends:
-                continue
-            if not (self.units[station] or station in feeds_end):
-                continue
-            links = [
-                k for k in self.at[station] if k not in self.hidden and self._other(k, station) not in ends
-            ]
-            if self.w.stations[station].kind == "bus" and self._one_way_in(station, links):
-                boards = tuple(sorted(self._other(k, station) for k in links))
-                panels[boards, self._look(station, links)].append(station)
-        for stations in panels.values():
-            self._join(stations)
-        groups: dict[Hashable, list[int]] = defaultdict(list)
-        for station in sorted(ends):
-            links = self.at[station]
-            boards = tuple(sorted(self.rep[self._other(k, station)] for k in links))
-            kinds = tuple(str(self.s.grid.transfers.kind[t]) for t in self.transfer_at[station])
-            failed = any(self.w.stations[station].name == name for name in self.s.failed)
-            groups[boards, kinds, failed].append(station)
-        for stations in groups.values():
-            self._join(stations)
+        """Join final stations that hang on the same boards and look the same, from the boards down."""
+        boards = self._final()
+        waiting = sorted(boards)
+        while waiting:
+            ready = [s for s in waiting if not any(b in boards and b in waiting for b in boards[s])]
+            groups: dict[Hashable, list[int]] = defaultdict(list)
+            for station in ready or waiting:
+                above = tuple(sorted(self.rep[b] for b in boards[station]))
+                inner = any(b in self.joined for b in above)
+                groups[above, inner, self._look(station, self._ways_in(station, boards), inner)].append(station)
+            for (_, inner, _), stations in groups.items():  # type: ignore[misc]
+                if len(stations) > (1 if inner else FEW):
+                    for station in stations:
+                        self.rep[station] = stations[0]
+                    self.joined.add(stations[0])
+            waiting = [s for s in waiting if s not in set(ready or waiting)]
+
+    def _final(self) -> dict[int, tuple[int, ...]]:
+        """Return the stations that lead to final ones only, with the boards that they hang on.
+
+        A final station has one way in: one link, or the positions of one transfer device.
+        """
+        boards: dict[int, tuple[int, ...]] = {}
+        queue = [s for s in range(len(self.at)) if self.rep[s] == s]
+        while queue:
+            again: set[int] = set()
+            for station in queue:
+                if station in boards or self.w.stations[station].kind == "source":
+                    continue
+                ways = self._ways_in(station, boards)
+                plain = all(part.kind != "ups" for k in ways for part in self.w.links[k].parts)
+                if ways and plain and self._one_way_in(station, ways):
+                    boards[station] = tuple(sorted({self._other(k, station) for k in ways}))
+                    again |= set(boards[station]) - set(boards)
+            queue = sorted(again)
+        return boards
+
+    def _ways_in(self, station: int, boards: Mapping[int, tuple[int, ...]]) -> list[int]:
+        """Return the links of a station but those to final stations that hang on it."""
+        return [
+            k
+            for k in self.at[station]
+            if k not in self.hidden and station not in boards.get(self._other(k, station), ())
+        ]
 
     def scheme(self) -> Scheme:
         """Return nodes and wires as they stand."""
@@ -193,21 +212,6 @@ class _Gathering:
         found: Link = self.w.links[link]
         return found.b if found.a == station else found.a
 
-    def _join(self, stations: list[int]) -> None:
-        if len(stations) > FEW or (len(stations) > 1 and self._is_transfer_end(stations[0])):
-            for station in stations:
-                self.rep[station] = stations[0]
-
-    def _is_transfer_end(self, station: int) -> bool:
-        """Return whether a station is fed through positions of a transfer device only, and leads nowhere else."""
-        return (
-            bool(self.transfer_at.get(station))
-            and self.w.stations[station].kind == "bus"
-            and all(self._position_of(k) >= 0 for k in self.at[station])
-            and len({self._other(k, station) for k in self.at[station]}) > 1
-            and all(self.w.stations[self._other(k, station)].kind == "bus" for k in self.at[station])
-        )
-
     def _position_of(self, link: int) -> int:
         """Return the transfer device that a link passes through, or -1."""
         transfer = self.s.grid.switches.transfer
@@ -220,15 +224,18 @@ class _Gathering:
         devices = {self._position_of(k) for k in links}
         return len(devices) == 1 and devices <= set(self.transfer_at.get(station, []))
 
-    def _look(self, station: int, links: Iterable[int]) -> Hashable:
-        """Return what must be equal for two stations to be drawn as one."""
+    def _look(self, station: int, links: Iterable[int], inner: bool = False) -> Hashable:
+        """Return what must be equal for two stations to be drawn as one; less behind boards that are joined."""
+        found = self.w.stations[station]
         parts = [part for k in links for part in self.w.links[k].parts]
-        node = self.w.stations[station].node
-        states = tuple(int(moment.feed[node]) for moment in (self.s.given, *self.s.moments))
-        marked = tuple(p.name for p in parts if p.name in self.special)
-        own = self.w.stations[station].name in self.special
         kinds = tuple(sorted(part.kind for part in parts))
-        return states, kinds, len(marked), own
+        transfers = tuple(str(self.s.grid.transfers.kind[t]) for t in self.transfer_at.get(station, []))
+        names = {found.name, *(part.name for part in parts)}
+        failed = len(names & self.s.failed)
+        if inner:
+            return found.kind, kinds, transfers, failed
+        states = tuple(int(moment.feed[found.node]) for moment in (self.s.given, *self.s.moments))
+        return found.kind, kinds, transfers, failed, states, len(names & self.special)
 
     def _node(self, home: int, mine: list[int], inside: dict[str, str]) -> Node:
         station = self.w.stations[home]
@@ -275,11 +282,30 @@ class _Gathering:
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for unit, where in enumerate(homes):
             groups[tuple(sorted(where)), unit if demand.n <= SINGLY else -1].append(unit)
+        behind = Counter(at for where in homes for at in where)
         for units in groups.values():
             names = tuple(demand.name[u] for u in units)
+            where = homes[units[0]]
+            host = next(iter(where))
+            if demand.n > SINGLY and len(where) == 1 and behind[host] == len(units) and self._ends(host, nodes, wires):
+                end = nodes[host]  # a transfer device and its racks are one symbol
+                inside = {**(end.inside or {}), **dict.fromkeys(end.names, "bus")}
+                nodes[host] = Node(
+                    "racks", names, end.points, units=tuple(units), transfers=end.transfers, inside=inside
+                )
+                continue
             at = len(nodes)
             nodes.append(Node("racks", names, (), units=tuple(units)))
-            wires += [Wire(k, at, (), (node,)) for k, node in sorted(homes[units[0]].items())]
+            wires += [Wire(k, at, (), (node,)) for k, node in sorted(where.items())]
+
+    def _ends(self, node: int, nodes: list[Node], wires: list[Wire]) -> bool:
+        """Return whether a node is the output of transfer devices and leads nowhere but to its racks."""
+        transfer = self.s.grid.switches.transfer
+        mine = [wire for wire in wires if node in (wire.a, wire.b)]
+        return bool(nodes[node].transfers) and all(
+            any(p.kind == "switch" and int(transfer[p.positions[0]]) >= 0 for p in wire.parts)
+            for wire in mine
+        )
 
 
 def _parts(column: tuple[Part, ...]) -> Parts:

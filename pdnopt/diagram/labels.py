@@ -50,7 +50,14 @@ def parts_label(situation: Situation, parts: Parts) -> Label:
     name = names[0] if len(names) == 1 else f"{len(names)} \u00d7 {common_name(names)}".rstrip(" \u00d7")
     if parts.kind in ("line", "impedance") and len(names) > 1:
         name = ""  # the switch beside it says how many
+    if is_position(situation, parts):
+        name = ""  # the frame of its device says which
     return Label(name, tuple(note_of_parts(situation, moment, parts) for moment in situation.moments))
+
+
+def is_position(situation: Situation, parts: Parts) -> bool:
+    """Return whether parts are positions of transfer devices."""
+    return parts.kind == "switch" and int(situation.grid.switches.transfer[parts.positions[0]]) >= 0
 
 
 def note_of_parts(situation: Situation, moment: Moment, parts: Parts) -> str:
@@ -61,7 +68,7 @@ def note_of_parts(situation: Situation, moment: Moment, parts: Parts) -> str:
         words += ["on battery" if mode == "battery" else mode for mode in sorted(modes - {"online"})]
     elif parts.kind == "switch" and len(parts.names) > 1:
         closed = sum(bool(moment.state.closed[k]) for k in parts.positions)
-        words += [f"{closed} closed"] if 0 < closed < len(parts.names) else []
+        words += [f"{closed} of {len(parts.names)}"] if 0 < closed < len(parts.names) else []
     found = max((moment.percent.get(name, 0.0) for name in parts.names), default=0.0)
     if found > 0.5 and (parts.kind in MAJOR or found >= HIGH_PERCENT):
         words.append(percent(found))
@@ -74,13 +81,23 @@ def node_label(situation: Situation, node: Node) -> Label:
     if node.kind == "racks":
         many = "rack" if node.names[0].startswith("rack:") else "load"
         name = names[0] if len(names) == 1 else plural(len(names), many)
+        if node.transfers:
+            name = f"{_devices(situation, node)}: {name}"
     elif len(names) == 1:
         name = names[0]
     else:
-        kinds = {str(situation.grid.transfers.kind[t]) for t in node.transfers}
-        stem = next(iter(kinds)) if len(kinds) == 1 else common_name(names)
-        name = f"{len(names)} \u00d7 {stem}".rstrip(" \u00d7")
+        name = f"{len(names)} \u00d7 {common_name(names)}".rstrip(" \u00d7")
+        name = _devices(situation, node) if node.transfers else name
     return Label(name, tuple(note_of_node(situation, moment, node) for moment in situation.moments))
+
+
+def _devices(situation: Situation, node: Node) -> str:
+    """Return the transfer devices of a node in words."""
+    found = situation.grid.transfers
+    if len(node.transfers) == 1:
+        return plain(found.name[node.transfers[0]])
+    kinds = {str(found.kind[t]) for t in node.transfers}
+    return f"{len(node.transfers)} \u00d7 {kinds.pop() if len(kinds) == 1 else 'transfer'}"
 
 
 def note_of_node(situation: Situation, moment: Moment, node: Node) -> str:
@@ -88,7 +105,9 @@ def note_of_node(situation: Situation, moment: Moment, node: Node) -> str:
     if node.kind == "racks":
         demand_kw = float(situation.demand.d_kw[list(node.units)].sum())
         served_kw = float(moment.served_kw[list(node.units)].sum())
-        return kw(demand_kw) if served_kw > demand_kw - 0.05 else f"{number(served_kw)} of {kw(demand_kw)}"
+        digits = 1 if demand_kw < 100.0 else 0
+        total = f"{number(demand_kw, digits)}\u00a0kW"
+        return total if served_kw > demand_kw - 0.05 else f"{number(served_kw, digits)} of {total}"
     if node.kind == "source":
         if node.names[0] in situation.failed:
             return "failed"

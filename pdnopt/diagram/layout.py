@@ -30,6 +30,7 @@ BAR_PX = 5.0
 BLOCK_PX = 36.0
 GAP_PX = 12.0
 CORD_PX = 14.0
+POSITION_PX = 24.0
 LEFT_PX = 14.0
 ACROSS_PX = 34.0
 """Length of a wire to a neighbour besides its label."""
@@ -147,8 +148,9 @@ class _Layouter:
             wide = max(wide, self.node_labels[source].width_px)
         if self.ports.tops[n][0] == k and self.scheme.nodes[n].kind == "bar":
             wide = max(wide, self.node_labels[n].width_px - HALF_PX + 6)
-        if not wide and not wire.parts:
-            return CORD_PX / 2, CORD_PX / 2
+        if not wide and (not wire.parts or n in self.tree.shared):
+            half = CORD_PX / 2 if not wire.parts else POSITION_PX / 2
+            return half, half
         return HALF_PX + 2, HALF_PX + 4 + wide + GAP_PX
 
     def _top_width(self, n: int) -> float:

@@ -85,7 +85,7 @@ def _is_closed(scheme: Scheme, situation: Situation, k: int) -> bool:
 def _is_shared(scheme: Scheme, situation: Situation, n: int, ways: list[int]) -> bool:
     node = scheme.nodes[n]
     if node.kind == "racks":
-        return len(ways) > 1
+        return len({_far(scheme, k, n) for k in ways}) > 1
     if node.kind not in ("bar", "block") or not node.transfers:
         return False
     up = [k for k in ways if scheme.nodes[_far(scheme, k, n)].kind != "racks"]
