@@ -52,6 +52,8 @@ def parts_label(situation: Situation, parts: Parts) -> Label:
         name = ""  # the switch beside it says how many
     if is_position(situation, parts):
         name = ""  # the frame of its device says which
+    elif parts.kind == "switch" and (situation.grid.switches.ups[list(parts.positions)] >= 0).all():
+        name = "bypass"
     return Label(name, tuple(note_of_parts(situation, moment, parts) for moment in situation.moments))
 
 
@@ -66,9 +68,6 @@ def note_of_parts(situation: Situation, moment: Moment, parts: Parts) -> str:
     if parts.kind == "ups":
         modes = {str(moment.state.ups_mode[k]) for k in parts.positions}
         words += ["on battery" if mode == "battery" else mode for mode in sorted(modes - {"online"})]
-    elif parts.kind == "switch" and len(parts.names) > 1:
-        closed = sum(bool(moment.state.closed[k]) for k in parts.positions)
-        words += [f"{closed} of {len(parts.names)}"] if 0 < closed < len(parts.names) else []
     found = max((moment.percent.get(name, 0.0) for name in parts.names), default=0.0)
     if found > 0.5 and (parts.kind in MAJOR or found >= HIGH_PERCENT):
         words.append(percent(found))

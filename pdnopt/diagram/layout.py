@@ -9,12 +9,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from pdnopt.diagram.collapse import Scheme
-from pdnopt.diagram.labels import NAME_PX, Label
+from pdnopt.diagram.labels import Label
 from pdnopt.diagram.lanes import Lane, allot, free_x
 from pdnopt.diagram.levels import Tree
 from pdnopt.diagram.ordering import sequence
 from pdnopt.diagram.ports import Ports
-from pdnopt.diagram.text import text_width
 
 __all__ = ["Box", "Layout", "Run", "lay_out"]
 
@@ -28,7 +27,7 @@ CAPTION_PX = 17.0
 
 BAR_PX = 5.0
 BLOCK_PX = 36.0
-GAP_PX = 12.0
+GAP_PX = 9.0
 CORD_PX = 14.0
 POSITION_PX = 24.0
 LEFT_PX = 14.0
@@ -141,17 +140,28 @@ class _Layouter:
 
     def _column(self, k: int, n: int) -> tuple[float, float]:
         """Return the room left and right of the line of a wire that comes down into node ``n``."""
-        wide = max((label.width_px for label in self.part_labels[k]), default=0.0)
         wire = self.scheme.wires[k]
+        half, wide = self._symbol_room(k)
         source = next((m for m in (wire.a, wire.b) if self.scheme.nodes[m].kind == "source"), -1)
         if source >= 0:
-            wide = max(wide, self.node_labels[source].width_px)
+            half, wide = HALF_PX, max(wide, HALF_PX + self.node_labels[source].width_px)
         if self.ports.tops[n][0] == k and self.scheme.nodes[n].kind == "bar":
-            wide = max(wide, self.node_labels[n].width_px - HALF_PX + 6)
-        if not wide and (not wire.parts or n in self.tree.shared):
-            half = CORD_PX / 2 if not wire.parts else POSITION_PX / 2
-            return half, half
-        return HALF_PX + 2, HALF_PX + 4 + wide + GAP_PX
+            wide = max(wide, self.node_labels[n].width_px + 6)
+        if not wire.parts and not wide:
+            return CORD_PX / 2, CORD_PX / 2
+        if n in self.tree.shared and wide <= POSITION_PX / 2:
+            return POSITION_PX / 2, POSITION_PX / 2
+        return half + 4, wide + GAP_PX
+
+    def _symbol_room(self, k: int) -> tuple[float, float]:
+        """Return half the width of a wire's widest symbol, and what its labels reach to the right."""
+        parts = self.scheme.wires[k].parts
+        reach = [
+            (HALF_PX if part.kind == "ups" else 7.0, label.width_px)
+            for part, label in zip(parts, self.part_labels[k], strict=True)
+        ]
+        half = max((room for room, _ in reach), default=0.0)
+        return half, max((room + 6.0 + wide for room, wide in reach if wide), default=half)
 
     def _top_width(self, n: int) -> float:
         risers = CORD_PX * len(self.ports.risers.get(n, []))
@@ -161,7 +171,7 @@ class _Layouter:
         node, label = self.scheme.nodes[n], self.node_labels[n]
         if node.kind == "bar":
             return label.width_px + 12 if not self.ports.tops[n] else 0.0
-        return label.width_px + 26 + GAP_PX
+        return label.width_px + 14 + GAP_PX
 
     def _slot_width(self, kind: str, value: int, n: int, width_of: dict[int, float]) -> float:
         if kind == "node":
@@ -169,8 +179,8 @@ class _Layouter:
         if kind == "gap":
             return value + ACROSS_PX
         if kind == "side":
-            wide = max((label.width_px for label in self.part_labels[value]), default=0.0)
-            return 2 * HALF_PX + 6 + wide + GAP_PX
+            half, wide = self._symbol_room(value)
+            return half + 6 + wide + GAP_PX
         return CORD_PX + 4
 
     def _row_width(self, n: int, width_of: dict[int, float]) -> float:
@@ -199,7 +209,7 @@ class _Layouter:
             if kind == "node":
                 self.span[value] = (x, x + wide)
             elif kind == "side":
-                self.x_of_wire[value] = x + HALF_PX + 2
+                self.x_of_wire[value] = x + self._symbol_room(value)[0] + 6
             elif kind == "lane":
                 self.x_of_port[n, self.tree.level[self.ports.lanes[value][1]]] = x + wide / 2
             x += wide
@@ -235,7 +245,7 @@ class _Layouter:
                 found = reach[n] or [mid]
                 self.boxes[n] = Box(min(found) - 12, max(found) + 12)
             else:
-                half = max(self.node_labels[n].width_px + 26, 44.0) / 2
+                half = max(self.node_labels[n].width_px + 14, 44.0) / 2
                 self.boxes[n] = Box(
                     min([mid - half, *(x - 8 for x in reach[n])]),
                     max([mid + half, *(x + 8 for x in reach[n])]),
@@ -391,7 +401,3 @@ def _vertical(x: float, y0: float, y1: float, spots: list[tuple[float, float]]) 
     stops = [y0, *(y for _, y in spots), y1]
     return Run([[(x, stops[i]), (x, stops[i + 1])] for i in range(len(stops) - 1)], spots)
 
-
-def caption_width(label: Label) -> float:
-    """Return the room that the caption of a bar takes."""
-    return text_width(label.name, NAME_PX)

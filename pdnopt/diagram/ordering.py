@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from pdnopt.diagram.collapse import Scheme
 from pdnopt.diagram.levels import Tree
 
@@ -28,6 +30,7 @@ def arrange(scheme: Scheme, tree: Tree) -> None:
     main = set(sequence(tree))
     inner = [(a, b) for a, b in ties if a in main and b in main]
     best = {n: list(row) for n, row in tree.children.items()}
+    given_row = _places(tree)
     cost = _cost(tree, inner)
     for _ in range(SWEEPS if inner else 0):
         _sweep(tree, inner)
@@ -36,6 +39,7 @@ def arrange(scheme: Scheme, tree: Tree) -> None:
             break
         cost, best = now, {n: list(row) for n, row in tree.children.items()}
     tree.children.update(best)
+    _face(tree, given_row)
     place = _places(tree)
     pull: dict[int, list[int]] = {n: [] for n in tree.shared}
     for a, b in ties:
@@ -44,6 +48,14 @@ def arrange(scheme: Scheme, tree: Tree) -> None:
                 pull[n].append(place[far])
     given = {n: k for k, n in enumerate(tree.shared)}
     tree.shared.sort(key=lambda n: (sum(pull[n]) / len(pull[n]) if pull[n] else 0.0, given[n]))
+
+
+def _face(tree: Tree, given: dict[int, int]) -> None:
+    """Mirror the tree where that brings more siblings into the order of the tables; ties stay as short."""
+    pairs = [(a, b) for row in tree.children.values() for a, b in pairwise(row) if a in given and b in given]
+    if 2 * sum(given[a] > given[b] for a, b in pairs) > len(pairs):
+        for row in tree.children.values():
+            row.reverse()
 
 
 def _places(tree: Tree) -> dict[int, int]:

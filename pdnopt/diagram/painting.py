@@ -16,6 +16,7 @@ from pdnopt.diagram.text import text_width
 __all__ = ["Mark", "Painter"]
 
 OVER_PERCENT = 100.05
+SWITCHES = ("switch", "position")
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class Painter:
     def _class_at(self, point: int) -> str:
         return feed_class(self.s.feeds, int(self.moment.feed[point]))
 
-    def _closed(self, parts: Parts) -> bool:
-        if not parts.on:
-            return False
+    def _closed(self, parts: Parts) -> float:
+        """Return the part of components in parallel that conduct, 0..1."""
         if parts.kind == "switch":
-            return any(bool(self.moment.state.closed[k]) for k in parts.positions)
-        return True
+            return sum(bool(self.moment.state.closed[k]) for k in parts.positions) / len(parts.positions)
+        if parts.kind == "ups":
+            modes = [self.moment.state.ups_mode[k] for k in parts.positions]
+            return sum(mode in ("online", "battery") for mode in modes) / len(modes)
+        return float(parts.on)
 
     def _percent(self, names: tuple[str, ...]) -> float:
         return max((self.moment.percent.get(name, 0.0) for name in names), default=0.0)
@@ -128,7 +131,7 @@ class Painter:
             kind = "position"
         live = [end for end in ends if self.moment.feed[end] >= 0]
         closed = self._closed(parts)
-        look = self._class_at(live[0] if live else ends[0])
+        look = self._class_at(live[0]) if live and (closed or kind in SWITCHES) else "dead"
         flags = self._flags(parts.names)
         half = HEIGHTS_PX[kind] / 2
         wide = {"ups": 14.0, "trafo": 8.0, "winding": 8.0, "line": 3.0}.get(kind, 6.0)
@@ -155,7 +158,7 @@ class Painter:
             low = y - 10 - (11 if label.has_note else 0)
             out = text_element(label.name, x, low, class_="mid") if label.name else ""
             return out + (text_element(note, x, y - 10, class_="note mid") if note else "")
-        left = x + max(wide, 8.0) + 4
+        left = x + max(wide + 5.0, 11.0)
         base = y - 1 if label.has_note else y + 4
         out = ""
         if label.name:
