@@ -39,7 +39,8 @@ class Node:
     Attributes
     ----------
     kind : str
-        "bar" (one bus), "block" (gathered panels), "source", "storage", "generator" or "racks".
+        "bar" (one bus), "block" (gathered panels), "source", "storage", "generator", "racks"; in the parts of
+        a large plant "areas" (all that hangs on the backbone) and "stub" (a bar of the backbone).
     names : tuple of str
         Its buses or its device; of racks: the units.
     points : tuple of int
@@ -61,6 +62,16 @@ class Node:
     units: tuple[int, ...] = ()
     transfers: tuple[int, ...] = ()
     inside: Mapping[str, str] | None = None
+
+    @property
+    def is_head(self) -> bool:
+        """True for what stands above its bar: a source, or the end of a wire from elsewhere."""
+        return self.kind in ("source", "stub")
+
+    @property
+    def is_load(self) -> bool:
+        """True for what stands for racks or loads."""
+        return self.kind in ("racks", "areas")
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,9 @@ class _Gathering:
             for station in ready or waiting:
                 above = tuple(sorted(self.rep[b] for b in boards[station]))
                 inner = any(b in self.joined for b in above)
-                groups[above, inner, self._look(station, self._ways_in(station, boards), inner)].append(station)
+                groups[above, inner, self._look(station, self._ways_in(station, boards), inner)].append(
+                    station
+                )
             for (_, inner, _), stations in groups.items():  # type: ignore[misc]
                 if len(stations) > (1 if inner else FEW):
                     for station in stations:
@@ -287,7 +300,12 @@ class _Gathering:
             names = tuple(demand.name[u] for u in units)
             where = homes[units[0]]
             host = next(iter(where))
-            if demand.n > SINGLY and len(where) == 1 and behind[host] == len(units) and self._ends(host, nodes, wires):
+            if (
+                demand.n > SINGLY
+                and len(where) == 1
+                and behind[host] == len(units)
+                and self._ends(host, nodes, wires)
+            ):
                 end = nodes[host]  # a transfer device and its racks are one symbol
                 inside = {**(end.inside or {}), **dict.fromkeys(end.names, "bus")}
                 nodes[host] = Node(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import isfinite
 
 from pdnopt.diagram.collapse import Node, Parts
@@ -10,7 +11,16 @@ from pdnopt.diagram.situation import Moment, Situation
 from pdnopt.diagram.text import common_name, text_width
 from pdnopt.words import kw, number, percent, plural, short
 
-__all__ = ["NAME_PX", "NOTE_PX", "Label", "node_label", "note_of_node", "note_of_parts", "parts_label"]
+__all__ = [
+    "NAME_PX",
+    "NOTE_PX",
+    "Label",
+    "node_label",
+    "note_of_node",
+    "note_of_parts",
+    "parts_label",
+    "served_of",
+]
 
 NAME_PX = 11.0
 NOTE_PX = 10.0
@@ -77,7 +87,9 @@ def note_of_parts(situation: Situation, moment: Moment, parts: Parts) -> str:
 def node_label(situation: Situation, node: Node) -> Label:
     """Return the label of a node."""
     names = [plain(name) for name in node.names]
-    if node.kind == "racks":
+    if node.kind == "areas":
+        name = plural(len(names), "area")
+    elif node.kind == "racks":
         many = "rack" if node.names[0].startswith("rack:") else "load"
         name = names[0] if len(names) == 1 else plural(len(names), many)
         if node.transfers:
@@ -88,6 +100,15 @@ def node_label(situation: Situation, node: Node) -> Label:
         name = f"{len(names)} \u00d7 {common_name(names)}".rstrip(" \u00d7")
         name = _devices(situation, node) if node.transfers else name
     return Label(name, tuple(note_of_node(situation, moment, node) for moment in situation.moments))
+
+
+def served_of(situation: Situation, moment: Moment, units: Sequence[int]) -> str:
+    """Return the demand of units, and what of it is served where that is less."""
+    demand_kw = float(situation.demand.d_kw[list(units)].sum())
+    served_kw = float(moment.served_kw[list(units)].sum())
+    digits = 1 if demand_kw < 100.0 else 0
+    total = f"{number(demand_kw, digits)}\u00a0kW"
+    return total if served_kw > demand_kw - 0.05 else f"{number(served_kw, digits)} of {total}"
 
 
 def _devices(situation: Situation, node: Node) -> str:
@@ -101,12 +122,8 @@ def _devices(situation: Situation, node: Node) -> str:
 
 def note_of_node(situation: Situation, moment: Moment, node: Node) -> str:
     """Return what a node does at a moment, in words."""
-    if node.kind == "racks":
-        demand_kw = float(situation.demand.d_kw[list(node.units)].sum())
-        served_kw = float(moment.served_kw[list(node.units)].sum())
-        digits = 1 if demand_kw < 100.0 else 0
-        total = f"{number(demand_kw, digits)}\u00a0kW"
-        return total if served_kw > demand_kw - 0.05 else f"{number(served_kw, digits)} of {total}"
+    if node.is_load:
+        return served_of(situation, moment, node.units)
     if node.kind == "source":
         if node.names[0] in situation.failed:
             return "failed"

@@ -142,7 +142,7 @@ class _Layouter:
         """Return the room left and right of the line of a wire that comes down into node ``n``."""
         wire = self.scheme.wires[k]
         half, wide = self._symbol_room(k)
-        source = next((m for m in (wire.a, wire.b) if self.scheme.nodes[m].kind == "source"), -1)
+        source = next((m for m in (wire.a, wire.b) if self.scheme.nodes[m].is_head), -1)
         if source >= 0:
             half, wide = HALF_PX, max(wide, HALF_PX + self.node_labels[source].width_px)
         if self.ports.tops[n][0] == k and self.scheme.nodes[n].kind == "bar":
@@ -289,7 +289,7 @@ class _Layouter:
             level, node = tree.level[n], self.scheme.nodes[n]
             for k in self.ports.tops[n]:
                 wire = self.scheme.wires[k]
-                source = any(self.scheme.nodes[m].kind == "source" for m in (wire.a, wire.b))
+                source = any(self.scheme.nodes[m].is_head for m in (wire.a, wire.b))
                 items[level] = max(items[level], len(wire.parts) + float(source))
             if node.kind == "bar":
                 caption[level] = CAPTION_PX
@@ -347,7 +347,7 @@ class _Layouter:
         wire, x, level = self.scheme.wires[k], self.x_of_wire[k], self.tree.level[n]
         up = wire.a if wire.b == n else wire.b
         count = len(wire.parts)
-        if self.scheme.nodes[up].kind == "source":
+        if self.scheme.nodes[up].is_head:
             spots = self._spots(x, level, count + 1)
             (sx, sy), rest = spots[0], spots[1:]
             self.boxes[up] = Box(sx - HALF_PX, sx + HALF_PX, sy - HALF_PX, sy + HALF_PX)
@@ -400,4 +400,3 @@ class _Layouter:
 def _vertical(x: float, y0: float, y1: float, spots: list[tuple[float, float]]) -> Run:
     stops = [y0, *(y for _, y in spots), y1]
     return Run([[(x, stops[i]), (x, stops[i + 1])] for i in range(len(stops) - 1)], spots)
-

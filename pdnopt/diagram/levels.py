@@ -51,14 +51,16 @@ def grow(scheme: Scheme, situation: Situation) -> Tree:
         ways[wire.b].append(k)
     tree = Tree([-1] * len(scheme.nodes), [-1] * len(scheme.nodes))
     shared = [n for n in range(len(scheme.nodes)) if _is_shared(scheme, situation, n, ways[n])]
-    below = {n for n, node in enumerate(scheme.nodes) if node.kind in ("racks", "storage", "generator")}
+    below = {
+        n for n, node in enumerate(scheme.nodes) if node.is_load or node.kind in ("storage", "generator")
+    }
     below |= set(shared)
     boards = [n for n, node in enumerate(scheme.nodes) if node.kind in ("bar", "block") and n not in below]
     closed = [_is_closed(scheme, situation, k) for k in range(len(scheme.wires))]
     _spread(scheme, tree, ways, closed, boards, situation)
     _hang_below(scheme, tree, ways, below, shared)
     for n, node in enumerate(scheme.nodes):
-        if node.kind == "source":
+        if node.is_head:
             tree.level[n] = tree.level[_far(scheme, ways[n][0], n)] if ways[n] else 0
     return tree
 
@@ -84,11 +86,11 @@ def _is_closed(scheme: Scheme, situation: Situation, k: int) -> bool:
 
 def _is_shared(scheme: Scheme, situation: Situation, n: int, ways: list[int]) -> bool:
     node = scheme.nodes[n]
-    if node.kind == "racks":
+    if node.is_load:
         return len({_far(scheme, k, n) for k in ways}) > 1
     if node.kind not in ("bar", "block") or not node.transfers:
         return False
-    up = [k for k in ways if scheme.nodes[_far(scheme, k, n)].kind != "racks"]
+    up = [k for k in ways if not scheme.nodes[_far(scheme, k, n)].is_load]
     transfer = situation.grid.switches.transfer
 
     def is_position(k: int) -> bool:
@@ -110,11 +112,12 @@ def _spread(
 ) -> None:
     """Give boards their levels: along closed wires from running sources, then along any wire."""
     mine = set(boards)
-    on = situation.given.state.source_on
+    source_on, feed = situation.given.state.source_on, situation.given.feed
     hosts = {True: [], False: []}  # type: dict[bool, list[int]]
     for n, node in enumerate(scheme.nodes):
-        for k in ways[n] if node.kind == "source" else ():
-            hosts[bool(on[node.position]) and closed[k]].append(_far(scheme, k, n))
+        for k in ways[n] if node.is_head else ():
+            on = bool(source_on[node.position] if node.kind == "source" else feed[node.points[0]] >= 0)
+            hosts[on and closed[k]].append(_far(scheme, k, n))
     for live in (True, False):
         starts = [n for n in dict.fromkeys(hosts[live]) if n in mine and tree.level[n] < 0]
         if live or not any(tree.level[n] >= 0 for n in boards):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pdnopt.diagram.collapse import Node, Parts, Scheme
 from pdnopt.diagram.labels import NAME_PX, Label, note_of_node, note_of_parts
 from pdnopt.diagram.layout import Box, Layout, Run
+from pdnopt.diagram.legend import legend
 from pdnopt.diagram.situation import Moment, Situation
 from pdnopt.diagram.style import css, feed_class, wire_px
 from pdnopt.diagram.svg import element, fixed, group, text_element
@@ -16,6 +17,7 @@ from pdnopt.diagram.text import text_width
 __all__ = ["Mark", "Painter"]
 
 OVER_PERCENT = 100.05
+NARROWEST_PX = 640.0
 SWITCHES = ("switch", "position")
 
 
@@ -38,16 +40,16 @@ class Painter:
         self,
         situation: Situation,
         moment: Moment,
-        number: int,
         scheme: Scheme,
         layout: Layout,
         node_labels: list[Label],
         part_labels: list[list[Label]],
     ) -> None:
-        self.s, self.moment, self.number = situation, moment, number
+        self.s, self.moment = situation, moment
         self.scheme, self.layout = scheme, layout
         self.node_labels, self.part_labels = node_labels, part_labels
         self.marks: list[Mark] = []
+        self.kinds: set[str] = {"racks"} & {node.kind for node in scheme.nodes}
 
     def paint(self) -> str:
         """Return the ``<svg>`` element."""
@@ -56,9 +58,11 @@ class Painter:
         frames = "".join(self._frame(n) for n, node in enumerate(self.scheme.nodes) if node.transfers)
         nodes = "".join(self._node(n) for n in sorted(self.layout.boxes))
         parts = "".join(self._parts_of(k, run) for k, run in runs)
-        width, height = fixed(self.layout.width), fixed(self.layout.height)
+        wide = max(self.layout.width, NARROWEST_PX)
+        key, tall = legend(self.s, self.kinds, wide, self.layout.height)
+        width, height = fixed(wide), fixed(self.layout.height + tall)
         return group(
-            f"<style>{css()}</style>" + wires + frames + nodes + parts,
+            f"<style>{css()}</style>" + wires + frames + nodes + parts + key,
             tag="svg",
             title=f"One-line diagram: {self.moment.title}",
             class_="oneline",
@@ -133,6 +137,7 @@ class Painter:
         closed = self._closed(parts)
         look = self._class_at(live[0]) if live and (closed or kind in SWITCHES) else "dead"
         flags = self._flags(parts.names)
+        self.kinds.add(kind)
         half = HEIGHTS_PX[kind] / 2
         wide = {"ups": 14.0, "trafo": 8.0, "winding": 8.0, "line": 3.0}.get(kind, 6.0)
         if flat:
@@ -201,9 +206,9 @@ class Painter:
     def _node(self, n: int) -> str:
         node, box, label = self.scheme.nodes[n], self.layout.boxes[n], self.node_labels[n]
         note = note_of_node(self.s, self.moment, node)
-        if node.kind == "source":
-            return self._source(node, box, label, note)
-        if node.kind == "racks":
+        if node.is_head:
+            return self._head(node, box, label, note)
+        if node.is_load:
             return self._racks(node, box, label, note)
         look = self._class_at(node.points[0])
         flags = self._flags(node.names)
@@ -220,11 +225,14 @@ class Painter:
             return group(body + text + cross, title=title, class_=f"node {look} {flags}".strip())
         return self._block(node, box, label, note, f"node {look} {flags}".strip())
 
-    def _source(self, node: Node, box: Box, label: Label, note: str) -> str:
+    def _head(self, node: Node, box: Box, label: Label, note: str) -> str:
         x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-        kind = "genset" if self.s.feeds[node.position].kind == "genset" else "source"
-        on = bool(self.moment.state.source_on[node.position]) and not self.moment.state.dead[node.points[0]]
-        look = feed_class(self.s.feeds, node.position if on else -1)
+        kind, look = "stub", self._class_at(node.points[0])
+        if node.kind == "source":
+            kind = "genset" if self.s.feeds[node.position].kind == "genset" else "source"
+            on = self.moment.state.source_on[node.position] and not self.moment.state.dead[node.points[0]]
+            look = feed_class(self.s.feeds, node.position if on else -1)
+            self.kinds.add(kind)
         flags = self._flags(node.names)
         marks = self._marks(flags, x, y, 12, 12)
         self._mark("symbol", node.names[0], x - 12, y - 13, x + 12, y + 13)

@@ -58,11 +58,10 @@ def assign(scheme: Scheme, tree: Tree, labels: list[list[Label]]) -> Ports:
     gaps: dict[tuple[int, int], float] = {}
     in_tree, below = set(order), set(shared)
     for k, wire in enumerate(scheme.wires):
-        kinds = scheme.nodes[wire.a].kind, scheme.nodes[wire.b].kind
         if k in stems:
             continue
-        if "source" in kinds:
-            ports.tops[wire.b if kinds[0] == "source" else wire.a].append(k)
+        if scheme.nodes[wire.a].is_head or scheme.nodes[wire.b].is_head:
+            ports.tops[wire.b if scheme.nodes[wire.a].is_head else wire.a].append(k)
             continue
         if wire.a == wire.b:
             continue

@@ -91,7 +91,12 @@ def _storage(_: float) -> str:
     return element("path", d="M-10 -6H10M-5 -2H5M-10 2H10M-5 6H5", class_="thick")
 
 
+def _stub(_: float) -> str:
+    return element("path", d="M-9 -8H9L0 11z", class_="body")
+
+
 _SHAPES = {
+    "stub": _stub,
     "source": _source,
     "genset": _genset,
     "ups": _ups,
