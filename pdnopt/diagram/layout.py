@@ -1,6 +1,6 @@
 """Where everything stands, in px: levels from the sources down, every branch in a strip of its own.
 
-Each node owns a strip of the width that all below it needs, so that stems are straight and cross nothing.
+Subtrees are packed side by side (`packing`), so that stems are straight and cross nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from pdnopt.diagram.labels import Label
 from pdnopt.diagram.lanes import Lane, allot, free_x
 from pdnopt.diagram.levels import Tree
 from pdnopt.diagram.ordering import sequence
+from pdnopt.diagram.packing import BAR_END_PX, HALF_PX, pack
 from pdnopt.diagram.ports import Ports
 
 __all__ = ["Box", "Layout", "Run", "lay_out"]
-
-HALF_PX = 15.0
-"""Half the width of the widest symbol in a column."""
 
 ITEM_PX = 34.0
 LANE_PX = 9.0
@@ -27,12 +25,7 @@ CAPTION_PX = 17.0
 
 BAR_PX = 5.0
 BLOCK_PX = 36.0
-GAP_PX = 9.0
-CORD_PX = 14.0
-POSITION_PX = 24.0
 LEFT_PX = 14.0
-ACROSS_PX = 34.0
-"""Length of a wire to a neighbour besides its label."""
 
 
 @dataclass
@@ -106,25 +99,13 @@ class _Layouter:
         self.x_of_wire: dict[int, float] = {}  # of the column at its lower end
         self.x_of_riser: dict[int, float] = {}
         self.x_of_port: dict[tuple[int, int], float] = {}  # (node, level of the lane) -> x
-        self.span: dict[int, tuple[float, float]] = {}
         self.boxes: dict[int, Box] = {}
 
     def run(self) -> Layout:
         main = sequence(self.tree)
         rows = [self._with_children(top) for top in self.tree.shared]
-        width_of = self._widths([*main, *(n for row in rows for n in row)])
-        main_width = self._row_width(-1, width_of)
-        shared_width = sum(width_of[row[0]] for row in rows) + GAP_PX * max(len(rows) - 1, 0)
-        width = max(main_width, shared_width) + 2 * LEFT_PX
-        self._place(-1, LEFT_PX + (width - 2 * LEFT_PX - main_width) / 2, width_of)
-        x = LEFT_PX + (width - 2 * LEFT_PX - shared_width) / 2
-        for row in rows:
-            self.span[row[0]] = (x, x + width_of[row[0]])
-            x += width_of[row[0]] + GAP_PX
-            for n in row:
-                self._seat(n, width_of)
+        width = self._columns(main, rows)
         nodes = [*main, *(n for row in rows for n in row)]
-        self._extents(nodes)
         lanes = self._lanes(nodes)
         height = self._heights(nodes, lanes)
         runs = self._runs(lanes)
@@ -138,118 +119,26 @@ class _Layouter:
             out += self.tree.children.get(n, [])
         return out
 
-    def _column(self, k: int, n: int) -> tuple[float, float]:
-        """Return the room left and right of the line of a wire that comes down into node ``n``."""
-        wire = self.scheme.wires[k]
-        half, wide = self._symbol_room(k)
-        source = next((m for m in (wire.a, wire.b) if self.scheme.nodes[m].is_head), -1)
-        if source >= 0:
-            half, wide = HALF_PX, max(wide, HALF_PX + self.node_labels[source].width_px)
-        if self.ports.tops[n][0] == k and self.scheme.nodes[n].kind == "bar":
-            wide = max(wide, self.node_labels[n].width_px + 6)
-        if not wire.parts and not wide:
-            return CORD_PX / 2, CORD_PX / 2
-        if n in self.tree.shared and wide <= POSITION_PX / 2:
-            return POSITION_PX / 2, POSITION_PX / 2
-        return half + 4, wide + GAP_PX
-
-    def _symbol_room(self, k: int) -> tuple[float, float]:
-        """Return half the width of a wire's widest symbol, and what its labels reach to the right."""
-        parts = self.scheme.wires[k].parts
-        reach = [
-            (HALF_PX if part.kind == "ups" else 7.0, label.width_px)
-            for part, label in zip(parts, self.part_labels[k], strict=True)
+    def _columns(self, main: list[int], rows: list[list[int]]) -> float:
+        """Pack the tree and the shared row, centred over each other; return the width."""
+        given = self.scheme, self.tree, self.ports, self.node_labels, self.part_labels
+        packed = [
+            pack(*given, main, self.tree.children[-1]),
+            pack(*given, [n for row in rows for n in row], [row[0] for row in rows]),
         ]
-        half = max((room for room, _ in reach), default=0.0)
-        return half, max((room + 6.0 + wide for room, wide in reach if wide), default=half)
-
-    def _top_width(self, n: int) -> float:
-        risers = CORD_PX * len(self.ports.risers.get(n, []))
-        return risers + sum(sum(self._column(k, n)) for k in self.ports.tops[n])
-
-    def _own_width(self, n: int) -> float:
-        node, label = self.scheme.nodes[n], self.node_labels[n]
-        if node.kind == "bar":
-            return label.width_px + 12 if not self.ports.tops[n] else 0.0
-        return label.width_px + 14 + GAP_PX
-
-    def _slot_width(self, kind: str, value: int, n: int, width_of: dict[int, float]) -> float:
-        if kind == "node":
-            return width_of[value]
-        if kind == "gap":
-            return value + ACROSS_PX
-        if kind == "side":
-            half, wide = self._symbol_room(value)
-            return half + 6 + wide + GAP_PX
-        return CORD_PX + 4
-
-    def _row_width(self, n: int, width_of: dict[int, float]) -> float:
-        return sum(self._slot_width(kind, value, n, width_of) for kind, value in self.ports.slots[n])
-
-    def _widths(self, nodes: list[int]) -> dict[int, float]:
-        out: dict[int, float] = {}
-        for n in reversed(nodes):
-            out[n] = max(self._top_width(n), self._own_width(n), self._row_width(n, out))
-        return out
-
-    def _place(self, top: int, x: float, width_of: dict[int, float]) -> None:
-        """Give every node its strip, from the roots down."""
-        self.span[top] = (x, x + self._row_width(top, width_of))
-        queue = [top]
-        for n in queue:
-            self._seat(n, width_of)
-            queue += self.tree.children.get(n, [])
-
-    def _seat(self, n: int, width_of: dict[int, float]) -> None:
-        """Place what comes into a node, and the strips below it."""
-        x0, x1 = self.span[n]
-        x = x0 + (x1 - x0 - self._row_width(n, width_of)) / 2
-        for kind, value in self.ports.slots[n]:
-            wide = self._slot_width(kind, value, n, width_of)
-            if kind == "node":
-                self.span[value] = (x, x + wide)
-            elif kind == "side":
-                self.x_of_wire[value] = x + self._symbol_room(value)[0] + 6
-            elif kind == "lane":
-                self.x_of_port[n, self.tree.level[self.ports.lanes[value][1]]] = x + wide / 2
-            x += wide
-        if n < 0:
-            return
-        x = x0 + (x1 - x0 - self._top_width(n)) / 2
-        for k in self.ports.tops[n]:
-            left, right = self._column(k, n)
-            self.x_of_wire[k] = x + left
-            x += left + right
-        for k in self.ports.risers.get(n, []):
-            self.x_of_riser[k] = x + CORD_PX / 2
-            x += CORD_PX
-
-    def _extents(self, nodes: list[int]) -> None:
-        """Stretch every bar over all that is joined to it."""
-        reach: dict[int, list[float]] = defaultdict(list)
-        for n in nodes:
-            reach[n] += [self.x_of_wire[k] for k in self.ports.tops[n]]
-            reach[n] += [self.x_of_riser[k] for k in self.ports.risers.get(n, [])]
-            for kind, value in self.ports.slots[n]:
-                if kind == "node" and value in self.tree.stem:
-                    reach[n].append(self.x_of_wire[self.tree.stem[value]])
-                elif kind == "lane":
-                    reach[n].append(self.x_of_port[n, self.tree.level[self.ports.lanes[value][1]]])
+        width = max(part.right - part.left for part in packed) + 2 * LEFT_PX
+        for part in packed:
+            x = (width - part.right - part.left) / 2
+            self.x_of_wire.update({k: value + x for k, value in part.wire.items()})
+            self.x_of_riser.update({k: value + x for k, value in part.riser.items()})
+            self.x_of_port.update({key: value + x for key, value in part.port.items()})
+            for n, (low, high) in part.extent.items():
+                self.boxes[n] = Box(low + x, high + x)
         for k, ends in self.ports.side.items():
             for n in ends:
-                reach[n].append(self.x_of_wire[k])
-        for n in nodes:
-            x0, x1 = self.span[n]
-            node, mid = self.scheme.nodes[n], (x0 + x1) / 2
-            if node.kind == "bar":
-                found = reach[n] or [mid]
-                self.boxes[n] = Box(min(found) - 12, max(found) + 12)
-            else:
-                half = max(self.node_labels[n].width_px + 14, 44.0) / 2
-                self.boxes[n] = Box(
-                    min([mid - half, *(x - 8 for x in reach[n])]),
-                    max([mid + half, *(x + 8 for x in reach[n])]),
-                )
+                box, x = self.boxes[n], self.x_of_wire[k]
+                box.x0, box.x1 = min(box.x0, x - BAR_END_PX), max(box.x1, x + BAR_END_PX)
+        return width
 
     def _lanes(self, nodes: list[int]) -> dict[int, list[Lane]]:
         """Return the lanes above each level, with their places; ports that clash with others move aside."""

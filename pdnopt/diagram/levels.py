@@ -190,15 +190,21 @@ def _hang_below(
     scheme: Scheme, tree: Tree, ways: list[list[int]], below: set[int], shared: list[int]
 ) -> None:
     """Hang racks, batteries and generators under their bar; the shared ones in a row at the bottom."""
+    rest = sorted(below - set(shared))
+    row = set(shared)
+    early = [n for n in rest if not ways[n] or _far(scheme, ways[n][0], n) not in row]
+    for n in early:
+        if ways[n]:
+            host = _far(scheme, ways[n][0], n)
+            tree.level[n] = tree.level[host] + 1
+            _hang(tree, n, host, ways[n][0])
+        else:
+            tree.level[n] = 0
+            tree.children[-1].append(n)
     bottom = max(tree.level, default=0) + 1
     for n in shared:
         tree.level[n] = bottom
-    for n in sorted(below - set(shared)):
-        if not ways[n]:
-            tree.level[n] = 0
-            tree.children[-1].append(n)
-            continue
-        host = _far(scheme, ways[n][0], n)
-        tree.level[n] = tree.level[host] + 1
-        _hang(tree, n, host, ways[n][0])
+    for n in sorted(set(rest) - set(early)):
+        tree.level[n] = bottom + 1
+        _hang(tree, n, _far(scheme, ways[n][0], n), ways[n][0])
     tree.shared = shared

@@ -163,7 +163,7 @@ class Painter:
             low = y - 10 - (11 if label.has_note else 0)
             out = text_element(label.name, x, low, class_="mid") if label.name else ""
             return out + (text_element(note, x, y - 10, class_="note mid") if note else "")
-        left = x + max(wide + 5.0, 11.0)
+        left = x + max(wide + 7.5, 11.0)
         base = y - 1 if label.has_note else y + 4
         out = ""
         if label.name:

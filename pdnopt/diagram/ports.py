@@ -22,7 +22,10 @@ class Ports:
     tops : dict of int to list of int
         Wires that come down into a node, from left to right: its stem, its sources, then lanes.
     slots : dict of int to list of (str, int)
-        What stands below a node, from left to right: ("node", child), ("side", wire), ("lane", wire), ("gap", px).
+        What stands below a node, from left to right: ("node", child), ("side", wire), ("lane", wire),
+        ("gap", position in ``gaps``).
+    gaps : list of (float, int)
+        Room for a wire between neighbours, px, and its level.
     across : list of int
         Wires between neighbours on one level.
     side : dict of int to tuple of int
@@ -35,6 +38,7 @@ class Ports:
 
     tops: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     slots: dict[int, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+    gaps: list[tuple[float, int]] = field(default_factory=list)
     across: list[int] = field(default_factory=list)
     side: dict[int, tuple[int, int]] = field(default_factory=dict)
     lanes: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -100,15 +104,15 @@ def _fill_slots(tree: Tree, ports: Ports, seat: dict[int, int], gaps: dict[tuple
     for k, (a, b) in sorted(ports.side.items(), key=lambda item: tree.level[item[1][1]]):
         line = tree.line(b)
         beside[line[line.index(a) - 1]].append(k)
-    spacing: dict[int, float] = {}  # node -> gap to what stands left of it
+    before: dict[int, list[int]] = defaultdict(list)  # node -> gaps to what stands left of it
     for (a, b), px in gaps.items():
         up, down = tree.line(a), tree.line(b)
         meet = next(n for n in down if n in set(up))
-        spacing[down[down.index(meet) - 1]] = max(spacing.get(down[down.index(meet) - 1], 0.0), px)
+        before[down[down.index(meet) - 1]].append(len(ports.gaps))
+        ports.gaps.append((px, tree.level[a]))
     for n, row in list(tree.children.items()):
         for child in row:
-            if child in spacing:
-                ports.slots[n].append(("gap", round(spacing[child])))
+            ports.slots[n] += [("gap", k) for k in before[child]]
             ports.slots[n].append(("node", child))
             ports.slots[n] += [("side", k) for k in beside[child]]
     started: set[tuple[int, int]] = set()
