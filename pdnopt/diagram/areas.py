@@ -104,7 +104,7 @@ def _backbone(scheme: Scheme, cut: np.ndarray, parts: list[list[int]], areas: li
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for k, where in enumerate(boards):
         groups[tuple(sorted(where))].append(k)
-    for where, members in groups.items():
+    for bars, members in groups.items():
         units = tuple(u for k in members for u in areas[k].units)
         inside = {
             name: areas[k].name
@@ -114,5 +114,5 @@ def _backbone(scheme: Scheme, cut: np.ndarray, parts: list[list[int]], areas: li
         }
         at = len(nodes)
         nodes.append(Node("areas", tuple(areas[k].name for k in members), (), units=units, inside=inside))
-        wires += [Wire(bar, at, (), (boards[members[0]][bar],)) for bar in where]
+        wires += [Wire(bar, at, (), (boards[members[0]][bar],)) for bar in bars]
     return Scheme(tuple(nodes), tuple(wires))

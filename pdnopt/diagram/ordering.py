@@ -40,6 +40,8 @@ def arrange(scheme: Scheme, tree: Tree) -> None:
         cost, best = now, {n: list(row) for n, row in tree.children.items()}
     tree.children.update(best)
     _face(tree, given_row)
+    for row in tree.children.values():  # what leads nowhere stands on the right
+        row.sort(key=lambda n: scheme.nodes[n].kind not in ("bar", "block"))
     place = _places(tree)
     pull: dict[int, list[int]] = {n: [] for n in tree.shared}
     for a, b in ties:
