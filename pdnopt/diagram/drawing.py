@@ -18,6 +18,8 @@ from pdnopt.diagram.wiring import read_wiring
 
 __all__ = ["Diagram", "Sheet", "draw"]
 
+PORTRAIT_PX = 900.0
+
 WIDEST_PX = 3000.0
 """A wider plant is drawn in areas, where it has some."""
 
@@ -62,6 +64,11 @@ class Diagram:
     titles: tuple[str, ...]
     sheets: tuple[Sheet, ...]
     tiles: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def wide(self) -> bool:
+        """True if a sheet is too wide for a page in portrait."""
+        return any(sheet.width > PORTRAIT_PX for sheet in self.sheets)
 
 
 def draw(situation: Situation) -> Diagram:

@@ -58,9 +58,9 @@ def legend(situation: Situation, kinds: Iterable[str], width: float, y: float) -
             x, row = 0.0, row + 1
         at = f"translate({fixed(x + 14)} {fixed(y + 14 + ROW_PX * row)})"
         text = text_element(words, SAMPLE_PX + TEXT_PX, 4)
-        out.append(group(sample + text, class_=f"key {look}", transform=at))
+        out.append(group(sample + text, class_=f"entry {look}", transform=at))
         x += room
-    return group("".join(out), class_="legend"), ROW_PX * (row + 1) + 12
+    return group("".join(out), class_="entries"), ROW_PX * (row + 1) + 12
 
 
 def _line(look: str) -> str:
