@@ -46,9 +46,12 @@ def split(scheme: Scheme, tree: Tree) -> tuple[Scheme, list[Area]] | None:
             for one, other in ((wire.a, wire.b), (wire.b, wire.a)):
                 if scheme.nodes[one].kind == "source" and cut[other] and scheme.nodes[other].kind != "source":
                     cut[one] = True
+        for part in _parts(scheme, cut):  # what hangs on the backbone itself is no area
+            if not any(scheme.nodes[n].kind in ("bar", "block") for n in part):
+                cut[part] = True
         parts = _parts(scheme, cut)
         sizes = [len(part) for part in parts]
-        if len([size for size in sizes if size > 1]) >= LEAST and max(sizes) <= LARGEST * len(scheme.nodes):
+        if len(parts) >= LEAST and max(sizes) <= LARGEST * len(scheme.nodes):
             areas = [_area(scheme, tree, part) for part in parts]
             return _backbone(scheme, cut, parts, areas), areas
     return None

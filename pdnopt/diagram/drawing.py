@@ -132,6 +132,8 @@ class _Plan:
     def _places(self) -> dict[str, str]:
         places: dict[str, str] = {}
         for node, label in zip(self.scheme.nodes, self.node_labels, strict=True):
+            if node.kind == "stub":
+                continue
             places.update(dict.fromkeys(node.inside or (), label.name))
             places.update(dict.fromkeys(node.names, "" if len(node.names) == 1 else label.name))
         for wire, labels in zip(self.scheme.wires, self.part_labels, strict=True):

@@ -238,7 +238,8 @@ class Painter:
         self._mark("symbol", node.names[0], x - 12, y - 13, x + 12, y + 13)
         text = self._side_text(label, note, node.names[0], x, y, 12, False)
         content = marks[0] + symbol(kind, x, y) + marks[1] + text
-        return group(content, title=_tooltip(node.names, note), class_=f"source {look} {flags}".strip())
+        title = f"from {node.names[0]}" if kind == "stub" else _tooltip(node.names, note)
+        return group(content, title=title, class_=f"source {look} {flags}".strip())
 
     def _block(self, node: Node, box: Box, label: Label, note: str, look: str) -> str:
         stack = ""
