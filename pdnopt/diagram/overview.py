@@ -50,6 +50,7 @@ def overview(situation: Situation, moment: Moment, areas: list[Area], touched: l
 
 def _tile(situation: Situation, moment: Moment, area: Area, touched: bool, x: float, y: float) -> str:
     units = list(area.units)
+    noun = "rack" if all(situation.demand.name[u].startswith("rack:") for u in units) else "load"
     demand_kw = float(situation.demand.d_kw[units].sum())
     served_kw = float(moment.served_kw[units].sum())
     part = min(max(served_kw / demand_kw, 0.0), 1.0) if demand_kw > 0 else 1.0
@@ -61,7 +62,7 @@ def _tile(situation: Situation, moment: Moment, area: Area, touched: bool, x: fl
     title = area.name if len(area.name) <= LONGEST else area.name[: LONGEST - 1] + "\u2026"
     text = text_element(title, x + 12, y + 19, font_weight=650)
     text += text_element(
-        f"{plural(len(units), 'load')}, {served_of(situation, moment, area.units)}",
+        f"{plural(len(units), noun)}, {served_of(situation, moment, area.units)}",
         x + 12,
         y + 35,
         class_="note",

@@ -158,11 +158,11 @@ class Painter:
         if flat:
             if label.name:
                 half = text_width(label.name, NAME_PX) / 2
-                top = y - 10 - (12 if label.has_note else 0)
-                self._mark("label", owner, x - half, top - 10, x + half, y - 8)
-            low = y - 10 - (11 if label.has_note else 0)
+                top = y - 14 - (12 if label.has_note else 0)
+                self._mark("label", owner, x - half, top - 10, x + half, y - 12)
+            low = y - 14 - (11 if label.has_note else 0)
             out = text_element(label.name, x, low, class_="mid") if label.name else ""
-            return out + (text_element(note, x, y - 10, class_="note mid") if note else "")
+            return out + (text_element(note, x, y - 14, class_="note mid") if note else "")
         left = x + max(wide + 7.5, 11.0)
         base = y - 1 if label.has_note else y + 4
         out = ""

@@ -72,6 +72,11 @@ def _urgent(value: float, _: float) -> float:
     return min(max(1.0 - log10(max(value, 1.0)) / log10(3600.0), 0.0), 1.0) if isfinite(value) else 0.0
 
 
+def _short_of(value: float, _: float) -> float:
+    """Return nothing from 1 MW of margin on, all at none."""
+    return min(max(1.0 - log10(max(value, 1.0)) / 3.0, 0.0), 1.0) if isfinite(value) else 0.0
+
+
 def _kw(value: float) -> str:
     return number(value) if isfinite(value) else "\u2013"
 
@@ -85,6 +90,7 @@ MEASURES = (
     Measure("unserved_p1_kw", "of priority 1", "kW", _kw, _share),
     Measure("interrupted_kw", "Interrupted", "kW", _kw, _share),
     Measure("worst_loading_percent", "Highest loading", "% of limit", lambda v: percent(v, 0), _loaded),
+    Measure("margin_kw", "Margin", "kW or kVA there", _kw, _short_of, low_is_bad=True),
     Measure("deadline_s", "Tightest deadline", "if nobody acts", _deadline, _urgent, low_is_bad=True),
     Measure(
         "plan_s",
@@ -239,7 +245,7 @@ def _figures(frame: pd.DataFrame, ok: np.ndarray) -> tuple[Figure, ...]:
     loading = np.nan_to_num(frame["worst_loading_percent"].to_numpy(dtype=float), nan=0.0)
     deadline = frame["deadline_s"].to_numpy(dtype=float)
     first = int(np.argmin(deadline))
-    idle = int((frame["n_actions"] == 0).sum())
+    idle = int((ok & (frame["n_actions"] == 0).to_numpy(dtype=bool)).sum())
     solve = float(frame["total_s"].max())
     slow = names[int(frame["total_s"].to_numpy(dtype=float).argmax())]
     good = int(ok.sum())
