@@ -107,8 +107,12 @@ class _Plan:
         self.part_labels = [[parts_label(situation, parts) for parts in wire.parts] for wire in scheme.wires]
         self.tree: Tree = grow(scheme, situation)
         arrange(scheme, self.tree)
-        ports = assign(scheme, self.tree, self.part_labels)
-        self.layout: Layout = lay_out(scheme, self.tree, ports, self.node_labels, self.part_labels)
+        switches = situation.grid.switches
+        positions = frozenset(
+            name for name, device in zip(switches.name, switches.transfer, strict=True) if device >= 0
+        )
+        ports = assign(scheme, self.tree, self.part_labels, positions)
+        self.layout: Layout = lay_out(scheme, self.tree, ports, self.node_labels, self.part_labels, positions)
 
     def sheet(self, name: str, touched: bool = True) -> Sheet:
         """Paint it; where nothing changes, the last moment only."""

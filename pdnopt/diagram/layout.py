@@ -80,9 +80,10 @@ def lay_out(
     ports: Ports,
     node_labels: list[Label],
     part_labels: list[list[Label]],
+    positions: frozenset[str] = frozenset(),
 ) -> Layout:
-    """Return the layout. ``part_labels`` has one label a part, by wire."""
-    return _Layouter(scheme, tree, ports, node_labels, part_labels).run()
+    """Return the layout. ``part_labels`` has one label a part, by wire; ``positions`` as in `ports.assign`."""
+    return _Layouter(scheme, tree, ports, node_labels, part_labels, positions).run()
 
 
 class _Layouter:
@@ -93,8 +94,9 @@ class _Layouter:
         ports: Ports,
         node_labels: list[Label],
         part_labels: list[list[Label]],
+        positions: frozenset[str],
     ) -> None:
-        self.scheme, self.tree, self.ports = scheme, tree, ports
+        self.scheme, self.tree, self.ports, self.positions = scheme, tree, ports, positions
         self.node_labels, self.part_labels = node_labels, part_labels
         self.x_of_wire: dict[int, float] = {}  # of the column at its lower end
         self.x_of_riser: dict[int, float] = {}
@@ -242,7 +244,8 @@ class _Layouter:
             self.boxes[up] = Box(sx - HALF_PX, sx + HALF_PX, sy - HALF_PX, sy + HALF_PX)
             run = _vertical(x, sy + 13, self.boxes[n].y0, rest)
         else:
-            run = _vertical(x, self.boxes[up].y1, self.boxes[n].y0, self._spots(x, level, count))
+            low = any(name in self.positions for parts in wire.parts for name in parts.names)
+            run = _vertical(x, self.boxes[up].y1, self.boxes[n].y0, self._spots(x, level, count, low))
         run.turned = wire.a != up
         return run
 
@@ -252,8 +255,10 @@ class _Layouter:
         x0, x1 = self.boxes[a].x1, self.boxes[b].x0
         y = (self.boxes[a].y0 + self.boxes[a].y0 + BAR_PX) / 2
         count = len(wire.parts)
-        step = (x1 - x0) / max(count, 1)
-        spots = [(x0 + step * (i + 0.5), y) for i in range(count)]
+        room = sum(max(label.width_px, 14.0) + 10.0 for label in self.part_labels[k]) + 12.0
+        start = max(x1 - room, x0)  # right before its neighbour nothing else runs
+        step = (x1 - start) / max(count, 1)
+        spots = [(start + step * (i + 0.5), y) for i in range(count)]
         stops = [x0, *(x for x, _ in spots), x1]
         legs = [[(stops[i], y), (stops[i + 1], y)] for i in range(count + 1)]
         return Run(legs, spots, flat=True, turned=wire.a != a)

@@ -22,6 +22,8 @@ GAP_PX = 9.0
 CORD_PX = 14.0
 POSITION_PX = 24.0
 BAR_END_PX = 12.0
+STORAGE_PX = 26.0
+"""Room of the symbol in a battery's block."""
 APART_PX = 10.0
 ACROSS_PX = 34.0
 """Length of a wire to a neighbour besides its label."""
@@ -115,7 +117,8 @@ class _Packer:
                 extent = extent[0], max(extent[1], extent[0] + label.width_px + 12)
         else:
             middle = (min(lines) + max(lines)) / 2 if lines else anchor
-            half = max(label.width_px + 14, 44.0) / 2
+            wide = label.width_px + (STORAGE_PX if self.scheme.nodes[n].kind == "storage" else 0.0)
+            half = max(wide + 14, 44.0) / 2
             extent = (
                 min([middle - half, *(x - 8 for x in (*ends, *lines))]),
                 max([middle + half, *(x + 8 for x in (*ends, *lines))]),

@@ -257,11 +257,13 @@ class Painter:
             "rect", x=box.x0, y=box.y0, width=box.x1 - box.x0, height=box.y1 - box.y0, rx=3, class_="block"
         )
         self._mark("symbol", node.names[0], box.x0, box.y0, box.x1, box.y1)
-        mid, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+        battery = 12.0 if node.kind == "storage" else 0.0
+        mid, y = (box.x0 + box.x1) / 2 + battery, (box.y0 + box.y1) / 2
         text = text_element(label.name, mid, y + (-2 if note else 4), class_="mid")
         text += text_element(note, mid, y + 11, class_="note mid") if note else ""
-        if node.kind == "storage":
-            text += symbol("storage", box.x0 + 14, y)
+        if battery:
+            self.kinds.add("storage")
+            text += symbol("storage", box.x0 + 16, y)
         return group(stack + body + text, title=_tooltip(node.names, note), class_=look)
 
     def _racks(self, node: Node, box: Box, label: Label, note: str) -> str:

@@ -45,8 +45,13 @@ class Ports:
     risers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
-def assign(scheme: Scheme, tree: Tree, labels: list[list[Label]]) -> Ports:
-    """Decide how every wire runs. ``labels`` has one label a part, by wire."""
+def assign(
+    scheme: Scheme, tree: Tree, labels: list[list[Label]], positions: frozenset[str] = frozenset()
+) -> Ports:
+    """Decide how every wire runs.
+
+    ``labels`` has one label a part, by wire; ``positions`` names the positions of transfer devices.
+    """
     ports = Ports()
     order = sequence(tree)
     shared = [n for top in tree.shared for n in _under(tree, top)]
@@ -70,7 +75,7 @@ def assign(scheme: Scheme, tree: Tree, labels: list[list[Label]]) -> Ports:
         if wire.a == wire.b:
             continue
         a, b = sorted((wire.a, wire.b), key=lambda n: (n in below, tree.level[n], seat.get(n, 0)))
-        if a in in_tree and b in in_tree:
+        if a in in_tree and b in in_tree and not _into_transfer(scheme, k, positions):
             if tree.level[a] == tree.level[b] and seat[b] == seat[a] + 1 and (a, b) not in joined:
                 joined.add((a, b))
                 ports.across.append(k)
@@ -80,8 +85,29 @@ def assign(scheme: Scheme, tree: Tree, labels: list[list[Label]]) -> Ports:
                 ports.side[k] = (a, b)
                 continue
         ports.lanes[k] = (a, b)
-    _fill_slots(tree, ports, seat, gaps)
+    _free_sides(tree, ports)
+    _fill_slots(tree, ports, gaps)
     return ports
+
+
+def _into_transfer(scheme: Scheme, k: int, positions: frozenset[str]) -> bool:
+    """Return whether a wire ends in a position of a transfer device: those stand side by side."""
+    return any(name in positions for parts in scheme.wires[k].parts for name in parts.names)
+
+
+def _free_sides(tree: Tree, ports: Ports) -> None:
+    """Let wires beside a stem run by a lane where a lane would come between them and their bar."""
+    while True:
+        passing: dict[int, int] = defaultdict(int)  # node -> the lowest level that a lane of it goes down to
+        for a, b in ports.lanes.values():
+            passing[a] = max(passing[a], tree.level[b])
+        for k, (a, b) in ports.side.items():
+            line = tree.line(b)
+            if any(passing[m] > tree.level[b] for m in line[1 : line.index(a)]):
+                ports.lanes[k] = ports.side.pop(k)
+                break
+        else:
+            return
 
 
 def _under(tree: Tree, top: int) -> list[int]:
@@ -99,7 +125,7 @@ def _is_last(tree: Tree, rows: dict[int, list[int]], seat: dict[int, int], a: in
     return after >= len(row) or branch not in tree.line(row[after])
 
 
-def _fill_slots(tree: Tree, ports: Ports, seat: dict[int, int], gaps: dict[tuple[int, int], float]) -> None:
+def _fill_slots(tree: Tree, ports: Ports, gaps: dict[tuple[int, int], float]) -> None:
     beside: dict[int, list[int]] = defaultdict(list)  # first child of the branch -> wires, the shortest first
     for k, (a, b) in sorted(ports.side.items(), key=lambda item: tree.level[item[1][1]]):
         line = tree.line(b)
