@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 __all__ = ["Lane", "allot", "free_x"]
 
 CLEAR_PX = 7.0
+SLOT_PX = 8
+"""How far a line may move aside within its slot."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ def allot(lanes: Sequence[Lane]) -> list[Lane]:
 
 
 def free_x(x: float, taken: Sequence[float]) -> float:
-    """Return the place nearest to ``x`` that is clear of all those taken."""
-    step = 0
-    while True:
-        for shift in (step, -step):
-            if all(abs(x + shift - other) >= CLEAR_PX for other in taken):
-                return x + shift
-        step += 1
+    """Return the place near ``x`` that is clear of all those taken, or as clear as its slot allows."""
+
+    def clearance(at: float) -> float:
+        return min((abs(at - other) for other in taken), default=CLEAR_PX)
+
+    near = sorted((x + shift for shift in range(-SLOT_PX, SLOT_PX + 1)), key=lambda at: abs(at - x))
+    return next((at for at in near if clearance(at) >= CLEAR_PX), max(near, key=clearance))

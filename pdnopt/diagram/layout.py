@@ -150,6 +150,7 @@ class _Layouter:
         taken: dict[int, list[float]] = defaultdict(list)
         for n in nodes:
             taken[self.tree.level[n]] += [self.x_of_wire[k] for k in self.ports.tops[n]]
+            taken[self.tree.level[n]] += [self.x_of_riser[k] for k in self.ports.risers.get(n, [])]
         for k, (a, b) in self.ports.side.items():
             for level in range(self.tree.level[a] + 1, self.tree.level[b] + 1):
                 taken[level].append(self.x_of_wire[k])

@@ -50,7 +50,7 @@ def grow(scheme: Scheme, situation: Situation) -> Tree:
         ways[wire.a].append(k)
         ways[wire.b].append(k)
     tree = Tree([-1] * len(scheme.nodes), [-1] * len(scheme.nodes))
-    shared = [n for n in range(len(scheme.nodes)) if _is_shared(scheme, situation, n, ways[n])]
+    shared = [n for n in range(len(scheme.nodes)) if _is_shared(scheme, situation, n, ways)]
     below = {
         n for n, node in enumerate(scheme.nodes) if node.is_load or node.kind in ("storage", "generator")
     }
@@ -84,12 +84,17 @@ def _is_closed(scheme: Scheme, situation: Situation, k: int) -> bool:
     return True
 
 
-def _is_shared(scheme: Scheme, situation: Situation, n: int, ways: list[int]) -> bool:
-    node = scheme.nodes[n]
+def _is_shared(scheme: Scheme, situation: Situation, n: int, all_ways: list[list[int]]) -> bool:
+    """Return whether a node is fed from several others and leads to nothing but racks of its own."""
+    node, ways = scheme.nodes[n], all_ways[n]
     if node.is_load:
         return len({_far(scheme, k, n) for k in ways}) > 1
     if node.kind not in ("bar", "block") or not node.transfers:
         return False
+    for k in ways:
+        far = _far(scheme, k, n)
+        if scheme.nodes[far].is_load and len(all_ways[far]) > 1:
+            return False
     up = [k for k in ways if not scheme.nodes[_far(scheme, k, n)].is_load]
     transfer = situation.grid.switches.transfer
 
