@@ -6,11 +6,9 @@ import re
 from dataclasses import replace
 from functools import cache
 from html import escape
-from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pandapower.networks as pn
 import pytest
 
@@ -21,6 +19,8 @@ from pdnopt.diagram.collapse import gather
 from pdnopt.diagram.levels import grow
 from pdnopt.diagram.wiring import read_wiring
 from pdnopt.plant.names import component_names
+from tests.diagram.geometry import crossed, overlaid, overlaps
+from tests.plants import LARGE, SMALL, random_plant
 
 SVG = "{http://www.w3.org/2000/svg}"
 PLANTS = {
@@ -105,39 +105,45 @@ def test_every_load_is_in_one_block_of_racks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_no_symbols_and_no_labels_overlap(name: str) -> None:
-    slack = 0.5
+def test_nothing_overlaps_and_no_wire_runs_through_a_symbol(name: str) -> None:
     for sheet in drawn(name).sheets:
-        marks = sheet.marks
-        box = np.array([(m.x0, m.y0, m.x1, m.y1) for m in marks])
-        hit = (
-            (box[:, None, 0] < box[None, :, 2] - slack)
-            & (box[None, :, 0] < box[:, None, 2] - slack)
-            & (box[:, None, 1] < box[None, :, 3] - slack)
-            & (box[None, :, 1] < box[:, None, 3] - slack)
-        )
-        assert [(marks[i], marks[j]) for i, j in zip(*np.nonzero(np.triu(hit, 1)), strict=True)] == []
-        assert box[:, 0].min() >= 0
-        assert box[:, 2].max() <= sheet.width
+        assert overlaps(sheet) == []
+        assert crossed(sheet) == []
+        assert overlaid(sheet) == []
+        assert min(mark.x0 for mark in sheet.marks) >= 0
+        assert max(mark.x1 for mark in sheet.marks) <= sheet.width
 
 
-@pytest.mark.parametrize("name", PLANTS)
-def test_no_wire_passes_through_a_symbol_or_a_bar(name: str) -> None:
-    """A wire touches a symbol at its edge or its middle only; across a bar it would look joined to it."""
-    through = []
-    for sheet in drawn(name).sheets:
-        boxes = [m for m in sheet.marks if m.kind == "symbol"]
-        for d in re.findall(r'<path d="(M[^"H]*)" class="w ', sheet.pictures[0]):
-            for (x0, y0), (x1, y1) in pairwise(tuple(map(float, p.split())) for p in d[1:].split("L")):
-                low_x, high_x, low_y, high_y = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-                for m in boxes:
-                    if low_x == high_x:
-                        bad = m.x0 + 1 < x0 < m.x1 - 1 and low_y < m.y0 - 1 and high_y > m.y1 + 1
-                    else:
-                        bad = m.y0 + 1 < y0 < m.y1 - 1 and low_x < m.x0 - 1 and high_x > m.x1 + 1
-                    if bad:
-                        through.append((m.owner, d))
-    assert through == []
+def _random_sheets(seed: int) -> tuple[Situation, Diagram]:
+    net, failed = random_plant(seed, LARGE if seed % 2 else SMALL)
+    situation = read_situation(net, pdnopt.Plan(failed=tuple(failed)))
+    return situation, draw(situation)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_plants_are_drawn_whole_and_clear(seed: int) -> None:
+    check_random(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(12, 200))
+def test_many_random_plants_are_drawn_whole_and_clear(seed: int) -> None:
+    check_random(seed)
+
+
+def check_random(seed: int) -> None:
+    situation, diagram = _random_sheets(seed)
+    (sheet,) = diagram.sheets
+    assert (overlaps(sheet), crossed(sheet), overlaid(sheet)) == ([], [], [])
+    grid = situation.grid
+    for names in (
+        grid.switches.name,
+        grid.upss.name,
+        grid.sources.name,
+        grid.storages.name,
+        situation.demand.name,
+    ):
+        assert set(names) <= set(sheet.places)
 
 
 def test_what_has_no_voltage_is_dead(lost_ups: tuple[Any, pdnopt.Result, Situation, Diagram]) -> None:
