@@ -56,6 +56,30 @@ CASES: dict[str, CaseInfo] = {
             "cases.hall",
             "hall_catcher",
         ),
+        CaseInfo(
+            "ring_bus",
+            "8 primary and 4 reserve UPSs, 96 racks: taps on an open reserve ring are moved before it overloads",
+            "cases.ring_bus",
+            "ring_bus",
+        ),
+        CaseInfo(
+            "micro_ats_row",
+            "48 racks, a micro-ATS and a 10 kWh battery every 3 m: batteries end the overload that the ATSs make",
+            "cases.micro_ats_row",
+            "micro_ats_row",
+        ),
+        CaseInfo(
+            "node_mesh",
+            "a tree of 64 power nodes of 10 kW modules with open ties at each level: lost nodes are fed around",
+            "cases.node_mesh",
+            "node_mesh",
+        ),
+        CaseInfo(
+            "mim_pod",
+            "108 single-phase racks at 415/240 V with micro-inverters: a phase is full before its UPS is",
+            "cases.mim_pod",
+            "mim_pod",
+        ),
     )
 }
 """The cases by name. A builder is imported when it is called, from this fixed table only."""

@@ -74,6 +74,19 @@ class Drawing:
 
     def sts(self, name: str, bus: int, sources: Sequence[int], in_ka: float, transfer_ms: float) -> int:
         """Note a static transfer switch that stands on its first source, prefers it and moves by itself."""
+        return self.transfer(name, "STS", bus, sources, in_ka, transfer_ms)
+
+    def transfer(
+        self,
+        name: str,
+        kind: str,
+        bus: int,
+        sources: Sequence[int],
+        in_ka: float,
+        transfer_ms: float,
+        auto: bool = True,
+    ) -> int:
+        """Note a transfer device with open transition that stands on its first source and prefers it."""
         index = len(self._rows["transfer"])
         positions = [
             self.switch(
@@ -84,11 +97,11 @@ class Drawing:
         return self._note(
             "transfer",
             name=name,
-            kind="STS",
+            kind=kind,
             bus=bus,
             transfer_ms=transfer_ms,
             transition="open",
-            auto=True,
+            auto=auto,
             preferred=float(positions[0]),
         )
 
@@ -143,6 +156,8 @@ class Drawing:
     def _write_trafos(self, net: Any) -> None:
         import pandapower as pp
 
+        if not self._rows["trafo"]:
+            return
         trafo = _columns(self._rows["trafo"])
         what: list[Transformer] = trafo["what"]
         pp.create_transformers_from_parameters(

@@ -26,15 +26,16 @@ two utility feeds. Ratings and sources: cases/ratings.py. What is hard about the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import combinations
-from math import ceil, sqrt
+from math import ceil
 from typing import Any, Literal
 
 from cases import ratings as rt
 from cases.bulk import Drawing
 from cases.hall_racks import Feeds, add_racks, load_level_kw, with_load
-from pdnopt.plant import create_empty_plant, create_genset, create_overload_curve, create_ups, create_utility
+from cases.lineups import LETTERS, Train
+from cases.two_mains import line_ka
+from pdnopt.plant import create_empty_plant, create_overload_curve, create_utility
 
 __all__ = [
     "LEVELS",
@@ -50,10 +51,8 @@ __all__ = [
 
 Topology = Literal["2N", "3N/2", "4N/3", "N+1 catcher"]
 
-LINEUPS: dict[str, str] = {"2N": "AB", "3N/2": "ABC", "4N/3": "ABCD", "N+1 catcher": "ABCR"}
 UPS_MAX_MW = 2.4
 """Largest UPS system of one lineup: its transformer is then the largest standard one, 3.15 MVA."""
-PDU_LENGTH_KM = 0.04
 FEEDER_LENGTH_KM = 0.5
 
 
@@ -63,114 +62,36 @@ LEVELS: dict[str, float] = {"2N": 1 / 2, "3N/2": 2 / 3, "4N/3": 3 / 4, "N+1 catc
 would load the UPSs fully before any failure, so it is designed for less."""
 
 
-@dataclass
-class _Lineup:
-    """Indices of one lineup: buses, and switches that others refer to."""
-
-    name: str
-    main: int
-    gen: int
-    ups_in: int
-    ups_out: int
-    out: int
-    qm: int
-    qg: int
-    pdus: list[int] = field(default_factory=list)
-
-
-def _ka(p_mw: float, kv: float, pf: float = 1.0) -> float:
-    return p_mw / pf / (sqrt(3.0) * kv)
-
-
 class _Hall:
-    """Draws the power train of a hall."""
+    """Draws a hall: blocks of lineups, each with its MV boards on both feeds."""
 
     def __init__(self, topology: str, mw: float) -> None:
-        self.topology = topology
-        self.letters = LINEUPS[topology]
-        self.n_blocks = max(1, ceil(mw / (len(self.letters) * UPS_MAX_MW) - 1e-9))
-        self.ups_mw = mw / (self.n_blocks * len(self.letters))
-        self.input_mva = self.ups_mw / rt.UPS_EFFICIENCY[-1][1] / rt.UPS_INPUT_PF
-        self.main_ka = rt.breaker_ka(_ka(rt.HEADROOM * self.input_mva, rt.LV_KV))
-        self.out_ka = rt.breaker_ka(_ka(rt.HEADROOM * self.ups_mw, rt.LV_KV, rt.RACK_PF))
+        letters = LETTERS[topology]
+        self.n_blocks = max(1, ceil(mw / (len(letters) * UPS_MAX_MW) - 1e-9))
         self.drawing = Drawing()
+        self.train = Train(self.drawing, topology, mw / (self.n_blocks * len(letters)))
         self.grids = [self.drawing.bus(f"grid {k}", rt.MV_KV) for k in (1, 2)]
-        self.blocks = [
-            self._block("" if self.n_blocks == 1 else f"{b + 1:02d}") for b in range(self.n_blocks)
-        ]
-
-    def _switch(self, name: str, bus: int, element: int, in_ka: float, **keywords: Any) -> int:
-        return self.drawing.switch(name, bus, element, in_ka, rt.CLOSE_MS, **keywords)
-
-    def _block(self, prefix: str) -> list[_Lineup]:
-        boards = self._mv(prefix)
-        n = len(self.letters)
-        lineups = [
-            self._lineup(prefix + letter, boards[0 if 2 * k < n else 1])
-            for k, letter in enumerate(self.letters)
-        ]
-        for left, right in zip(lineups[::2], lineups[1::2], strict=False):
-            pair = f"{left.name}-{right.name}"
-            tie = self._switch(f"QT-{pair}", left.main, right.main, self.main_ka, closed=False)
-            self.drawing.interlock(f"main-tie-main {pair}", [left.qm, right.qm, tie], 2)
-        tie_bus = self.drawing.bus(f"TIE{' ' * bool(prefix)}{prefix}", rt.LV_KV)
-        ties = [
-            self._switch(f"QX-{one.name}", one.out, tie_bus, self.out_ka, closed=False) for one in lineups
-        ]
-        self.drawing.interlock(f"OUT ties{prefix}", ties, 2)
-        self._pdus(lineups)
-        return lineups
+        for prefix in [""] if self.n_blocks == 1 else [f"{b + 1:02d}" for b in range(self.n_blocks)]:
+            self.train.block(prefix, self._mv(prefix))
 
     def _mv(self, prefix: str) -> list[int]:
         """Two feeders, two boards, one tie. Each feeder carries the whole block."""
         d = self.drawing
-        block_ka = _ka(rt.HEADROOM * len(self.letters) * self.input_mva, rt.MV_KV)
+        block_ka = line_ka(rt.HEADROOM * self.train.block_mva, rt.MV_KV)
         cable, frame = rt.mv_cable(block_ka), max(0.63, rt.breaker_ka(block_ka))
         boards, mains = [], []
         for k, grid in enumerate(self.grids, start=1):
             board = d.bus(f"MV {prefix}{'-' * bool(prefix)}{k}", rt.MV_KV)
             feeder = d.line(f"feeder {prefix}{'-' * bool(prefix)}{k}", grid, board, FEEDER_LENGTH_KM, cable)
-            self._switch(f"QF{prefix}-{k}", grid, feeder, frame, et="l")
-            mains.append(self._switch(f"QI{prefix}-{k}", board, feeder, frame, et="l"))
+            self._breaker(f"QF{prefix}-{k}", grid, feeder, frame, et="l")
+            mains.append(self._breaker(f"QI{prefix}-{k}", board, feeder, frame, et="l"))
             boards.append(board)
-        tie = self._switch(f"QT{prefix}-MV", boards[0], boards[1], frame, closed=False)
+        tie = self._breaker(f"QT{prefix}-MV", boards[0], boards[1], frame, closed=False)
         d.interlock(f"main-tie-main MV{prefix}", [*mains, tie], 2)
         return boards
 
-    def _lineup(self, name: str, mv: int) -> _Lineup:
-        d, kv = self.drawing, rt.LV_KV
-        main, gen = d.bus(f"main {name}", kv), d.bus(f"gen {name}", kv)
-        ups_in, ups_out, out = (d.bus(f"{what} {name}", kv) for what in ("UPS in", "UPS out", "OUT"))
-        what = rt.transformer(rt.HEADROOM * self.input_mva)
-        trafo = d.trafo(f"TX-{name}", mv, main, (rt.MV_KV, kv), what, "cast-resin")
-        self._switch(f"QH-{name}", mv, trafo, 0.63, et="t")
-        qm = self._switch(f"QM-{name}", main, trafo, self.main_ka, et="t")
-        gen_ka = rt.breaker_ka(_ka(rt.GENSET_MARGIN * self.ups_mw, kv, rt.GENSET_PF))
-        qg = self._switch(f"QG-{name}", gen, main, gen_ka, closed=False)
-        d.interlock(f"mains or genset {name}", [qm, qg], 1)
-        busway = d.line(f"busway {name}", main, ups_in, rt.BUSWAY_LENGTH_KM, rt.busway(self.main_ka))
-        self._switch(f"QU-{name}", main, busway, self.main_ka, et="l")
-        self._switch(f"QO-{name}", ups_out, out, self.out_ka)
-        self._switch(f"QB-{name}", main, out, self.out_ka, closed=False, operation="manual")
-        return _Lineup(name, main, gen, ups_in, ups_out, out, qm, qg)
-
-    def _pdus(self, lineups: list[_Lineup]) -> None:
-        """PDUs of each lineup from its OUT board; in a catcher block behind an STS with the reserve."""
-        d = self.drawing
-        catcher = self.topology == "N+1 catcher"
-        n_pdu = max(2, ceil(self.ups_mw * 1000.0 / rt.PDU_KW - 1e-9))
-        frame = rt.breaker_ka(2.0 * _ka(rt.HEADROOM * self.ups_mw / n_pdu, rt.LV_KV, rt.RACK_PF))
-        for lineup in lineups[:-1] if catcher else lineups:
-            for k in range(1, n_pdu + 1):
-                name = f"{lineup.name}{k:02d}"
-                head = lineup.out
-                if catcher:
-                    head = d.bus(f"STS out {name}", rt.LV_KV)
-                    d.sts(f"STS-{name}", head, [lineup.out, lineups[-1].out], frame, rt.STS_MS)
-                pdu = d.bus(f"PDU-{name}", rt.LV_KV)
-                cable = d.line(f"cable {name}", head, pdu, PDU_LENGTH_KM, rt.PDU_CABLE)
-                self._switch(f"F-{name}", head, cable, frame, et="l")
-                lineup.pdus.append(pdu)
+    def _breaker(self, name: str, bus: int, element: int, in_ka: float, **keywords: Any) -> int:
+        return self.drawing.switch(name, bus, element, in_ka, rt.CLOSE_MS, **keywords)
 
     def write(self, name: str) -> Any:
         """Return the network without racks."""
@@ -178,7 +99,7 @@ class _Hall:
         self.drawing.write(net)
         create_overload_curve(net, "ups", rt.UPS_CURVE)
         create_overload_curve(net, "cast-resin", rt.CAST_RESIN_CURVE, recovery_s=14400.0)
-        total_mw = rt.HEADROOM * self.n_blocks * len(self.letters) * self.ups_mw
+        total_mw = rt.HEADROOM * self.n_blocks * len(self.train.letters) * self.train.ups_mw
         for k, bus in enumerate(self.grids, start=1):
             create_utility(
                 net,
@@ -189,32 +110,7 @@ class _Hall:
                 sync_group="grid",
                 s_sc_max_mva=500.0,
             )
-        for lineup in (one for block in self.blocks for one in block):
-            genset_mw = rt.GENSET_MARGIN * self.ups_mw
-            create_genset(
-                net,
-                lineup.gen,
-                f"Genset-{lineup.name}",
-                max_p_mw=genset_mw,
-                start_s=rt.GENSET_START_S,
-                fuel_mwh=rt.FUEL_H * genset_mw,
-            )
-            create_ups(
-                net,
-                lineup.ups_in,
-                lineup.ups_out,
-                f"UPS-{lineup.name}",
-                p_rated_mw=self.ups_mw,
-                s_rated_mva=self.ups_mw / rt.UPS_OUTPUT_PF,
-                bypass_bus=lineup.main,
-                efficiency=[list(point) for point in rt.UPS_EFFICIENCY],
-                input_pf=rt.UPS_INPUT_PF,
-                overload_curve="ups",
-                e_max_mwh=self.ups_mw * rt.AUTONOMY_MIN / 60.0,
-                p_charge_max_mw=rt.BATTERY_CHARGE * self.ups_mw,
-                walk_in_s=rt.UPS_WALK_IN_S,
-                n_modules=max(2, ceil(self.ups_mw / rt.UPS_MODULE_MW - 1e-9)),
-            )
+        self.train.write(net)
         return net
 
 
@@ -242,16 +138,16 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
     ValueError
         Unknown topology, or sizes that are not positive.
     """
-    if topology not in LINEUPS:
-        raise ValueError(f"topology is one of {', '.join(LINEUPS)}, not {topology!r}")
+    if topology not in LETTERS:
+        raise ValueError(f"topology is one of {', '.join(LETTERS)}, not {topology!r}")
     nominal = LEVELS[topology]
     level = nominal if level is None else level
     if not (mw > 0 and racks >= 1 and level > 0):
         raise ValueError(f"mw, racks and level must be positive, not {mw}, {racks}, {level}")
     plan = _Hall(topology, mw)
     pairs, ordered = _pairs(plan)
-    feeds = Feeds([[one.pdus for one in block] for block in plan.blocks], pairs, ordered)
-    names = [[one.name for one in block] for block in plan.blocks]
+    feeds = Feeds([[one.pdus for one in block] for block in plan.train.blocks], pairs, ordered)
+    names = [[one.name for one in block] for block in plan.train.blocks]
     stss = feeds.draw_sts(plan.drawing, racks, mw * 1000.0 / racks, names)
     net = plan.write(NAMES[topology])
     add_racks(net, feeds, stss, racks, nominal * mw * 1000.0, seed)
@@ -260,8 +156,8 @@ def hall(topology: Topology, mw: float, racks: int, seed: int = 0, level: float 
 
 def _pairs(plan: _Hall) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return the pairs of lineups for dual-corded racks, and the ordered pairs for racks behind an STS."""
-    n = len(plan.letters)
-    if plan.topology == "N+1 catcher":
+    n = len(plan.train.letters)
+    if plan.train.topology == "N+1 catcher":
         return [(k, k) for k in range(n - 1)], []
     pairs = list(combinations(range(n), 2))
     return pairs, pairs + [(b, a) for a, b in pairs]

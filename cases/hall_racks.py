@@ -3,8 +3,7 @@
 Powers are drawn (in proportion to 7..22 kW), sorted and dealt out to the groups (pairs of lineups) like
 cards, forth and back, and scaled so that each group has its exact part. Within a group a rack goes to the
 PDUs that carry least so far. Priorities are 30 % : 40 % : 30 % of the racks, shuffled inside each group.
-
-Floors are parts of the nominal power: priority 1: none, or 90 %; 2: 70..75 %; 3: 50..60 %.
+Cap floors: `cases.racks`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from cases import ratings as rt
+from cases.racks import PART_OF_PRIORITY, floor_parts
 from pdnopt.plant import create_racks
 from pdnopt.plant.tables import values
 
@@ -30,7 +30,6 @@ __all__ = ["Feeds", "add_racks", "load_level_kw", "with_load"]
 LOW_KW, HIGH_KW = 7.0, 22.0
 SINGLE_PART = 0.065
 """Part of the racks that has one cord."""
-PART_OF_PRIORITY = {1: 0.30, 2: 0.40, 3: 0.30}
 RACKS_PER_STS = 4
 CORD_A = (32.0, 63.0)
 """IEC 60309 three-phase circuits of a cord: 22 and 43 kVA at 400 V."""
@@ -157,12 +156,7 @@ def _create(
     kw: np.ndarray,
     priority: np.ndarray,
 ) -> None:
-    n = len(kw)
-    part = np.select(
-        [(priority == 1) & (rng.random(n) < 0.5), priority == 1, priority == 2],
-        [np.full(n, np.nan), np.full(n, 0.9), rng.uniform(0.70, 0.75, n)],
-        rng.uniform(0.50, 0.60, n),
-    )
+    part = floor_parts(rng, priority)
     rows = create_racks(
         net,
         buses,

@@ -134,12 +134,14 @@ class Reroute:
         horizon_s: float,
         firm: bool = True,
         held: Collection[str] = (),
+        battery_use: float = 1.0,
     ) -> NetworkNumbers:
         """Return the numbers of one solve.
 
         ``firm``: what may not be shed and is fed stays fed. ``held``: devices that stay where they stand.
+        ``battery_use``: part of every battery's energy that the end state may count on.
         """
-        numbers = read_numbers(sets, demand, response, limits, horizon_s, firm)
+        numbers = read_numbers(sets, demand, response, limits, horizon_s, firm, battery_use)
         return held_in_place(numbers, response.grid, held) if held else numbers
 
     def build(self, data: RerouteData) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +12,26 @@ import numpy as np
 from pdnopt.acjudge import AcJudge, Ratios
 from pdnopt.engine.compiled import CompiledModel, compile_model
 from pdnopt.engine.highs import HighsModel
-from pdnopt.engine.lexicographic import Ladder, solve_in_order
+from pdnopt.engine.lexicographic import Ladder, TermResult, solve_in_order
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State
+from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.problem import Formulation, Updater
 from pdnopt.response import Response, settle
 
-__all__ = ["INDIFFERENT_KW", "Answer", "Optimiser", "Prepared", "Task", "scales"]
+__all__ = [
+    "BATTERY_USE",
+    "INDIFFERENT_KW",
+    "Answer",
+    "Optimiser",
+    "Prepared",
+    "Task",
+    "scales",
+    "stand_still",
+]
 
-FIRST_ROUND = 0.6
+FIRST_ROUND = 0.55
 """Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
 
 MAX_ROUNDS = 5
@@ -29,6 +39,9 @@ MAX_ROUNDS = 5
 
 TIGHTEN = 1e-4
 """Extra part by which a limit that AC power flow breaks is lowered, so that the next answer is inside it."""
+
+BATTERY_USE = 0.98
+"""Part of a battery's energy that the end state may count on: the rest goes before the plan is carried out."""
 
 INDIFFERENT_KW = 0.1
 """Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
@@ -49,7 +62,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Task:
-    """What one optimisation is asked: parts of budgets gone, voltages modelled, what stays fed, devices held.
+    """What one optimisation is asked: parts of budgets gone, voltages modelled, what stays fed, devices held, battery use.
 
     It is widened or narrowed by what the checker says of the answers before.
     """
@@ -60,11 +73,12 @@ class Task:
     held: frozenset[str] = frozenset()
     refusals: int = 0
     holds: int = 0
+    battery_use: float = BATTERY_USE
 
     @property
     def narrowed(self) -> bool:
         """Whether it asks for less than the problem allows."""
-        return bool(self.held) or self.refusals > 0
+        return bool(self.held) or self.refusals > 0 or self.battery_use < BATTERY_USE
 
 
 @dataclass
@@ -151,7 +165,14 @@ class Optimiser:
         for number in range(MAX_ROUNDS):
             begun = time.perf_counter()
             numbers = self.formulation.numbers(
-                prepared.sets, demand, response, limits, options.horizon_s, task.firm, task.held
+                prepared.sets,
+                demand,
+                response,
+                limits,
+                options.horizon_s,
+                task.firm,
+                task.held,
+                task.battery_use,
             )
             prepared.updater.write(numbers)
             spans["update_s"] += time.perf_counter() - begun
@@ -192,6 +213,46 @@ class Optimiser:
             limits = tighter
         assert best is not None
         return best
+
+
+def stand_still(
+    terms: Sequence[str], grid: Grid, demand: Demand, response: Response, judge: AcJudge
+) -> Answer | None:
+    """Return the answer that nothing needs to be done; None unless every term that moves anything is at its floor.
+
+    The plant's own devices have served all that has a surviving path: ``unserved`` cannot be less, and ``interrupted``,
+    ``overload`` and ``actions`` are zero. Terms behind ``actions`` have no freedom left, since nothing moves; their values
+    are those of AC power flow. The caller must know that no overload or battery clock runs, and have the checker confirm.
+    """
+    state = response.state
+    first = terms[: terms.index("actions")] if "actions" in terms else ("losses",)
+    idle = (
+        not state.storage_on.any() and not state.storage_kw.any() and not (state.ups_mode == "battery").any()
+    )
+    if not idle or {"losses", "margin"} & set(first):
+        return None
+    living = living_cords(demand, state, islands(response.grid, state).energised)
+    fed = (demand.sum_by_unit(living.astype(float)) > 0) & state.unit_ok & (state.served >= 1.0)
+    if not (fed | response.unservable).all():
+        return None
+    ratios = judge.ratios(response.grid, demand, [state])
+    trafo = grid.branches.table != "line"
+    worst = max(part.max(initial=0.0) for part in (ratios.ups, ratios.source, ratios.branch[:, trafo]))
+    values = {"interrupted": 0.0, "overload": 0.0, "actions": 0.0, "losses": float(ratios.losses_kw[0])}
+    values["margin"] = float(worst) - 1.0
+    names = {"margin": "margin_lost"}
+    found: list[TermResult] = []
+    for term in terms:
+        if term == "unserved":
+            lost = [
+                (int(p), demand.d_kw[(demand.priority == p) & response.unservable])
+                for p in np.unique(demand.priority)
+            ]
+            found += [TermResult(f"unserved_p{p}", float(kw.sum()), float(kw.sum())) for p, kw in lost]
+        else:
+            found.append(TermResult(names.get(term, term), values[term], values[term]))
+    bounds = {term.name: term.bound for term in found}
+    return Answer(Ladder("optimal", None, found), state, bounds, ratios)
 
 
 def scales(demand: Demand, gap: float) -> tuple[Any, Any]:

@@ -91,10 +91,12 @@ class Formulation(Protocol):
         horizon_s: float,
         firm: bool = True,
         held: Collection[str] = (),
+        battery_use: float = 1.0,
     ) -> Any:
         """Return the numbers of one solve.
 
         ``firm``: what may not be shed and is fed stays fed. ``held``: devices that stay where they stand.
+        ``battery_use``: part of every battery's energy that the end state may count on.
         """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
-from pdnopt.checker import Checker
+from pdnopt.checker import Checker, CheckReport
 from pdnopt.errors import Issue
 from pdnopt.explain import explain
-from pdnopt.optimiser import INDIFFERENT_KW, Answer, Optimiser, Task, scales
+from pdnopt.optimiser import INDIFFERENT_KW, Answer, Optimiser, Prepared, Task, scales, stand_still
 from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
@@ -30,13 +30,24 @@ from pdnopt.sequence import Sequence, order_moves
 
 __all__ = ["SwitchingRunner"]
 
+SPANS = ("update_s", "solve_s", "sequence_s", "check_s")
+
 MAX_REFUSALS = 4
 """Solves with the violated limit tightened before a plan that the checker refuses is given up."""
 
 MAX_HOLDS = 4
 """Solves with one more device held each before only load may move."""
 
+BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
+"""What batteries give on the way to the end state is known once there is a plan: the next one counts on so much less."""
+
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
+
+LAST_SHARE = 0.35
+"""With less than this part of the time left after a refusal, only load may move: that is solved and ordered at once."""
+
+ORDER_SHARE = 0.4
+"""Part of the time left that the search for an order of moves may use: the rest is for a plan by load alone."""
 
 FIRST_STEP_S = 0.1
 """A first step of load commands takes effect this long after the latency at the latest."""
@@ -46,6 +57,46 @@ UNDER_V_PU = 1e-5
 
 SHORT = 0.999
 """An overload whose own deadline is at least the horizon may simply stay, if nothing else makes it worse."""
+
+
+@dataclass
+class _Job:
+    """One call of `solve`: what it was given, what the devices did, when it must end, what it took so far."""
+
+    options: Any
+    demand: Demand
+    response: Response
+    found: tuple[Overload, ...]
+    deadline_s: float
+    spans: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPANS, 0.0))
+
+    @property
+    def left(self) -> float:
+        """Part of the time limit that is left."""
+        return float(max(self.deadline_s - time.perf_counter(), 0.0) / max(self.options.time_limit_s, 1e-9))
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.left <= 0
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """An answer of the optimiser, ordered and judged by the checker."""
+
+    answer: Answer
+    prepared: Prepared | None
+    target: State
+    sequence: Sequence
+    plan: Plan
+    report: CheckReport
+    status: Status
+
+    @property
+    def ok(self) -> bool:
+        """Whether the plan is verified."""
+        return self.status in ("optimal", "feasible")
 
 
 class SwitchingRunner:
@@ -67,76 +118,89 @@ class SwitchingRunner:
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
-        deadline_s = started + options.time_limit_s
         self.optimiser.renew()
-        outages = parse_failed(self.net, options.failed)
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
-        response = respond(self.grid, demand, outages)
+        response = respond(self.grid, demand, parse_failed(self.net, options.failed))
         found = overloads(self.net, response.grid, demand, response, self.engine)
-        task = Task(self._spent(found, options))
-        spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
-        kept: tuple[Answer, State, Sequence, Plan, Any, Status] | None = None
+        job = _Job(options, demand, response, found, started + options.time_limit_s)
+        attempt = self._stand(job) or self._search(job)
+        clocks = self._clocks(response, demand, attempt.sequence, found, options.horizon_s)
+        reasons: tuple[Reason, ...] = ()
+        notes: tuple[str, ...] = ()
+        events: tuple[Event, ...] = ()
+        if options.explain and clocks and not job.late:
+            events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
+        if options.explain and attempt.ok:
+            reasons, notes = explain(
+                attempt.prepared,
+                attempt.answer.ladder,
+                response,
+                demand,
+                attempt.target,
+                self.optimiser.solvers,
+                job.deadline_s,
+            )
+        timings = {"build_s": build_s, **job.spans, "total_s": time.perf_counter() - started}
+        return self._result(job, attempt, clocks, reasons, notes, events, timings)
+
+    def _stand(self, job: _Job) -> _Attempt | None:
+        """Return that nothing needs to be done, where the checker confirms it: most failures, and without a solver."""
+        options = job.options
+        if job.found or options.extend is not None:
+            return None
+        begun = time.perf_counter()
+        terms = tuple(options.minimize or self.formulation.terms)
+        answer = stand_still(terms, self.grid, job.demand, job.response, self.judge)
+        job.spans["solve_s"] += time.perf_counter() - begun
+        attempt = None if answer is None else self._attempt(job, answer, None)
+        return attempt if attempt is not None and attempt.ok and not attempt.plan.actions else None
+
+    def _search(self, job: _Job) -> _Attempt:
+        """Optimise, order and check; where the checker refuses, ask for less and do it again."""
+        options, demand, response = job.options, job.demand, job.response
+        task = Task(self._spent(job.found, options))
+        kept: _Attempt | None = None
         proved: dict[str, float] = {}
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
-            answer = self.optimiser.optimise(prepared, response, demand, options, task, deadline_s, spans)
+            answer = self.optimiser.optimise(
+                prepared, response, demand, options, task, job.deadline_s, job.spans
+            )
             following = self._unanswered(task, answer, demand)
             if following is not None:
                 task = following
                 continue
             nothing = answer.target is None and (kept is not None or answer.ladder.status == "no_incumbent")
-            if nothing and not task.held >= self._devices() and time.perf_counter() < deadline_s:
-                task = replace(task, held=self._devices())
-                continue
+            if nothing and not job.late:
+                narrower = self._narrower(task)
+                if narrower is not None:
+                    task = narrower
+                    continue
             if answer.target is None and kept is not None:
-                break
+                return kept
             if not task.narrowed:
                 proved = answer.bounds
             answer.bounds = proved  # of the problem as it is: a narrower one proves nothing about it
-            target = answer.target if answer.target is not None else response.state
-            begun = time.perf_counter()
-            sequence = self._order(response, demand, target, options)
-            plan = self._plan(response, sequence, options)
-            spans["sequence_s"] += time.perf_counter() - begun
-            begun = time.perf_counter()
-            report = self.checker.report(plan)
-            spans["check_s"] += time.perf_counter() - begun
-            status = _status(answer, sequence, report.issues, scales(demand, options.gap)[0])
-            if kept is None or status != "failed":
-                kept = (answer, target, sequence, plan, report, status)
-            refusal = self._refused(task, report.issues, plan, sequence.stuck)
-            if status != "failed" or refusal is None or time.perf_counter() >= deadline_s:
-                break
+            attempt = self._attempt(job, answer, prepared)
+            if kept is None or attempt.ok:
+                kept = attempt
+            refusal = self._refused(job, task, attempt)
+            if attempt.ok or refusal is None or job.late:
+                return kept
             task = refusal
-        assert kept is not None
-        answer, target, sequence, plan, report, status = kept
-        clocks = self._clocks(response, demand, sequence, found, options.horizon_s)
-        reasons: tuple[Reason, ...] = ()
-        notes: tuple[str, ...] = ()
-        events: tuple[Event, ...] = ()
-        if options.explain and clocks and time.perf_counter() < deadline_s:
-            events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
-        if options.explain and status in ("optimal", "feasible"):
-            reasons, notes = explain(
-                prepared, answer.ladder, response, demand, target, self.optimiser.solvers, deadline_s
-            )
-        timings = {"build_s": build_s, **spans, "total_s": time.perf_counter() - started}
-        return self._result(
-            options,
-            response,
-            demand,
-            target,
-            answer,
-            sequence,
-            plan,
-            report,
-            status,
-            clocks,
-            reasons,
-            notes,
-            events,
-            timings,
-        )
+
+    def _attempt(self, job: _Job, answer: Answer, prepared: Prepared | None) -> _Attempt:
+        """Order an answer's moves and let the checker judge the plan."""
+        target = answer.target if answer.target is not None else job.response.state
+        begun = time.perf_counter()
+        sequence = self._order(job, target)
+        plan = self._plan(job.response, sequence, job.options)
+        job.spans["sequence_s"] += time.perf_counter() - begun
+        begun = time.perf_counter()
+        report = self.checker.report(plan)
+        job.spans["check_s"] += time.perf_counter() - begun
+        status = _status(answer, sequence, report.issues, scales(job.demand, job.options.gap)[0])
+        return _Attempt(answer, prepared, target, sequence, plan, report, status)
 
     def _unanswered(self, task: Task, answer: Answer, demand: Demand) -> Task | None:
         """Return what to solve instead where an answer says that the question was too narrow or too coarse."""
@@ -145,24 +209,39 @@ class SwitchingRunner:
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, task: Task, issues: list[Issue], plan: Plan, stuck: tuple[str, ...]) -> Task | None:
+    def _refused(self, job: _Job, task: Task, attempt: _Attempt) -> Task | None:
         """Return what to solve next after the checker refused a plan.
 
-        Without the overloads that it names; then with the devices held whose moves it refuses or for which there is no
-        order, one more each time; then by load alone.
+        Without the overloads that it names; then with less of the batteries, where they run out; then with the
+        devices held whose moves it refuses or for which there is no order, one more each time; then, and at once where
+        little time is left, with the plain switches held, then by load alone.
         """
+        issues, devices = attempt.report.issues, self._devices()
+        if job.left < LAST_SHARE:
+            return self._narrower(task)
         over = {issue.id for issue in issues if issue.kind in BUDGET_ISSUES}
         fresh = {name for name in over if task.spent.get(name, 0.0) < 1.0}
         if fresh and task.refusals < MAX_REFUSALS:
             spent = {**task.spent, **dict.fromkeys(fresh, 1.0)}
             return replace(task, spent=spent, refusals=task.refusals + 1)
+        if task.battery_use > LEAST_BATTERY_USE and any(issue.kind == "BatteryEnergy" for issue in issues):
+            return replace(task, battery_use=max(task.battery_use - BATTERY_STEP, LEAST_BATTERY_USE))
         steps = {issue.path for issue in issues if issue.severity == "error"}
-        moved = [action.device for action in plan.actions if f"plan.step[{action.step}]" in steps]
-        devices = self._devices()
-        guilty = [name for name in (*stuck, *moved) if name in devices and name not in task.held]
+        moved = [action.device for action in attempt.plan.actions if f"plan.step[{action.step}]" in steps]
+        guilty = [
+            name for name in (*attempt.sequence.stuck, *moved) if name in devices and name not in task.held
+        ]
         if guilty and task.holds < MAX_HOLDS:
             return replace(task, held=task.held | {guilty[0]}, holds=task.holds + 1)
-        return None if task.held >= devices else replace(task, held=devices)
+        return self._narrower(task)
+
+    def _narrower(self, task: Task) -> Task | None:
+        """Return the task with all plain switches held (UPSs, transfer devices and gensets still move), then with all."""
+        wider = (
+            held for held in (frozenset(self.grid.switches.name), self._devices()) if not task.held >= held
+        )
+        held = next(wider, None)
+        return None if held is None else replace(task, held=task.held | held)
 
     def _devices(self) -> frozenset[str]:
         """Return the names of all devices but loads."""
@@ -170,7 +249,9 @@ class SwitchingRunner:
         tables = (grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages)
         return frozenset(name for table in tables for name in table.name)
 
-    def _order(self, response: Response, demand: Demand, target: State, options: Any) -> Sequence:
+    def _order(self, job: _Job, target: State) -> Sequence:
+        options, response, demand = job.options, job.response, job.demand
+        now = time.perf_counter()
         failed = ", ".join(options.failed)
         return order_moves(
             response.grid,
@@ -185,6 +266,7 @@ class SwitchingRunner:
             horizon_s=options.horizon_s,
             automatic=response.automatic,
             reason=f"after losing {failed}" if failed else "",
+            until_s=now + ORDER_SHARE * (job.deadline_s - now),
         )
 
     def _plan(self, response: Response, sequence: Sequence, options: Any) -> Plan:
@@ -260,21 +342,16 @@ class SwitchingRunner:
 
     def _result(
         self,
-        options: Any,
-        response: Response,
-        demand: Demand,
-        target: State,
-        answer: Answer,
-        sequence: Sequence,
-        plan: Plan,
-        report: Any,
-        status: Status,
+        job: _Job,
+        attempt: _Attempt,
         clocks: tuple[Clock, ...],
         reasons: tuple[Reason, ...],
         notes: tuple[str, ...],
         events: tuple[Event, ...],
         timings: Mapping[str, float],
     ) -> Result:
+        demand, response, answer, sequence = job.demand, job.response, attempt.answer, attempt.sequence
+        report = attempt.report
         end = sequence.steps[-1].state if sequence.steps else response.state
         living = living_cords(demand, end, islands(response.grid, end).energised)
         fed = demand.sum_by_unit(living.astype(float)) > 0
@@ -289,7 +366,7 @@ class SwitchingRunner:
         }
         return Result(
             problem=self.formulation.name,
-            status=status,
+            status=attempt.status,
             objective=objective,
             bound=answer.bounds,
             gap=gap,
@@ -299,7 +376,7 @@ class SwitchingRunner:
             unservable=tuple(demand.name[u] for u in np.flatnonzero(response.unservable)),
             interrupted_kw=float(demand.d_kw[sequence.interrupted].sum()),
             losses_kw=report.losses_kw,
-            plan=plan,
+            plan=attempt.plan,
             issues=report.issues,
             timings=timings,
             clocks=clocks,

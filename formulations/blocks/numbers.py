@@ -30,9 +30,6 @@ FOR_GOOD = 100.0
 WAY = 0.01
 """Part of the horizon that an overload of the end state may also last on the way to it: its budget carries both."""
 
-RESERVE = 0.98
-"""Part of a UPS battery that a plan may count on: the rest goes before the plan is carried out."""
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -213,10 +210,12 @@ def read_numbers(
     limits: Limits,
     horizon_s: float,
     firm: bool = True,
+    battery_use: float = 1.0,
 ) -> NetworkNumbers:
     """Read the numbers of one solve from what the automatic devices left behind after the failure.
 
     ``firm`` False: what may not be shed may be left without voltage, where nothing else is feasible.
+    ``battery_use``: part of every battery's energy that may be counted on over the horizon.
     """
     grid, before, state = response.grid, response.before, response.state
     interrupted, unservable = response.interrupted, response.unservable
@@ -240,7 +239,7 @@ def read_numbers(
     held = state.source_on & alive_src & (src.kind != "genset")
     inverter = state.inverter_ok & ~state.dead[ups.out_node]
     form = store.grid_forming & state.storage_ok & ~state.dead[store.node] & (store.source >= 0)
-    discharge_kw = np.minimum(store.p_discharge_max_kw, RESERVE * store.e_usable_kwh / hours)
+    discharge_kw = np.minimum(store.p_discharge_max_kw, battery_use * store.e_usable_kwh / hours)
     follow = state.storage_ok & ~state.dead[store.node]
     keep_arc, keep_source, keep_ups, keep_form = _continuity(sets, grid, demand, state)
     return NetworkNumbers(
@@ -266,7 +265,7 @@ def read_numbers(
         online_high=(inverter & state.rectifier_ok).astype(float),
         battery_high=(inverter & (ups.e_kwh > 0)).astype(float),
         rectifier_ok=state.rectifier_ok.astype(float),
-        battery_kw=RESERVE * ups.e_kwh / hours,
+        battery_kw=battery_use * ups.e_kwh / hours,
         ups_start=np.where(
             np.isin(state.ups_mode, ("online", "battery")),
             "inverter",

@@ -22,6 +22,10 @@ from pdnopt.errors import PdnoptError
 __all__ = ["HighsModel", "Outcome", "SolverError"]
 
 NO_LIMIT = 2**31 - 1
+
+STALLED = 2
+"""Iterations for each row after which a warm start counts as stalled."""
+
 Status = Literal["optimal", "feasible", "infeasible", "no_incumbent"]
 
 
@@ -117,7 +121,7 @@ class HighsModel:
         if self._highs.getNumRow() != n_rows or self._highs.getNumCol() != n_columns:
             raise SolverError("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
-        self._warm = False
+        self._rows, self._warm = n_rows, False
 
     def forget(self) -> None:
         """Drop the last basis: the next LP starts with presolve, which pays once many columns are fixed."""
@@ -199,7 +203,14 @@ class HighsModel:
         self._warm = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
             return self._again()
+        if self._relax and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
+            self.forget()  # a warm start that stalls: seen to run for seconds where a cold one takes 0.1 s
+            return self._run(deadline_s, gap_abs, start)
         return self._read()
+
+    def _patience(self) -> int:
+        """Return the iterations that an LP may take: few from a warm start, as many as it needs from a cold one."""
+        return STALLED * self._rows if self._warm else NO_LIMIT
 
     def _again(self) -> Outcome:
         """Run once more from nothing after an error inside HiGHS; a second error proves nothing and finds nothing."""

@@ -9,9 +9,10 @@ equal priorities while reporting "Optimal"), so the terms are solved one after a
 2. For each term in order: the LP relaxation, under the terms already held, bounds it from below. An incumbent within
    the gap of that bound is proved, without any search. Otherwise: refine, the MIP with the structure of the
    incumbent, the whole MIP from the incumbent - each only if the one before was not enough. A minor term gets the
-   MIP with the structure held and the MIP with the service held, each for a limited number of nodes (not of
-   seconds, so that the same input gives the same plan), and never the whole.
-3. The term is held at the incumbent's value.
+   MIP in which what the incumbent moved may go back and nothing else moves, the MIP with the structure held and the
+   MIP with the service held, each for a limited number of nodes (not of seconds, so that the same input gives the
+   same plan), and never the whole.
+3. The term is held at the incumbent's value. Where the structure as it stands is as good within the gaps, it stands.
 
 Every value has its own proven bound, in its own unit.
 """
@@ -35,10 +36,11 @@ Hint = tuple[np.ndarray, np.ndarray]
 """Columns of the structure, and where they stand."""
 
 INTEGRAL = 1e-6
-WHOLE_SHARE, PART_SHARE = 0.4, 0.15
-"""Parts of the time left that the whole MIP and one of the small ones may use."""
+WHOLE_SHARE, UNDO_SHARE, PART_SHARE = 0.5, 0.5, 0.15
+"""Parts of the time left that the whole MIP, the undoing of needless moves and one of the small MIPs may use."""
 
 REFINE_NODES = 50
+UNDO_NODES = 1000
 MINOR_NODES = 10
 """Nodes of a search for a minor term (in reroute: every one that is not unserved load)."""
 
@@ -101,6 +103,7 @@ class _Run:
         self.structure = np.zeros(0, dtype=int) if hint is None else hint[0]
         self.service, self.settled = service, settled
         self.x: np.ndarray | None = None
+        self.standing: np.ndarray | None = None
         self.trace: list[tuple[float, str, float, float]] = []
 
     def note(self, name: str, value: float, bound: float) -> None:
@@ -123,6 +126,7 @@ class _Run:
                 self.x = kept.x
                 return "feasible"
         found = self._as_it_stands(gap, grouped, all_served=False) if self.hint is not None else None
+        self.standing = found.x if found is not None else None
         self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s)
         if relaxed.status == "infeasible" and found is None:
@@ -210,6 +214,8 @@ class _Run:
 
         if relaxed is not None and name not in self.settled:
             take(self._refine(relaxed, gap))
+        if value > bound + gap and minor and len(self.structure) and name not in self.settled:
+            take(self._with(self._unmoved(), gap, UNDO_NODES, UNDO_SHARE))
         if value > bound + gap and len(self.structure):
             take(self._with(self.structure, gap, MINOR_NODES if minor else REFINE_NODES))
         if value > bound + gap and minor and len(self.service) and name not in self.settled:
@@ -221,14 +227,34 @@ class _Run:
                 bound = max(bound, searched.bound + offset)
         return value, bound
 
-    def _with(self, columns: np.ndarray, gap: float, max_nodes: int) -> Outcome:
+    def _with(self, columns: np.ndarray, gap: float, max_nodes: int, share: float = PART_SHARE) -> Outcome:
         """Run the MIP with some columns held where the incumbent has them."""
         assert self.x is not None
         at = np.round(self.x[columns])
         self.mip.set_col_bounds(columns, at, at)
-        outcome = self.mip.solve(self._until(PART_SHARE), gap, self.x, max_nodes=max_nodes, believe=True)
+        outcome = self.mip.solve(self._until(share), gap, self.x, max_nodes=max_nodes, believe=True)
         self.mip.set_col_bounds(columns, self.col_low[columns], self.col_high[columns])
         return outcome
+
+    def _unmoved(self) -> np.ndarray:
+        """Return the structure that the incumbent leaves where it stands: the rest of its moves may be undone."""
+        assert self.x is not None
+        assert self.hint is not None
+        columns, values = self.hint
+        still: np.ndarray = columns[np.abs(self.x[columns] - values) < 0.5]
+        return still
+
+    def stand(self, gaps: Mapping[str, float]) -> bool:
+        """Go back to the structure as it stands where that is as good, within the gaps, in every term given."""
+        if self.standing is None or self.x is None:
+            return False
+        values = {name: self.value(name, self.standing) for name in gaps}
+        if any(values[name] > self.value(name, self.x) + gap for name, gap in gaps.items()):
+            return False
+        self.x = self.standing
+        for name, value in values.items():
+            self.hold(name, value)
+        return True
 
     def hold(self, name: str, value: float) -> None:
         """Keep a term at (or below) a value from now on."""
@@ -317,8 +343,9 @@ def solve_in_order(
     minor : collection of str
         Terms whose search is limited to a number of nodes.
     indifferent : (prefix, slack)
-        After the last term whose name begins with the prefix, the last of them that is not at its bound of zero may
-        grow by ``slack`` for the sake of the terms behind: less than that is not worth moving a switch.
+        After the last term whose name begins with the prefix, the structure as it stands is taken where it is as good
+        within the gaps; else the last of them that is not at its bound of zero may grow by ``slack`` for the sake of the
+        terms behind: less than that is not worth moving a switch.
     floors : mapping, optional
         Values that terms cannot fall below by what they mean (a number of actions is not negative).
     pinned : str
@@ -361,7 +388,7 @@ def solve_in_order(
     terms: list[TermResult] = []
     for name in run.names:
         terms.append(run.improve(name, gaps[name], name in minor))
-        if grouped and name == grouped[-1]:
+        if grouped and name == grouped[-1] and not run.stand({term: gaps[term] for term in grouped}):
             marginal = [term for term in terms if term.name in grouped and term.value > slack]
             if marginal:
                 run.hold(marginal[-1].name, marginal[-1].value + slack)

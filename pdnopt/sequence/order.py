@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from math import inf
 
@@ -56,6 +57,7 @@ def order_moves(
     horizon_s: float,
     automatic: tuple[Action, ...] = (),
     reason: str = "",
+    until_s: float = inf,
 ) -> Sequence:
     """Order and time the moves from ``start`` to ``target``.
 
@@ -76,10 +78,21 @@ def order_moves(
         How long the end state must hold.
     automatic : tuple of Action
         What devices have done by themselves: transfer devices then dwell where they are.
+    until_s : float
+        When the search ends, on the clock of time.perf_counter; what is found by then is returned.
     """
     scene = Scene(grid, demand, Actuator(grid, demand), settle, judge, inspect(grid, start).extra)
     ways = _Ways(
-        scene, curves, start, target, interrupted, latency_s, horizon_s, _dwelling(scene, automatic), reason
+        scene,
+        curves,
+        start,
+        target,
+        interrupted,
+        latency_s,
+        horizon_s,
+        _dwelling(scene, automatic),
+        reason,
+        until_s,
     )
     gentle, everybody = (target.served <= 0) | interrupted, np.ones(demand.n, dtype=bool)
     kept: Sequence | None = None
@@ -87,7 +100,7 @@ def order_moves(
         found, sound = ways.take(Manner(may_darken, calm))
         if kept is None or (found.complete and (sound or not kept.complete)):
             kept = found
-        if found.complete and sound:
+        if (found.complete and sound) or time.perf_counter() > until_s:
             break
     assert kept is not None
     return kept
@@ -106,6 +119,7 @@ class _Ways:
     horizon_s: float
     dwell_until_s: dict[str, float]
     reason: str
+    until_s: float
 
     def take(self, manner: Manner) -> tuple[Sequence, bool]:
         """Return the sequence found in one manner, and whether its states keep all limits on the way."""
@@ -116,7 +130,7 @@ class _Ways:
         state = start.but(served=low)
         for batch in first:
             state = self.scene.after(state, batch)
-        devices, left = _devices(self.scene, state, target, manner, self.reason)
+        devices, left = _devices(self.scene, state, target, manner, self.reason, self.until_s)
         last = (moves.stops,) if moves.stops and not left else ()
         stages = (*first, *((move,) for move in devices), *last)
         course = Course(stages, np.tile(low, (len(stages) + 1, 1)), self._portion_kw())
@@ -155,7 +169,7 @@ def _dwelling(scene: Scene, automatic: tuple[Action, ...]) -> dict[str, float]:
 
 
 def _devices(
-    scene: Scene, state: State, target: State, manner: Manner, reason: str
+    scene: Scene, state: State, target: State, manner: Manner, reason: str, until_s: float
 ) -> tuple[list[Action], tuple[str, ...]]:
     """Return the device moves in order, and the devices for which no order was found.
 
@@ -167,7 +181,7 @@ def _devices(
         moves = list(find_moves(scene.grid, state, target, reason).devices)
         if not moves:
             break
-        found = find_order(scene, state, moves, manner)
+        found = find_order(scene, state, moves, manner, until_s)
         if found is None:
             return ordered, tuple(move.device for move in moves)
         for move in found:

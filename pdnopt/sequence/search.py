@@ -1,13 +1,15 @@
 """Find the order of device moves: every state on the way allowed by structure, nobody darkened without need.
 
 A depth-first search. At every point the moves that are allowed are tried in the order of what they do: first
-those that darken nobody, most urgent relief first (judged by AC power flow over all candidates at once), then
-those that darken only units which may lose voltage. Make before break happens where it is allowed because the
-closing move then darkens nobody and comes first.
+those that darken nobody, most urgent relief first (judged by AC power flow over a few candidates at once, in the
+order of the relief that each gives by itself at the start), then those that darken only units which may lose
+voltage. Make before break happens where it is allowed because the closing move then darkens nobody and comes first.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -24,6 +26,9 @@ MAX_VISITS = 400
 CALM_VISITS = 60
 """Visits of the search that lets no move make anything more overloaded than it is."""
 
+CANDIDATES = 6
+"""Moves that darken nobody are compared so many at a time; the next ones are looked at where none of them leads on."""
+
 CALM = 1e-4
 """What counts as more overloaded, part of the limit."""
 
@@ -36,73 +41,104 @@ class Manner:
     calm: bool
 
 
-def find_order(scene: Scene, state: State, moves: list[Action], manner: Manner) -> list[Action] | None:
-    """Return the moves in an allowed order; None where the search finds none."""
-    return _Search(scene, manner).run(state, moves)
+@dataclass(frozen=True)
+class _Option:
+    """A move that is allowed now, what it leads to, and whether somebody goes dark."""
+
+    darkens: bool
+    move: Action
+    state: State
+    structure: Structure
+
+
+def find_order(
+    scene: Scene, state: State, moves: list[Action], manner: Manner, until_s: float = inf
+) -> list[Action] | None:
+    """Return the moves in an allowed order; None where the search finds none.
+
+    ``until_s`` (on the clock of time.perf_counter) ends the search.
+    """
+    return _Search(scene, manner, until_s).run(state, moves)
 
 
 class _Search:
     """One depth-first search within a number of visits."""
 
-    def __init__(self, scene: Scene, manner: Manner) -> None:
-        self.scene, self.may_darken, self.calm = scene, manner.may_darken, manner.calm
+    def __init__(self, scene: Scene, manner: Manner, until_s: float) -> None:
+        self.scene, self.may_darken, self.calm, self.until_s = scene, manner.may_darken, manner.calm, until_s
         self.visits = CALM_VISITS if manner.calm else MAX_VISITS
 
     def run(self, state: State, moves: list[Action]) -> list[Action] | None:
         here = inspect(self.scene.grid, state)
         worst = float(self.scene.judge([state]).stress()[0]) if self.calm and moves else inf
+        if len(moves) > CANDIDATES:
+            first = [option for chunk in self._chunks(state, here, moves, len(moves)) for option in chunk]
+            leading = [option.move for option, _ in self._ranked(first)]
+            moves = [*leading, *(move for move in moves if not any(move is other for other in leading))]
         return self._visit(state, here, worst, moves)
 
     def _visit(self, state: State, here: Structure, worst: float, left: list[Action]) -> list[Action] | None:
         if not left:
             return []
         self.visits -= 1
-        if self.visits < 0:
+        if self.visits < 0 or time.perf_counter() > self.until_s:
             return None
-        options = self._options(state, here, left)
-        if not options:
-            return None
-        stress = np.zeros(1)
-        if len(options) > 1 or self.calm:
-            stress = self.scene.judge([after for _, _, after, _ in options]).stress()
-        for k in sorted(range(len(options)), key=lambda k: self._rank(options[k], float(stress[k]), k)):
-            if self.calm and stress[k] > max(worst, 1.0) + CALM:
-                continue
-            _, move, after, there = options[k]
-            rest = self._visit(after, there, float(stress[k]), [other for other in left if other is not move])
-            if rest is not None:
-                return [move, *rest]
+        for chunk in self._chunks(state, here, left, CANDIDATES):
+            for option, stress in self._ranked(chunk):
+                if self.calm and stress > max(worst, 1.0) + CALM:
+                    continue
+                others = [other for other in left if other is not option.move]
+                rest = self._visit(option.state, option.structure, stress, others)
+                if rest is not None:
+                    return [option.move, *rest]
         return None
 
-    def _rank(
-        self, option: tuple[bool, Action, State, Structure], stress: float, k: int
-    ) -> tuple[bool, int, float, int]:
-        """Darken nobody, part what the failure joined, relieve what is most urgent; then as given."""
-        joined = option[3].extra if self.scene.given_extra else 0
-        return option[0], joined, round(stress, 6), k
+    def _ranked(self, options: list[_Option]) -> list[tuple[_Option, float]]:
+        """Order options: darken nobody, part what the failure joined, relieve what is most urgent; then as given."""
+        stress = np.zeros(len(options))
+        if len(options) > 1 or (self.calm and options):
+            stress = self.scene.judge([option.state for option in options]).stress()
 
-    def _options(
-        self, state: State, here: Structure, left: list[Action]
-    ) -> list[tuple[bool, Action, State, Structure]]:
-        """Return the moves allowed now: whether somebody goes dark, the move, the state and structure after it."""
-        scene = self.scene
-        lit = scene.lit(state, here)
-        options = []
+        def rank(k: int) -> tuple[bool, int, float, int]:
+            joined = options[k].structure.extra if self.scene.given_extra else 0
+            return options[k].darkens, joined, round(float(stress[k]), 6), k
+
+        return [(options[k], float(stress[k])) for k in sorted(range(len(options)), key=rank)]
+
+    def _chunks(
+        self, state: State, here: Structure, left: list[Action], size: int
+    ) -> Iterator[list[_Option]]:
+        """Yield the moves allowed now, so many at a time that darken nobody; those that darken somebody come last."""
+        lit = self.scene.lit(state, here)
+        gentle: list[_Option] = []
+        darkening: list[_Option] = []
         for move in left:
-            acted = scene.actuator.act(state, [move])
-            after = scene.settle(acted)
-            if not _stays(scene, move, acted, after):
-                continue  # a device would undo it at once: other moves come first
-            there = inspect(scene.grid, after)
-            if there.clash or there.extra > max(here.extra, scene.given_extra) + 1:
+            option = self._option(state, here, lit, move)
+            if option is None:
                 continue
-            if here.extra > scene.given_extra and there.extra >= here.extra:
-                continue  # a loop that was closed to keep voltage is opened next
-            darkened = lit & ~scene.lit(after, there) & (after.served > 0)
-            if (darkened & ~self.may_darken).any() and not _within_holdup(move):
-                continue
-            options.append((bool(darkened.any()), move, after, there))
-        return options
+            (darkening if option.darkens else gentle).append(option)
+            if len(gentle) >= size:
+                yield gentle
+                gentle = []
+        yield gentle
+        yield darkening
+
+    def _option(self, state: State, here: Structure, lit: np.ndarray, move: Action) -> _Option | None:
+        """Return what a move leads to; None where it is not allowed now."""
+        scene = self.scene
+        acted = scene.actuator.act(state, [move])
+        after = scene.settle(acted)
+        if not _stays(scene, move, acted, after):
+            return None  # a device would undo it at once: other moves come first
+        there = inspect(scene.grid, after)
+        if there.clash or there.extra > max(here.extra, scene.given_extra) + 1:
+            return None
+        if here.extra > scene.given_extra and there.extra >= here.extra:
+            return None  # a loop that was closed to keep voltage is opened next
+        darkened = lit & ~scene.lit(after, there) & (after.served > 0)
+        if (darkened & ~self.may_darken).any() and not _within_holdup(move):
+            return None
+        return _Option(bool(darkened.any()), move, after, there)
 
 
 def _stays(scene: Scene, move: Action, acted: State, after: State) -> bool:

@@ -133,12 +133,20 @@ def worst_gap(result: Result) -> float:
     return max(gaps) if gaps else float("inf")
 
 
-def bare_lp_s(session: Session) -> float:
-    """Time one cold LP of the arrays of the last solve: the first term, nothing held."""
+def bare_lp_s(session: Session, failed: str, p_load_kw: pd.Series) -> float:
+    """Time one cold LP of the arrays of this failure: the first term, nothing held, nothing tightened."""
     from pdnopt.engine.highs import HighsModel
+    from pdnopt.plant.demand import with_load_kw
+    from pdnopt.plant.failures import parse_failed
+    from pdnopt.response import respond
 
     runner = session._runner
-    model = runner.optimiser.models[0].model
+    prepared, formulation = runner.optimiser.models[0], runner.formulation
+    demand = with_load_kw(runner.demand, p_load_kw, None)
+    response = respond(runner.grid, demand, parse_failed(runner.net, [failed]))
+    limits = formulation.limits(response.grid, runner.curves, 3600.0, {})
+    prepared.updater.write(formulation.numbers(prepared.sets, demand, response, limits, 3600.0))
+    model = prepared.model
     begun = time.perf_counter()
     solver = HighsModel(relax=True)
     solver.load(model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer)
@@ -155,7 +163,7 @@ def run(case: str, levels: tuple[float, ...], major: bool, prove: bool) -> Itera
         p_load_kw = load_level_kw(net, level)
         for number, failed in enumerate(failures(net, major)):
             result = session.solve(failed=[failed], p_load_kw=p_load_kw, explain=False)
-            bare_s = bare_lp_s(session) if number % LP_EVERY == 0 else float("nan")
+            bare_s = bare_lp_s(session, failed, p_load_kw) if number % LP_EVERY == 0 else float("nan")
             proof = None
             if prove and worst_gap(result) > AIM_GAP:
                 proof = session.solve(

@@ -5,9 +5,11 @@ a grid-forming battery also get their native companions (PLANT.md), so that plai
 """
 
 from pdnopt.plant.create.interlocks import create_interlock
+from pdnopt.plant.create.micro_inverters import create_micro_inverter
 from pdnopt.plant.create.overload_curves import create_overload_curve
 from pdnopt.plant.create.plant import create_empty_plant
 from pdnopt.plant.create.racks import create_rack, create_racks
+from pdnopt.plant.create.single_phase import create_single_phase_racks
 from pdnopt.plant.create.sources import create_genset, create_utility
 from pdnopt.plant.create.storages import create_storage
 from pdnopt.plant.create.switches import create_switch
@@ -18,9 +20,11 @@ __all__ = [
     "create_empty_plant",
     "create_genset",
     "create_interlock",
+    "create_micro_inverter",
     "create_overload_curve",
     "create_rack",
     "create_racks",
+    "create_single_phase_racks",
     "create_storage",
     "create_switch",
     "create_transfer",

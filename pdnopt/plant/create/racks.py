@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import nan
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandapower as pp
 
 from pdnopt.plant.create.rows import create_native
 
-__all__ = ["create_rack", "create_racks"]
+__all__ = ["Cords", "create_rack", "create_racks", "read_cords"]
 
 
 def create_rack(
@@ -89,33 +90,65 @@ def create_racks(
     -------
     ndarray of int, shape (racks, cords) : rows of ``net.load``.
     """
-    n_racks, n_cords = buses.shape
-    share = np.full(n_cords, 1.0 / n_cords) if shares is None else np.asarray(shares, dtype=float)
-    share = share / share.sum()
-    demand_mw = np.broadcast_to(np.asarray(p_mw, dtype=float), (n_racks,))
-    floor_mw = np.broadcast_to(np.asarray(min_p_mw, dtype=float), (n_racks,))
-    tan_phi = float(np.tan(np.arccos(power_factor)))
-    letters = [chr(ord("A") + k) for k in range(n_cords)]
-    cord_mw = (demand_mw[:, None] * share).ravel()
+    cords = read_cords(
+        buses,
+        names,
+        p_mw,
+        shares,
+        priority,
+        min_p_mw,
+        sheddable,
+        {"max_p_mw": max_p_mw, "holdup_ms": holdup_ms, "restart_s": restart_s, "breaker_a": breaker_a},
+    )
     rows = create_native(
         pp.create_loads,
         net,
         "load",
         buses.ravel(),
-        p_mw=cord_mw,
-        q_mvar=cord_mw * tan_phi,
-        name=[f"{name}/{letter}" for name in names for letter in letters],
-        columns={
+        p_mw=cords.p_mw,
+        q_mvar=cords.p_mw * float(np.tan(np.arccos(power_factor))),
+        name=cords.name,
+        columns=cords.columns,
+    )
+    return np.asarray(rows, dtype=int).reshape(buses.shape)
+
+
+@dataclass(frozen=True)
+class Cords:
+    """Rows of a table of loads, cord after cord: names, powers, and pdnopt's columns."""
+
+    name: list[str]
+    p_mw: np.ndarray
+    columns: dict[str, Any]
+
+
+def read_cords(
+    buses: np.ndarray,
+    names: Sequence[str],
+    p_mw: np.ndarray,
+    shares: Sequence[float] | None,
+    priority: np.ndarray | int,
+    min_p_mw: np.ndarray | float,
+    sheddable: np.ndarray | bool,
+    of_each_cord: dict[str, float],
+) -> Cords:
+    """Spread racks over their cords; arguments as in `create_racks`, ``of_each_cord`` columns alike for all."""
+    n_racks, n_cords = buses.shape
+    share = np.full(n_cords, 1.0 / n_cords) if shares is None else np.asarray(shares, dtype=float)
+    share = share / share.sum()
+    demand_mw = np.broadcast_to(np.asarray(p_mw, dtype=float), (n_racks,))
+    floor_mw = np.broadcast_to(np.asarray(min_p_mw, dtype=float), (n_racks,))
+    letters = [chr(ord("A") + k) for k in range(n_cords)]
+    return Cords(
+        [f"{name}/{letter}" for name in names for letter in letters],
+        (demand_mw[:, None] * share).ravel(),
+        {
             "rack": np.repeat(np.asarray(names, dtype=object), n_cords),
             "cord": np.tile(np.asarray(letters, dtype=object), n_racks),
             "share": np.tile(share, n_racks),
             "priority": np.repeat(np.broadcast_to(np.asarray(priority, dtype=float), (n_racks,)), n_cords),
             "min_p_mw": (floor_mw[:, None] * share).ravel(),
             "sheddable": np.repeat(np.broadcast_to(np.asarray(sheddable, dtype=bool), (n_racks,)), n_cords),
-            "max_p_mw": max_p_mw,
-            "holdup_ms": holdup_ms,
-            "restart_s": restart_s,
-            "breaker_a": breaker_a,
+            **of_each_cord,
         },
     )
-    return np.asarray(rows, dtype=int).reshape(n_racks, n_cords)
