@@ -88,7 +88,7 @@ def node_label(situation: Situation, node: Node) -> Label:
     """Return the label of a node."""
     names = [plain(name) for name in node.names]
     if node.kind == "areas":
-        name = plural(len(names), "area")
+        name = names[0] if len(names) == 1 else plural(len(names), "area")
     elif node.kind == "racks":
         many = "rack" if node.names[0].startswith("rack:") else "load"
         name = names[0] if len(names) == 1 else plural(len(names), many)

@@ -37,15 +37,25 @@ def fingerprint(net: Any) -> str:
 
 
 def _bytes(series: Any) -> bytes:
-    """Return a column as bytes that do not depend on its dtype; none for a column that says nothing."""
+    """Return a column as bytes that do not depend on its dtype; none for a column that says nothing.
+
+    Each value is written out once, however often it stands in the column: its distinct texts in order, then
+    for every row which of them it has, -1 for none.
+    """
     missing = series.isna().to_numpy(dtype=bool) | series.isin((np.inf, -np.inf)).to_numpy(dtype=bool)
     if missing.all():
         return b""
+    kept = series[~missing]
     if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        texts = [_plain(value) for value in series.to_numpy(dtype=float, na_value=np.nan)]
-    else:
-        texts = [_plain(value) for value in series]
-    return json.dumps([None if gone else text for text, gone in zip(texts, missing, strict=True)]).encode()
+        kept = kept.astype(float)
+    try:
+        code, levels = pd.factorize(kept.to_numpy())
+    except TypeError:  # lists: of curves and interlocks
+        code, levels = np.arange(len(kept)), kept.to_numpy()
+    texts, place = np.unique([json.dumps(_plain(value)) for value in levels], return_inverse=True)
+    codes = np.full(len(series), -1, dtype="<i4")
+    codes[~missing] = place[code]
+    return json.dumps(texts.tolist()).encode() + codes.tobytes()
 
 
 def _plain(value: Any) -> Any:
