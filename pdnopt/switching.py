@@ -29,6 +29,7 @@ from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
+from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.problem import Formulation
@@ -115,6 +116,7 @@ class SwitchingRunner:
     def __init__(self, net: Any, formulation: Formulation, options: Any) -> None:
         self.net, self.formulation = net, formulation
         self.grid = read_grid(net)
+        self.fingerprint = fingerprint(net)
         self.demand = read_demand(net, self.grid)
         self.curves = read_curves(net)
         self.engine = FlowEngine(net)
@@ -419,6 +421,7 @@ class SwitchingRunner:
             worst_loading_percent=report.worst_loading_percent,
             trace=tuple(answer.ladder.trace),
             network=str(getattr(self.net, "name", "") or ""),
+            fingerprint=self.fingerprint,
             notes=notes,
         )
 

@@ -20,6 +20,7 @@ Examples:
   pdnopt sweep two_feed
   pdnopt sweep hall_4n3 --components ups --components trafo --load-level 0.9 --out out/sweep.csv
   pdnopt sweep hall_2n --k 2 --components ups --json
+  pdnopt sweep hall_4n3 --load-level 0.9 --report out/sweep.html
 
 \b
 Exit codes: 0 a verified plan for each, 1 not for all, 2 bad input, 3 internal error.
@@ -43,6 +44,9 @@ def sweep(
     time_limit_s: Annotated[
         float | None, typer.Option(metavar="S", help="Wall time in s of each solve.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a report (one HTML file) here.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as CSV here.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -63,10 +67,38 @@ def sweep(
         shown = frame.drop(columns=["total_s"]).round(1)
         typer.echo(shown.to_string(index=False) if len(shown) else "no contingency to solve")
         typer.echo(_summary(frame))
+    if report is not None:
+        from pdnopt.report import write_sweep_report
+
+        facts = _facts(net, network, k, components, load_level, time_limit_s)
+        written = writable(report, lambda: write_sweep_report(frame, facts, report))
+        typer.echo(f"report: {written}", err=as_json)
     if out is not None:
         writable(out, lambda: _write(frame, out))
     if not frame["status"].isin(["optimal", "feasible"]).all():
         raise typer.Exit(EXIT_NOT_USABLE)
+
+
+def _facts(
+    net: Any,
+    network: str,
+    k: int,
+    components: list[str] | None,
+    load_level: float | None,
+    time_limit_s: float | None,
+) -> dict[str, str]:
+    """Return what went in, for the report."""
+    from pdnopt.report import fingerprint
+
+    facts = {
+        "Network": str(getattr(net, "name", "") or network),
+        "Fail together": str(k),
+        "May fail": ", ".join(components) if components else "everything but final rack circuits",
+        "Load level": "as given" if load_level is None else f"{100.0 * load_level:g} % of installed UPS kW",
+    }
+    if time_limit_s is not None:
+        facts["Time limit"] = f"{time_limit_s:g} s each"
+    return {**facts, "Fingerprint": fingerprint(net)}
 
 
 def _with_bar(run: Any) -> Any:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import platform
-from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pdnopt.acflow import powerflow
-from pdnopt.errors import InputError, PlanError, PowerFlowError
-from pdnopt.report.fingerprint import fingerprint
-from pdnopt.report.loadings import Loading, compare
+from pdnopt.diagram import Situation, draw, read_situation
+from pdnopt.errors import InputError, PlanError
+from pdnopt.plant.fingerprint import fingerprint
+from pdnopt.report.loadings import read_loadings
+from pdnopt.report.pages import render, versions, write_page
 from pdnopt.report.view import ReportView, read_view
-from pdnopt.report.words import kw, number, percent, plural, seconds, short
 from pdnopt.result import Result
 
 __all__ = ["render_html", "write_report"]
-
-TOOLS = ("pdnopt", "pandapower", "power-grid-model", "highspy", "pyomo")
 
 
 def write_report(result: Result, net: Any, path: str | Path, when: datetime | None = None) -> Path:
@@ -40,54 +35,28 @@ def write_report(result: Result, net: Any, path: str | Path, when: datetime | No
     Path
         The file's absolute path.
     """
-    text = render_html(result, net, when)
-    file = Path(path).resolve()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    return file
+    return write_page(render_html(result, net, when), path)
 
 
 def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
     """Return the report as HTML text. See `write_report`."""
-    import jinja2
-
-    loadings, remark = _loadings(result, net)
+    situation, remark = _situation(result, net)
     view: ReportView = read_view(
-        result, loadings, remark, fingerprint(net), _versions(), when or datetime.now().astimezone()
+        result,
+        read_loadings(situation) if situation else [],
+        remark,
+        result.fingerprint or fingerprint(net),
+        versions(),
+        when or datetime.now().astimezone(),
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pdnopt.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(kw=kw, number=number, percent=percent, seconds=seconds, short=short)
-    environment.globals.update(plural=plural)
-    return environment.get_template("report.html.j2").render(view=view)
+    return render("report.html.j2", view=view, diagram=draw(situation) if situation else None)
 
 
-def _loadings(result: Result, net: Any) -> tuple[list[Loading], str]:
-    """Return loadings after the failure and after the plan, by AC power flow, and what could not be found."""
-    remarks = []
-    states: list[Any] = []
-    for plan, name in (
-        (replace(result.plan, actions=()), "as the failure left it"),
-        (result.plan, "after the plan"),
-    ):
-        try:
-            states.append(powerflow(plan.apply(net)))
-        except (InputError, PlanError, PowerFlowError) as error:
-            states.append(None)
-            remarks.append(f"No AC power flow of the network {name}: {str(error).splitlines()[0]}")
-    return compare(states[0], states[1], result.plan.failed), " ".join(remarks)
-
-
-def _versions() -> tuple[tuple[str, str], ...]:
-    found = [("Python", platform.python_version())]
-    for name in TOOLS:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
+def _situation(result: Result, net: Any) -> tuple[Situation | None, str]:
+    """Return what to draw, or None; and what could not be found, in words."""
+    try:
+        situation = read_situation(net, result.plan)
+    except (InputError, PlanError) as error:
+        text = str(error).splitlines()[0]
+        return None, f"No AC power flow of the network as the failure left it: {text}"
+    return situation, situation.remark

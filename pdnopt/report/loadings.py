@@ -1,21 +1,24 @@
-"""How far each rated component is loaded, read from a network's AC results; two networks side by side."""
+"""How far each rated component is loaded, as the failure left it and after the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
+from pdnopt.diagram import Situation
 from pdnopt.plant.names import component_names
-from pdnopt.report.words import SPACE, number
-from pdnopt.units import KW_PER_MW, UNLIMITED_KA
+from pdnopt.plant.tables import native_values
+from pdnopt.units import KW_PER_MW
+from pdnopt.words import SPACE, number
 
-__all__ = ["Loading", "compare", "read_loadings"]
+__all__ = ["Loading", "read_loadings"]
 
 A_PER_KA = 1000.0
+IDLE_PERCENT = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,108 +39,51 @@ class Loading:
         return max((value for value in (self.before, self.after) if isfinite(value)), default=0.0)
 
 
-def compare(before: Any | None, after: Any | None, failed: Iterable[str] = ()) -> list[Loading]:
-    """Return every loaded component of two networks with AC results, the most loaded first."""
-    left, right = (read_loadings(net, failed) if net is not None else None for net in (before, after))
-    ratings = {**_first(left), **_first(right)}
-    rows = [Loading(name, rating, _at(left, name), _at(right, name)) for name, rating in ratings.items()]
-    return sorted((row for row in rows if row.worst > 0.05), key=lambda row: (-row.worst, row.component))
+def read_loadings(situation: Situation) -> list[Loading]:
+    """Return every loaded component with a rating, the most loaded first."""
+    before, after = (moment.percent for moment in situation.moments)
+    ratings = _ratings(situation)
+
+    def at(found: Any, name: str) -> float:
+        return float(found.get(name, 0.0)) if found else nan
+
+    rows = [
+        Loading(name, ratings[name], at(before, name), at(after, name))
+        for name in dict.fromkeys((*before, *after))
+        if name in ratings
+    ]
+    return sorted(
+        (row for row in rows if row.worst > IDLE_PERCENT), key=lambda row: (-row.worst, row.component)
+    )
 
 
-def read_loadings(net: Any, failed: Iterable[str] = ()) -> dict[str, tuple[str, float]]:
-    """Return {component: (rating in words, loading in percent of its limit)} from the ``res_*`` tables.
-
-    Parameters
-    ----------
-    failed : iterable of str
-        ``ups:X@module`` takes one module off that UPS's rating.
-    """
-    out: dict[str, tuple[str, float]] = {}
-    for table, rating in (
-        ("line", _line_a),
-        ("trafo", _trafo_kva),
-        ("trafo3w", _trafo3w_kva),
-        ("switch", _switch_a),
-        ("ups", _ups_kva),
-    ):
-        result = f"res_{table}"
-        if table not in net or result not in net or not len(net[table]) or not len(net[result]):
-            continue
-        if "loading_percent" not in net[result].columns:
-            continue
-        frame = net[table]
-        percent = net[result]["loading_percent"].reindex(frame.index).to_numpy(dtype=float)
-        percent = percent / (_column(frame, "max_loading_percent", 100.0) / 100.0)
-        values, unit = rating(frame)
-        names = component_names(net, table)
-        if table == "ups":
-            factor = _modules_left(frame, names, failed)
-            values, percent = values * factor, percent / factor
-        unlimited = UNLIMITED_KA * A_PER_KA if unit == "A" else np.inf
-        for name, value, loaded in zip(names, values, percent, strict=True):
-            if isfinite(loaded) and 0.0 < value < unlimited:
-                out[name] = (f"{number(value, 0)}{SPACE}{unit}", float(loaded))
-    out.update(_sources(net))
+def _ratings(situation: Situation) -> dict[str, str]:
+    """Return the rating of every component in words, in the unit of its table."""
+    net, out = situation.net, {}
+    tables: tuple[tuple[str, Callable[[Any], np.ndarray], str], ...] = (
+        ("line", _line_a, "A"),
+        ("trafo", _trafo_kva, "kVA"),
+        ("switch", lambda frame: native_values(frame, "in_ka", nan) * A_PER_KA, "A"),
+        ("ext_grid", lambda frame: native_values(frame, "max_p_mw", nan) * KW_PER_MW, "kW"),
+    )
+    for table, rating, unit in tables:
+        if table in net and len(net[table]):
+            for name, value in zip(component_names(net, table), rating(net[table]), strict=True):
+                out[name] = f"{number(float(value), 0)}{SPACE}{unit}"
+    if "trafo3w" in net and len(net["trafo3w"]):
+        for index, value in net["trafo3w"]["sn_hv_mva"].items():
+            out[f"trafo3w:{index}"] = f"{number(float(value) * KW_PER_MW, 0)}{SPACE}kVA"
+    upss = situation.grid.upss  # without the modules that are lost
+    for name, s_kva, p_kw in zip(upss.name, upss.s_rated_kva, upss.p_rated_kw, strict=True):
+        out[name] = f"{number(float(s_kva if isfinite(s_kva) else p_kw), 0)}{SPACE}kVA"
     return out
 
 
-def _sources(net: Any) -> dict[str, tuple[str, float]]:
-    """Return utility feeds and gensets with a rating; companions of UPSs and batteries are not sources."""
-    frame = net["ext_grid"]
-    if not len(frame) or "res_ext_grid" not in net or not len(net["res_ext_grid"]):
-        return {}
-    own = np.isnan(_column(frame, "ups", np.nan)) & np.isnan(_column(frame, "storage", np.nan))
-    p_kw = net["res_ext_grid"]["p_mw"].reindex(frame.index).to_numpy(dtype=float) * KW_PER_MW
-    limit_kw = _column(frame, "max_p_mw", np.nan) * KW_PER_MW
-    return {
-        name: (f"{number(limit, 0)}{SPACE}kW", 100.0 * float(p) / float(limit))
-        for name, p, limit, mine in zip(component_names(net, "ext_grid"), p_kw, limit_kw, own, strict=True)
-        if mine and isfinite(p) and limit > 0.0
-    }
+def _line_a(frame: Any) -> np.ndarray:
+    parallel = native_values(frame, "df", 1.0) * native_values(frame, "parallel", 1.0)
+    return np.asarray(native_values(frame, "max_i_ka", nan) * parallel * A_PER_KA)
 
 
-def _line_a(frame: Any) -> tuple[np.ndarray, str]:
-    parallel = _column(frame, "df", 1.0) * _column(frame, "parallel", 1.0)
-    return _column(frame, "max_i_ka", np.nan) * parallel * A_PER_KA, "A"
-
-
-def _trafo_kva(frame: Any) -> tuple[np.ndarray, str]:
-    return _column(frame, "sn_mva", np.nan) * _column(frame, "parallel", 1.0) * KW_PER_MW, "kVA"
-
-
-def _trafo3w_kva(frame: Any) -> tuple[np.ndarray, str]:
-    return _column(frame, "sn_hv_mva", np.nan) * KW_PER_MW, "kVA"
-
-
-def _switch_a(frame: Any) -> tuple[np.ndarray, str]:
-    return _column(frame, "in_ka", np.nan) * A_PER_KA, "A"
-
-
-def _ups_kva(frame: Any) -> tuple[np.ndarray, str]:
-    s_kva = _column(frame, "s_rated_mva", np.nan)
-    return np.where(np.isnan(s_kva), _column(frame, "p_rated_mw", np.nan), s_kva) * KW_PER_MW, "kVA"
-
-
-def _modules_left(frame: Any, names: list[str], failed: Iterable[str]) -> np.ndarray:
-    """Return the part of each UPS's rating that is left, shape (UPSs,)."""
-    modules = np.maximum(_column(frame, "n_modules", 1.0), 1.0)
-    lost = {name.rpartition("@")[0] for name in failed if name.endswith("@module")}
-    hit = [name in lost or f"ups:{index}" in lost for name, index in zip(names, frame.index, strict=True)]
-    return np.where(np.array(hit, dtype=bool) & (modules > 1), (modules - 1.0) / modules, 1.0)
-
-
-def _column(frame: Any, name: str, default: float) -> np.ndarray:
-    """Return a column as floats with its default where it is missing or NaN."""
-    if name not in frame.columns:
-        return np.full(len(frame), default)
-    values = frame[name].astype(float).to_numpy()
-    return np.where(np.isnan(values), default, values)
-
-
-def _first(found: dict[str, tuple[str, float]] | None) -> dict[str, str]:
-    return {name: rating for name, (rating, _) in (found or {}).items()}
-
-
-def _at(found: dict[str, tuple[str, float]] | None, name: str) -> float:
-    """Return a loading: NaN in a state without power flow, 0 for what is not there."""
-    return float("nan") if found is None else found.get(name, ("", 0.0))[1]
+def _trafo_kva(frame: Any) -> np.ndarray:
+    parallel = native_values(frame, "parallel", 1.0)
+    return np.asarray(native_values(frame, "sn_mva", nan) * parallel * KW_PER_MW)

@@ -12,9 +12,9 @@ from typing import Any
 from pdnopt.errors import Issue
 from pdnopt.plant.actions import Action
 from pdnopt.report.loadings import Loading
-from pdnopt.report.words import SPACE, compact_names, kw, number, percent, plural, seconds, short
 from pdnopt.result import Clock, Result
 from pdnopt.screen import describe
+from pdnopt.words import SPACE, compact_names, kw, number, percent, plural, seconds, short
 
 __all__ = ["ReportView", "read_view"]
 

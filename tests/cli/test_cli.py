@@ -30,7 +30,7 @@ def test_help_shows_commands_examples_and_exit_codes() -> None:
         assert text in done.stdout
 
 
-@pytest.mark.parametrize("command", ["cases", "validate", "solve"])
+@pytest.mark.parametrize("command", ["cases", "validate", "solve", "sweep", "report"])
 def test_every_command_has_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
@@ -261,3 +261,27 @@ def test_the_spinner_shows_only_where_somebody_looks(
     with working("thinking"):
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_report_writes_the_page_of_a_failure(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "report.html"
+    done = run("report", "two_feed", str(file), "--failed", "ups:UPS-A")
+    assert done.exit_code == 0
+    assert f"report: {file}" in done.stdout
+    text = file.read_text(encoding="utf-8")
+    assert "Loss of UPS-A on two_feed" in text
+    assert "One-line diagram" in text
+
+
+def test_report_of_an_unknown_component_is_bad_input(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    done = run("report", "two_feed", str(file), "--failed", "ups:UPS-Z")
+    assert done.exit_code == 2
+    assert not file.exists()
+
+
+def test_sweep_report(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.html"
+    done = run("sweep", "two_feed", "--components", "ups", "--report", str(file))
+    assert done.exit_code == 0
+    assert "What every failure does to two_feed" in file.read_text(encoding="utf-8")

@@ -37,15 +37,31 @@ def fingerprint(net: Any) -> str:
 
 
 def _bytes(series: Any) -> bytes:
-    """Return a column as bytes that do not depend on its dtype; none for a column that says nothing."""
-    missing = series.isna().to_numpy(dtype=bool) | series.isin((np.inf, -np.inf)).to_numpy(dtype=bool)
+    """Return a column as bytes that do not depend on its dtype; none for a column that says nothing.
+
+    Each value is written out once, however often it stands in the column: its distinct texts in order, then
+    for every row which of them it has, -1 for none.
+    """
+    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
+        values = series.to_numpy(dtype=float, na_value=np.nan)
+        missing = ~np.isfinite(values)
+    else:
+        values = series.to_numpy(dtype=object)
+        endless = [isinstance(value, float) and np.isinf(value) for value in values]
+        missing = np.asarray(pd.isna(values)) | np.array(endless, dtype=bool)
     if missing.all():
         return b""
-    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        texts = [_plain(value) for value in series.to_numpy(dtype=float, na_value=np.nan)]
-    else:
-        texts = [_plain(value) for value in series]
-    return json.dumps([None if gone else text for text, gone in zip(texts, missing, strict=True)]).encode()
+    kept = values[~missing]
+    try:
+        code, levels = pd.factorize(kept)
+    except TypeError:  # lists: of curves and interlocks
+        code, levels = np.arange(len(kept)), kept
+    written = [json.dumps(_plain(value)) for value in levels]
+    texts = sorted(set(written))
+    place = {text: k for k, text in enumerate(texts)}
+    codes = np.full(len(series), -1, dtype="<i4")
+    codes[~missing] = np.array([place[text] for text in written])[code]
+    return json.dumps(texts).encode() + codes.tobytes()
 
 
 def _plain(value: Any) -> Any:
