@@ -157,11 +157,13 @@ class Optimiser:
         spans: dict[str, float],
         start: np.ndarray | None = None,
         resting: State | None = None,
+        near: Sequence[np.ndarray] = (),
     ) -> Answer:
         """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round.
 
         ``start`` is a feasible point of the same prepared model. With ``resting`` all devices stand as in that state, only
-        the service is decided, and the bounds hold for that only.
+        the service is decided, and the bounds hold for that only. ``near``: sets of blocks, ever larger, in which an answer
+        is looked for first.
         """
         grid = response.grid
         limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
@@ -207,6 +209,9 @@ class Optimiser:
                 service=prepared.updater.service(),
                 settled=("losses", "margin_lost"),
                 start=start if best is None else None,
+                outsides=[prepared.updater.outside(some, response.state) for some in near]
+                if best is None
+                else (),
             )
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:

@@ -36,6 +36,9 @@ class Updater(Protocol):
     def position(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of all devices, and where they stand in a state."""
 
+    def outside(self, near: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of devices and units away from some blocks, and the values that hold them as they are."""
+
     def service(self) -> np.ndarray:
         """Return the integer columns that say who is served."""
 

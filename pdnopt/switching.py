@@ -36,6 +36,7 @@ from pdnopt.problem import Formulation
 from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
 from pdnopt.result import Clock, Reason, Result, Status
 from pdnopt.sequence import Sequence, order_moves
+from pdnopt.surroundings import surroundings
 
 __all__ = ["SwitchingRunner"]
 
@@ -176,6 +177,7 @@ class SwitchingRunner:
         task = Task(self._spent(job.found, options))
         first = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
         kept = self._rest(job, first, task)
+        near = list(surroundings(demand, response, job.found))
         proved: dict[str, float] = {}
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
@@ -188,7 +190,8 @@ class SwitchingRunner:
                 task,
                 job.deadline_s,
                 job.spans,
-                None if task.narrowed else start,
+                start=None if task.narrowed else start,
+                near=near,
             )
             following = self._unanswered(task, answer, demand)
             if following is not None:

@@ -329,6 +329,31 @@ class RerouteUpdate:
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)
 
+    def outside(self, near: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns of all devices and units away from some blocks (bool, shape (blocks,)), and what holds them.
+
+        The devices stand as in ``state``; the units are served in full where they can be.
+        """
+        grid, demand, block = self.data.grid, self.data.demand, self.data.grid.nodes.block
+        sw, ups = grid.switches, grid.upss
+        switch = near[block[sw.tail]] | near[block[sw.head]]
+        for positions in grid.transfers.positions:
+            switch[positions] = switch[positions].any()
+        modes = near[block[ups.in_node]] | near[block[ups.out_node]]
+        switch[sw.ups >= 0] = modes[sw.ups[sw.ups >= 0]]
+        devices = (switch, near[block[grid.sources.node]], near[block[grid.storages.node]], modes, modes)
+        columns, values = self.position(state)
+        held = columns[
+            np.isin(
+                columns, np.r_[self.z, self.g, self.form, self.online, self.battery][~np.concatenate(devices)]
+            )
+        ]
+        values = values[np.isin(columns, held)]
+        far = demand.sum_by_unit(near[block[demand.cord_node]].astype(float)) == 0
+        on, cap = self.on_unit[far], self.cap[far]
+        on, cap = on[on >= 0], cap[cap >= 0]
+        return np.r_[held, on, cap], np.r_[values, self.model.col_high[on], self.model.col_low[cap]]
+
     def service(self) -> np.ndarray:
         """Return the integer columns that say who is served."""
         return np.asarray(self.on_unit[self.on_unit >= 0])

@@ -21,7 +21,7 @@ Every value has its own proven bound, in its own unit.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -41,6 +41,12 @@ WHOLE_SHARE, UNDO_SHARE, PART_SHARE = 0.5, 0.5, 0.15
 """Parts of the time left that the whole MIP, the undoing of needless moves and one of the small MIPs may use."""
 
 REFINE_NODES = 50
+LOCAL_SHARE, LOCAL_NODES = 0.1, 200
+"""Part of the time left, and nodes, of a MIP near the disturbance."""
+
+MOVES = (1, 3, inf)
+"""Moves that the MIPs near the disturbance may make, one after another."""
+
 UNDO_NODES = 1000
 MINOR_NODES = 10
 """Nodes of a search for a minor term (in reroute: every one that is not unserved load)."""
@@ -87,6 +93,7 @@ class _Run:
         service: np.ndarray,
         settled: Collection[str],
         start: np.ndarray | None,
+        outsides: Sequence[Hint],
     ) -> None:
         self.model, self.deadline_s = model, deadline_s
         self.names = list(model.cost)
@@ -106,6 +113,7 @@ class _Run:
         self.service, self.settled = service, settled
         self.x: np.ndarray | None = None
         self.standing = start
+        self.outsides, self.local = outsides, False
         self.trace: list[tuple[float, str, float, float]] = []
 
     def note(self, name: str, value: float, bound: float) -> None:
@@ -114,7 +122,9 @@ class _Run:
     def value(self, name: str, x: np.ndarray) -> float:
         return float(self.model.cost[name] @ x) + self.model.offset[name]
 
-    def first_incumbent(self, blend: np.ndarray, gap: float, grouped: list[str]) -> str:
+    def first_incumbent(
+        self, blend: np.ndarray, gap: float, grouped: list[str], gaps: Mapping[str, float]
+    ) -> str:
         """Find a first point for the blend of all terms. Returns a status.
 
         Everything served with the structure as it stands, if that is feasible; else the point given, the best service
@@ -130,6 +140,12 @@ class _Run:
         found: Outcome | None = None
         if self.standing is not None:
             found = Outcome("feasible", self.standing, float(blend @ self.standing), -inf)
+        for columns, values in self.outsides:
+            found = self._locally(columns, values, gap, found, lambda x: self._at_floors(x, grouped, gaps))
+            if found is not None and found.x is not None and self._at_floors(found.x, grouped, gaps):
+                self._fix(columns, values)
+                self.x, self.local = found.x, True
+                return "feasible"
         self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s)
         if relaxed.status == "infeasible" and found is None:
@@ -146,6 +162,46 @@ class _Run:
         self.x = found.x
         return "feasible"
 
+    def _locally(
+        self,
+        columns: np.ndarray,
+        values: np.ndarray,
+        gap: float,
+        found: Outcome | None,
+        enough: Callable[[np.ndarray], bool],
+    ) -> Outcome | None:
+        """Hold what is far from the disturbance; small MIPs with ever more moves decide the rest.
+
+        Few moves first (local branching: Fischetti and Lodi, Mathematical Programming 98, 2003): such MIPs are small.
+        """
+        self._hold(columns, values, values)
+        for most in MOVES if self.pinned in self.row_of else (inf,):
+            for solver in (self.lp, self.mip):
+                solver.set_row_bounds(self.row_of[self.pinned], -inf, most - self.model.offset[self.pinned])
+            self.lp.forget()
+            relaxed = self.lp.solve(self.deadline_s, believe=True)
+            if relaxed.x is None or (found is not None and found.objective <= relaxed.objective + gap):
+                continue
+            found = _better(found, self._refine(relaxed.x, gap, columns))
+            if found is None or found.objective > relaxed.objective + gap:
+                searched = self.mip.solve(self._until(LOCAL_SHARE), gap, max_nodes=LOCAL_NODES, believe=True)
+                found = _better(found, searched if searched.x is not None else None)
+            if found is not None and found.x is not None and enough(found.x):
+                break
+        for solver in (self.lp, self.mip):
+            solver.set_row_bounds(self.row_of[self.pinned], -inf, inf)
+        self._hold(columns, self.col_low[columns], self.col_high[columns])
+        return found
+
+    def _hold(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Set the bounds of some columns in both models."""
+        for solver in (self.lp, self.mip):
+            solver.set_col_bounds(columns, low, high)
+
+    def _at_floors(self, x: np.ndarray, names: list[str], gaps: Mapping[str, float]) -> bool:
+        """Whether no point at all is better than this one in some terms, but for their gaps."""
+        return all(self.value(name, x) <= self._trivial_bound(name) + gaps[name] for name in names)
+
     def _as_it_stands(self, gap: float, grouped: list[str], all_served: bool) -> Outcome | None:
         """Hold the structure of the hint; decide the service, or hold all of it at its best too."""
         assert self.hint is not None
@@ -157,14 +213,11 @@ class _Run:
                 return None
             best = np.where(cost[used] > 0, self.col_low[used], self.col_high[used])
             columns, values = np.r_[columns, used], np.r_[values, best]
-        for solver in (self.lp, self.mip):
-            solver.set_col_bounds(columns, values, values)
+        self._hold(columns, values, values)
         self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s, believe=True)
         found = self._refine(relaxed.x, gap, columns) if relaxed.x is not None else None
-        low, high = self.col_low[columns], self.col_high[columns]
-        for solver in (self.lp, self.mip):
-            solver.set_col_bounds(columns, low, high)
+        self._hold(columns, self.col_low[columns], self.col_high[columns])
         return found
 
     def _refine(self, relaxed: np.ndarray, gap: float, held: np.ndarray | None = None) -> Outcome | None:
@@ -198,7 +251,7 @@ class _Run:
             self.note(name, value, bound)
             if value > bound + gap:
                 value, bound = self._search(name, gap, value, bound, relaxed.x, minor)
-        bound = min(bound, value)
+        bound = min(self._trivial_bound(name) if self.local else bound, value)
         self.note(name, value, bound)
         self.hold(name, value)
         self.pin(name, value)
@@ -284,8 +337,7 @@ class _Run:
     def _fix(self, columns: np.ndarray, values: np.ndarray) -> None:
         self.col_low[columns] = values
         self.col_high[columns] = values
-        for solver in (self.lp, self.mip):
-            solver.set_col_bounds(columns, values, values)
+        self._hold(columns, values, values)
 
     def freeze(self, columns: np.ndarray, values: np.ndarray) -> None:
         """Fix the structure for the whole run; only the service is searched."""
@@ -337,6 +389,7 @@ def solve_in_order(
     settled: Collection[str] = (),
     frozen: bool = False,
     start: np.ndarray | None = None,
+    outsides: Sequence[Hint] = (),
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -370,6 +423,9 @@ def solve_in_order(
         Keep the structure of the hint for good; bounds then hold under it only.
     start : ndarray, optional
         A feasible point: where the plant's own devices leave it. It stands where nothing else is better by more than a gap.
+    outsides : sequence of (columns, values)
+        What is far from the disturbance, ever less of it: with that held small MIPs look for an answer. One that has all
+        terms of the prefix at their lowest conceivable values is taken, and the rest stays held; bounds are then trivial.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
     run = _Run(
@@ -383,6 +439,7 @@ def solve_in_order(
         np.zeros(0, dtype=int) if service is None else service,
         settled,
         start,
+        outsides,
     )
     blend = np.zeros(model.n_columns)
     for name in run.names:
@@ -397,7 +454,7 @@ def solve_in_order(
     grouped = [name for name in run.names if prefix and name.startswith(prefix)]
     if frozen and hint is not None:
         run.freeze(*hint)
-    status = run.first_incumbent(blend, blend_gap, grouped)
+    status = run.first_incumbent(blend, blend_gap, grouped, gaps)
     if status != "feasible":
         return Ladder(status, None, [], run.trace)
     terms: list[TermResult] = []
