@@ -162,8 +162,8 @@ class Optimiser:
         """Solve, judge by AC power flow, tighten what it breaks, solve again. Bounds are those of the first round.
 
         ``start`` is a feasible point of the same prepared model. With ``resting`` all devices stand as in that state, only
-        the service is decided, and the bounds hold for that only. ``near``: sets of blocks, ever larger, in which an answer
-        is looked for first.
+        the service is decided, and the bounds hold for that only. With ``near`` (sets of blocks, ever larger) only what lies
+        in one of them moves, and the answer is one that serves everybody, or none.
         """
         grid = response.grid
         limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
@@ -209,6 +209,9 @@ class Optimiser:
                 service=prepared.updater.service(),
                 settled=("losses", "margin_lost"),
                 start=start if best is None else None,
+                skipped=[]
+                if resting is None
+                else [n for n in prepared.model.cost if not n.startswith("unserved_p")],
                 outsides=[prepared.updater.outside(some, response.state) for some in near]
                 if best is None
                 else (),
@@ -216,7 +219,7 @@ class Optimiser:
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:
                 bounds = {term.name: term.bound for term in ladder.terms}
-            if ladder.x is None:
+            if ladder.x is None or ladder.status == "no_incumbent":
                 return best if best is not None else Answer(ladder, None, bounds, None)
             target = settle(response, prepared.updater.read(ladder.x, response.state))
             ratios = self.judge.ratios(grid, demand, [target])

@@ -13,6 +13,7 @@ import numpy as np
 from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
 from pdnopt.checker import Checker, CheckReport
+from pdnopt.engine.lexicographic import Ladder
 from pdnopt.errors import Issue
 from pdnopt.explain import explain
 from pdnopt.optimiser import (
@@ -52,6 +53,9 @@ BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
 """What batteries give on the way to the end state is known once there is a plan: the next one counts on so much less."""
 
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
+
+NEAR_SHARE = 0.5
+"""Part of the time left for an answer near the disturbance."""
 
 ORDER_SHARE = 0.6
 """Part of the time left that the search for an order of moves may use."""
@@ -108,7 +112,7 @@ class _Attempt:
     @property
     def unserved(self) -> list[float]:
         """Unserved power by priority, kW, the most critical first."""
-        return [term.value for term in self.answer.ladder.terms if term.name.startswith("unserved_p")]
+        return _unserved(self.answer.ladder)
 
 
 class SwitchingRunner:
@@ -170,28 +174,26 @@ class SwitchingRunner:
     def _search(self, job: _Job) -> _Attempt:
         """Optimise, order and check; where the checker refuses, ask for less and do it again.
 
-        Before that, the plan by load alone: at hand within a fraction of a second, it is what remains if nothing better is
-        verified in time.
+        Before that, few moves near the disturbance, which answer most failures; then the plan by load alone: it is what
+        remains if nothing better is verified in time.
         """
         options, demand, response = job.options, job.demand, job.response
         task = Task(self._spent(job.found, options))
-        first = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
-        kept = self._rest(job, first, task)
-        near = list(surroundings(demand, response, job.found))
+        prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
+        near, point = self._near(job, prepared, task)
+        if near is not None:
+            return near
+        kept = self._rest(job, prepared, task)
+        if kept is not None and (point is None or kept.unserved <= _unserved(point)):
+            point = kept.answer.ladder
+        first = prepared
         proved: dict[str, float] = {}
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
-            start = kept.answer.ladder.x if kept is not None and kept.prepared is prepared else None
+            fits = point is not None and prepared is first and not task.narrowed
+            start = point.x if point is not None and fits else None
             answer = self.optimiser.optimise(
-                prepared,
-                response,
-                demand,
-                options,
-                task,
-                job.deadline_s,
-                job.spans,
-                start=None if task.narrowed else start,
-                near=near,
+                prepared, response, demand, options, task, job.deadline_s, job.spans, start=start
             )
             following = self._unanswered(task, answer, demand)
             if following is not None:
@@ -208,6 +210,23 @@ class SwitchingRunner:
             if attempt.ok or refusal is None or job.late:
                 return self._proved(job, kept, proved)
             task = refusal
+
+    def _near(self, job: _Job, prepared: Prepared, task: Task) -> tuple[_Attempt | None, Ladder | None]:
+        """Return the verified plan that serves everybody by moves near the disturbance, if there is one.
+
+        Besides it the best point found on the way.
+        """
+        regions = list(surroundings(job.demand, job.response, job.found))
+        if not regions:
+            return None, None
+        until_s = time.perf_counter() + NEAR_SHARE * job.left * job.options.time_limit_s
+        answer = self.optimiser.optimise(
+            prepared, job.response, job.demand, job.options, task, until_s, job.spans, near=regions
+        )
+        if answer.target is None:
+            return None, answer.ladder if answer.ladder.x is not None else None
+        attempt = self._attempt(job, answer, prepared)
+        return attempt if attempt.ok else None, answer.ladder
 
     def _rest(self, job: _Job, prepared: Prepared, task: Task) -> _Attempt | None:
         """Return the best plan that leaves the devices where they come to rest by themselves: the one to fall back on."""
@@ -427,6 +446,10 @@ class SwitchingRunner:
             fingerprint=self.fingerprint,
             notes=notes,
         )
+
+
+def _unserved(ladder: Ladder) -> list[float]:
+    return [term.value for term in ladder.terms if term.name.startswith("unserved_p")]
 
 
 def _status(answer: Answer, sequence: Sequence, issues: list[Issue], gaps: Any) -> Status:

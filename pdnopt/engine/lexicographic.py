@@ -3,7 +3,8 @@
 HiGHS's own multi-objective mode is not to be trusted for MIPs (it blends by default and drops objectives with
 equal priorities while reporting "Optimal"), so the terms are solved one after another:
 
-1. A first incumbent: everything served with the *structure* (switches and modes) as it stands, if that is feasible.
+1. A first incumbent: everything served by few moves near the disturbance, if that is feasible; everything served with
+   the *structure* (switches and modes) as it stands, if that is.
    Otherwise the best of the point given (the service where the plant's own devices leave it) and the LP of a blend of
    all terms made integral by fix-and-refine (what the LP made integral is fixed, the rest is a small MIP), with the
    structure as it stands and with it free; then the whole MIP.
@@ -41,7 +42,7 @@ WHOLE_SHARE, UNDO_SHARE, PART_SHARE = 0.5, 0.5, 0.15
 """Parts of the time left that the whole MIP, the undoing of needless moves and one of the small MIPs may use."""
 
 REFINE_NODES = 50
-LOCAL_SHARE, LOCAL_NODES = 0.1, 200
+LOCAL_SHARE, LOCAL_NODES = 0.25, 200
 """Part of the time left, and nodes, of a MIP near the disturbance."""
 
 MOVES = (1, 3, inf)
@@ -127,16 +128,11 @@ class _Run:
     ) -> str:
         """Find a first point for the blend of all terms. Returns a status.
 
-        Everything served with the structure as it stands, if that is feasible; else the point given, the best service
-        with the structure as it stands, or with it free, whichever is better.
+        Everything served by few moves near the disturbance, or with the structure as it stands, if that is feasible; else
+        the point given, the best service with the structure as it stands, or with it free, whichever is better.
         """
         self.lp.set_cost(blend)
         self.mip.set_cost(blend)
-        if self.hint is not None:
-            kept = self._as_it_stands(gap, grouped, all_served=True)
-            if kept is not None:
-                self.x = kept.x
-                return "feasible"
         found: Outcome | None = None
         if self.standing is not None:
             found = Outcome("feasible", self.standing, float(blend @ self.standing), -inf)
@@ -145,6 +141,14 @@ class _Run:
             if found is not None and found.x is not None and self._at_floors(found.x, grouped, gaps):
                 self._fix(columns, values)
                 self.x, self.local = found.x, True
+                return "feasible"
+        if self.outsides:
+            self.x = None if found is None else found.x
+            return "no_incumbent"
+        if self.hint is not None:
+            kept = self._as_it_stands(gap, grouped, all_served=True)
+            if kept is not None:
+                self.x = kept.x
                 return "feasible"
         self.lp.forget()
         relaxed = self.lp.solve(self.deadline_s)
@@ -256,6 +260,11 @@ class _Run:
         self.hold(name, value)
         self.pin(name, value)
         return TermResult(name, value, bound)
+
+    def take(self, name: str) -> TermResult:
+        """Return a term as the incumbent has it."""
+        assert self.x is not None
+        return TermResult(name, self.value(name, self.x), self._trivial_bound(name))
 
     def _search(
         self, name: str, gap: float, value: float, bound: float, relaxed: np.ndarray | None, minor: bool
@@ -390,6 +399,7 @@ def solve_in_order(
     frozen: bool = False,
     start: np.ndarray | None = None,
     outsides: Sequence[Hint] = (),
+    skipped: Collection[str] = (),
 ) -> Ladder:
     """Minimise the terms of a compiled model one after another, in the order of ``model.cost``.
 
@@ -424,8 +434,11 @@ def solve_in_order(
     start : ndarray, optional
         A feasible point: where the plant's own devices leave it. It stands where nothing else is better by more than a gap.
     outsides : sequence of (columns, values)
-        What is far from the disturbance, ever less of it: with that held small MIPs look for an answer. One that has all
-        terms of the prefix at their lowest conceivable values is taken, and the rest stays held; bounds are then trivial.
+        What is far from the disturbance, ever less of it. If given, small MIPs with that held look for an answer, and
+        nothing else does. One that has all terms of the prefix at their lowest conceivable values is taken, and the rest
+        stays held; bounds are then trivial. Else the status is "no_incumbent", and ``x`` the best point found, if any.
+    skipped : collection of str
+        Terms that are valued but not minimised.
     """
     relaxation, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
     run = _Run(
@@ -456,10 +469,12 @@ def solve_in_order(
         run.freeze(*hint)
     status = run.first_incumbent(blend, blend_gap, grouped, gaps)
     if status != "feasible":
-        return Ladder(status, None, [], run.trace)
+        return Ladder(
+            status, run.x, [] if run.x is None else [run.take(name) for name in run.names], run.trace
+        )
     terms: list[TermResult] = []
     for name in run.names:
-        terms.append(run.improve(name, gaps[name], name in minor))
+        terms.append(run.take(name) if name in skipped else run.improve(name, gaps[name], name in minor))
         if grouped and name == grouped[-1] and not run.stand({term: gaps[term] for term in grouped}):
             marginal = [term for term in terms if term.name in grouped and term.value > slack]
             if marginal:
