@@ -23,6 +23,7 @@ from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.problem import Formulation
+from pdnopt.refinement import LossRefiner
 from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
 from pdnopt.result import Clock, Reason, Result, Status
 from pdnopt.sequence import Sequence, order_moves
@@ -58,6 +59,7 @@ class SwitchingRunner:
         self.engine = FlowEngine(net)
         self.judge = AcJudge(net, self.grid, self.engine)
         self.checker = Checker(net)
+        self.refiner = LossRefiner(net, self.grid, self.demand, self.engine, self.judge)
         self.optimiser = Optimiser(formulation, self.grid, self.demand, self.curves, self.judge)
         self.optimiser.prepare(
             options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False
@@ -73,11 +75,16 @@ class SwitchingRunner:
         found = overloads(self.net, response.grid, demand, response, self.engine)
         task = Task(self._spent(found, options))
         spans = {"update_s": 0.0, "solve_s": 0.0, "sequence_s": 0.0, "check_s": 0.0}
+        refine = self.refiner.applies(self.optimiser.terms(options), options.extend is not None)
         kept: tuple[Answer, State, Sequence, Plan, Any, Status] | None = None
         proved: dict[str, float] = {}
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
             answer = self.optimiser.optimise(prepared, response, demand, options, task, deadline_s, spans)
+            if refine:
+                begun = time.perf_counter()
+                answer = self.refiner.refine(answer, response, demand, task.held, options.gap, deadline_s)
+                spans["solve_s"] += time.perf_counter() - begun
             following = self._unanswered(task, answer, demand)
             if following is not None:
                 task = following
@@ -280,9 +287,11 @@ class SwitchingRunner:
         priorities = sorted({int(p) for p in demand.priority})
         demand_by = {p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities}
         objective = {term.name: term.value for term in answer.ladder.terms}
+        scale = {f"unserved_p{p}": max(kw, 1e-9) for p, kw in demand_by.items()}
+        if answer.refined:
+            scale["losses"] = max(objective["losses"], 1e-9)
         gap = {
-            name: max(value - answer.bounds.get(name, -inf), 0.0)
-            / (max(demand_by[int(name[10:])], 1e-9) if name.startswith("unserved_p") else 1.0)
+            name: max(value - answer.bounds.get(name, -inf), 0.0) / scale.get(name, 1.0)
             for name, value in objective.items()
         }
         return Result(
