@@ -134,6 +134,16 @@ class HighsModel:
         """Change the bounds of one row."""
         _ok(self._highs.changeRowBounds(row, low, high), "a row's bounds")
 
+    def add_rows(self, matrix: csr_array, low: np.ndarray, high: np.ndarray) -> None:
+        """Add rows below the others; the next LP starts from the last basis. Raises SolverError where they are refused."""
+        if not np.isfinite(matrix.data).all() or np.isnan(low).any() or np.isnan(high).any():
+            raise SolverError("a row to be added is not finite")
+        before, n = self._highs.getNumRow(), matrix.shape[0]
+        start, index = matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32)
+        _ok(self._highs.addRows(n, low, high, matrix.nnz, start, index, matrix.data), "more rows")
+        if self._highs.getNumRow() != before + n:
+            raise SolverError("HiGHS dropped rows that were added")
+
     def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Change bounds of some columns."""
         if len(columns):

@@ -18,7 +18,7 @@ from pdnopt.feeder.sweep import Flow, sweep_trees
 from pdnopt.feeder.trees import Tree, grow
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Point", "descend", "exchanged", "point_of", "swaps"]
+__all__ = ["Point", "descend", "exchanged", "loop_of", "point_of", "swaps"]
 
 TRIED = 8
 """Exchanges that are run by AC power flow at once, the most promising first."""
@@ -74,7 +74,7 @@ def swaps(feeder: Feeder, point: Point) -> tuple[np.ndarray, np.ndarray, np.ndar
     above = parent.tolist()
     for e in np.flatnonzero(feeder.closable & ~tree.closed):
         a, b = int(tree.at[feeder.tail[e]]), int(tree.at[feeder.head[e]])
-        left, right = _loop(above, a, b)
+        left, right = loop_of(above, a, b)
         d = ri[left].sum() - ri[right].sum()
         total = r[left].sum() + r[right].sum() + feeder.z_pu[e].real * float(scale[b]) ** 2
         for path, sign in ((left, 1.0), (right, -1.0)):
@@ -133,7 +133,7 @@ def _first_better(feeder: Feeder, point: Point, shut: np.ndarray, opened: np.nda
     return None
 
 
-def _loop(above: list[int], a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+def loop_of(above: list[int], a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions from a, and from b, up to where their paths meet (not included) or to their sources."""
     left, right = [], []
     while a != b:  # in depth-first order a node above another stands before it
