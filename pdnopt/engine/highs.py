@@ -143,6 +143,7 @@ class HighsModel:
         _ok(self._highs.addRows(n, low, high, matrix.nnz, start, index, matrix.data), "more rows")
         if self._highs.getNumRow() != before + n:
             raise SolverError("HiGHS dropped rows that were added")
+        self._warm = False  # the last basis is dual feasible now
 
     def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Change bounds of some columns."""
@@ -204,7 +205,9 @@ class HighsModel:
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
                 highs.setSolution(len(start), self._columns, start)  # refused: it starts without one
-        if self._relax:  # after a change of costs or bounds the last basis is primal feasible, or nearly so
+        if (
+            self._relax
+        ):  # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
             _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
         self._warm = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:

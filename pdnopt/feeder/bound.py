@@ -31,11 +31,10 @@ LP_GAIN = 2e-4
 CUT = 1e-6
 """A cone counts as broken beyond this part of the whole loss."""
 
-GRID = np.array([0.25, 0.5, 1.0, 2.0])
-"""First tangents, as multiples of the current that an arc carries in a good configuration."""
 
-
-def prove(feeder: Feeder, best: Point, gap: float, deadline_s: float, others: tuple[Point, ...] = ()) -> float:
+def prove(
+    feeder: Feeder, best: Point, gap: float, deadline_s: float, others: tuple[Point, ...] = ()
+) -> float:
     """Return a lower bound in kW on the AC loss of every radial configuration that serves the same load.
 
     Parameters
@@ -57,6 +56,7 @@ def prove(feeder: Feeder, best: Point, gap: float, deadline_s: float, others: tu
     proof = _Proof(model, gap, deadline_s)
     for point in (best, *others):
         proof.add(*model.flow_points(point, feeder))
+    proof.add(*model.first_points(best, feeder))
     proof.relax(time.perf_counter() + LP_SHARE * (deadline_s - time.perf_counter()))
     proof.branch()
     return float(np.clip(proof.bound, 0.0, 1.0)) * best.loss_kw
@@ -93,7 +93,10 @@ class _Proof:
         p, q, el, w = (x[m.column(kind)] for kind in "pqlw")
         u = m.arcs.c_in * w
         used = u > 1e-6
-        a, b = np.where(used, p / np.where(used, u, 1.0), 0.0), np.where(used, q / np.where(used, u, 1.0), 0.0)
+        a, b = (
+            np.where(used, p / np.where(used, u, 1.0), 0.0),
+            np.where(used, q / np.where(used, u, 1.0), 0.0),
+        )
         broken = np.flatnonzero(used & ((a * p + b * q) * m.arcs.weight - el > CUT))
         self.add(broken, a[broken], b[broken])
         return len(broken)
@@ -104,8 +107,9 @@ class _Proof:
             outcome = self.lp.solve(until_s)
             if outcome.status != "optimal" or outcome.x is None:
                 return
-            gained = outcome.objective - self.bound
-            self.bound = max(self.bound, outcome.objective)
+            value = outcome.objective + self.model.offset
+            gained = value - self.bound
+            self.bound = max(self.bound, value)
             if not self.separate(outcome.x) or gained < LP_GAIN or self.bound >= 1.0 - self.gap:
                 return
 
@@ -116,6 +120,6 @@ class _Proof:
             self._load(mip)
             outcome = mip.solve(self.deadline_s, gap_abs=0.5 * self.gap)
             if np.isfinite(outcome.bound):
-                self.bound = max(self.bound, outcome.bound)
+                self.bound = max(self.bound, outcome.bound + self.model.offset)
             if outcome.x is None or outcome.status != "optimal" or not self.separate(outcome.x):
                 return

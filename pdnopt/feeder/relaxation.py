@@ -8,7 +8,7 @@ sending end behind the ideal ratio, u = c_in V_i the squared voltage there, and 
     (3) sum_in (P - r L) - sum_out P = p + g V + sum of g of edges' shunts      active balance
     (4) sum_in (Q - x L) - sum_out Q = q - b V - sum of b of edges' shunts      reactive balance
     (5) V_j = sum_in c_out (c_in W - 2 (r P + x Q) + (r^2 + x^2) L)             voltage drop
-    (6) W <= V_max z, W <= V_i, W >= V_i - V_max (1 - z), W >= 0                W is V_i on the arc that is used, else 0
+    (6) W <= V_max z, W <= V_i - V_min (1 - z), W >= V_i - V_max (1 - z), W >= 0                W is V_i on the arc that is used, else 0
     (7) p_low z <= P <= p_high z, q_low z <= Q <= q_high z
     (8) c_in W L >= P^2 + Q^2, as tangents: L >= 2 a P + 2 b Q - (a^2 + b^2) c_in W for any a, b
 
@@ -21,7 +21,8 @@ early: HiGHS's dual bound is a bound on this optimum.
 
 The voltage that sources hold is a constant, not a variable: raising it with the others' upper bound would cost most of
 the bound on feeders with generation. A configuration that leaves nodes without load dark is one of these with such nodes
-hung on (they draw nothing and lose nothing); a shunt of an edge that may be open is free between none and what it
+hung on (they draw nothing and lose nothing); parts that touch no loop are taken as the least they draw and lose
+(:mod:`pdnopt.feeder.twigs`), with columns for more; a shunt of an edge that may be open is free between none and what it
 draws when the edge is closed or hangs on one end.
 
 Power is in parts of the total load, losses in parts of ``loss_kw``.
@@ -34,8 +35,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from pdnopt.feeder.exchange import Point, loop_of
+from pdnopt.feeder.exchange import Point
 from pdnopt.feeder.network import Feeder
+from pdnopt.feeder.twigs import edges_on_loops, prune
 from pdnopt.units import KW_PER_MW
 
 __all__ = ["Arcs", "Relaxation", "build_relaxation", "unbounded_because"]
@@ -71,6 +73,7 @@ class Relaxation:
     arcs: Arcs
     base_pu: float
     loss_kw: float
+    offset: float
     cost: np.ndarray
     matrix: csr_array
     row_low: np.ndarray
@@ -88,20 +91,43 @@ class Relaxation:
         """Return rows (8), each <= 0: 2 a P + 2 b Q - (a^2 + b^2) c_in W - L <= 0, in the column's scale of L."""
         n, count, row = self.arcs.n, len(arc), np.arange(len(arc))
         scale = self.arcs.weight[arc]
-        data = np.r_[2 * a * scale, 2 * b * scale, -(a**2 + b**2) * self.arcs.c_in[arc] * scale, -np.ones(count)]
+        data = np.r_[
+            2 * a * scale, 2 * b * scale, -(a**2 + b**2) * self.arcs.c_in[arc] * scale, -np.ones(count)
+        ]
         column = np.r_[n + arc, 2 * n + arc, 4 * n + arc, 3 * n + arc]
         return csr_array(coo_array((data, (np.tile(row, 4), column)), shape=(count, len(self.cost))))
 
     def flow_points(self, point: Point, feeder: Feeder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (arc, a, b) of the AC power flow of a configuration: tangents that are exact there."""
         tree, flow = point.tree, point.flow
-        inner = np.flatnonzero(tree.parent >= 0)
-        arc_of = {(int(e), int(j)): k for k, (e, j) in enumerate(zip(self.arcs.edge, self.arcs.target, strict=True))}
-        arc = np.array([arc_of[(int(tree.edge[k]), int(tree.node[k]))] for k in inner])
+        arc_of = np.full((feeder.m, 2), -1)
+        arc_of[self.arcs.edge, (self.arcs.target == feeder.tail[self.arcs.edge]).astype(int)] = np.arange(
+            self.arcs.n
+        )
+        arc = arc_of[tree.edge, (tree.node == feeder.tail[tree.edge]).astype(int)]
+        inner = np.flatnonzero((tree.parent >= 0) & (arc >= 0))
+        arc = arc[inner]
         up = tree.parent[inner]
         s = flow.v_pu[0][up] * np.conj(flow.i_pu[0][inner]) / self.base_pu
         u = np.abs(flow.v_pu[0][up] / flow.scale[0][up]) ** 2 * self.arcs.c_in[arc]
         return arc, s.real / u, s.imag / u
+
+    def first_points(self, point: Point, feeder: Feeder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (arc, a, b) for arcs on loops in both directions: multiples of what the edge, or its ends, carry now."""
+        arc, a, b = self.flow_points(point, feeder)
+        at_edge, at_node = np.zeros((2, feeder.m)), np.zeros((2, feeder.n))
+        at_edge[:, self.arcs.edge[arc]] = a, b
+        at_node[:, self.arcs.target[arc]] = a, b
+        tie = ~point.tree.closed
+        at_edge[:, tie] = 0.5 * (at_node[:, feeder.tail[tie]] + at_node[:, feeder.head[tie]])
+        free = np.flatnonzero(self.arcs.free)
+        level = np.repeat(GRID, len(free))
+        points = np.tile(at_edge[:, self.arcs.edge[free]], len(GRID)) * level
+        return np.tile(free, len(GRID)), points[0], points[1]
+
+
+GRID = np.array([0.3, 1.0, 3.0])
+"""First tangents of an arc on a loop, as multiples of the flow that its edge carries in a good configuration."""
 
 
 def unbounded_because(feeder: Feeder) -> str:
@@ -121,26 +147,31 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     """Return the relaxation whose optimum is at most the least AC loss, as long as that is below the best's."""
     loss_kw = best.loss_kw
     base = max(float(np.abs(feeder.s_pu.sum(axis=0)).sum()), 1e-9)
-    arcs = _arcs(feeder, best, base, loss_kw)
+    caps = _caps(feeder, base, loss_kw)
+    on_loop = edges_on_loops(feeder, best.tree)
+    v_low, v_high = float(caps.v_min.min()), float(caps.v_max.max())
+    twigs = prune(feeder, best.tree, on_loop, v_low, v_high, loss_kw / KW_PER_MW)
+    arcs = _arcs(feeder, best, base, loss_kw, on_loop, twigs.node)
     shunt_edges = np.flatnonzero(feeder.y_half_pu)
     loose = np.array([e for e in shunt_edges if arcs.free[arcs.edge == e].any()], dtype=int)
-    caps = _caps(feeder, base, loss_kw)
+    hung = np.flatnonzero((twigs.more_pu != 0) & ~np.isin(np.arange(feeder.n), feeder.root))
     a, n, h = arcs.n, feeder.n, len(loose)
-    width = 5 * a + n + 4 * h
+    width = 5 * a + n + 4 * h + 2 * len(hung)
     rows = _Rows(width)
     k = np.arange(a)
     z, p, q, el, w, v = k, a + k, 2 * a + k, 3 * a + k, 4 * a + k, 5 * a + np.arange(n)
     r, x = arcs.r / arcs.weight, arcs.x / arcs.weight
     source = np.zeros(n, dtype=bool)
     source[feeder.root] = True
-    inner = np.flatnonzero(~source)
+    inner = np.flatnonzero(~source & ~twigs.node)
     place = np.full(n, -1)
     place[inner] = np.arange(len(inner))
     t_in = place[arcs.target]
     t_out = place[arcs.source]
     out = t_out >= 0
     fixed = _fixed_shunts(feeder, arcs, loose) / base
-    drawn = feeder.s_pu[0] / base
+    drawn = twigs.s_pu / base
+    more = 5 * a + n + 4 * h + np.arange(2 * len(hung))  # what twigs take beyond the least: P, then Q
     # columns of the shunts of edges that may be open: g at tail, g at head, b at tail, b at head
     g_col, b_col = 5 * a + n + np.arange(2 * h), 5 * a + n + 2 * h + np.arange(2 * h)
     end = np.r_[feeder.tail[loose], feeder.head[loose]]
@@ -151,9 +182,9 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     pairs, which = np.unique(arcs.edge[arcs.free], return_inverse=True)
     shut = np.where(feeder.openable[pairs], 0.0, 1.0)
     rows.add(len(pairs), [(which, z[arcs.free], one[arcs.free])], shut, 1.0)  # (2)
-    for flow, loss, own, shunt, sign, extra in (
-        (p, r, drawn.real, fixed.real, -1.0, g_col),
-        (q, x, drawn.imag, fixed.imag, 1.0, b_col),
+    for flow, loss, own, shunt, sign, extra, slack in (
+        (p, r, drawn.real, fixed.real, -1.0, g_col, more[: len(hung)]),
+        (q, x, drawn.imag, fixed.imag, 1.0, b_col, more[len(hung) :]),
     ):  # (3), (4)
         terms = [
             (t_in, flow, one),
@@ -161,6 +192,7 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
             (t_out[out], flow[out], -one[out]),
             (np.arange(len(inner)), v[inner], sign * shunt[inner]),
             (at_end[used], extra[used], np.full(int(used.sum()), sign)),
+            (place[hung], slack, -np.ones(len(hung))),
         ]
         rows.add(len(inner), terms, own[inner], own[inner])
     drop = [
@@ -173,7 +205,8 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     rows.add(len(inner), drop, 0.0, 0.0)  # (5)
     v_max = caps.v_max[arcs.source]
     rows.add(a, [(k, w, one), (k, z, -v_max)], -np.inf, 0.0)  # (6)
-    rows.add(a, [(k, w, one), (k, v[arcs.source], -one)], -np.inf, 0.0)
+    v_min = caps.v_min[arcs.source]
+    rows.add(a, [(k, w, one), (k, v[arcs.source], -one), (k, z, -v_min)], -np.inf, -v_min)
     rows.add(a, [(k, w, one), (k, v[arcs.source], -one), (k, z, -v_max)], -v_max, np.inf)
     low_p, low_q = _least_flows(feeder, arcs, drawn, caps)
     for flow, low, high in ((p, low_p, caps.p_high), (q, low_q, caps.q_high)):  # (7)
@@ -182,12 +215,14 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     if h:
         _shunt_rows(rows, feeder, arcs, loose, base, caps, end, v, g_col, b_col)
     matrix, low, high = rows.finished()
-    v_now = np.zeros(n)
-    v_now[feeder.root] = feeder.root_v_pu**2
-    col_low = np.r_[np.where(arcs.free, 0.0, 1.0), np.full(2 * a, -np.inf), np.zeros(2 * a), v_now, np.zeros(2 * h)]
-    col_low = np.r_[col_low, np.full(2 * h, -np.inf)]
-    v_high = np.where(source, v_now, caps.v_max)
-    col_high = np.r_[np.ones(a), np.full(3 * a, np.inf), np.full(a, np.inf), v_high, np.full(4 * h, np.inf)]
+    col_low = np.r_[
+        np.where(arcs.free, 0.0, 1.0), np.full(2 * a, -np.inf), np.zeros(2 * a), caps.v_min, np.zeros(2 * h)
+    ]
+    col_low = np.r_[col_low, np.full(2 * h, -np.inf), np.zeros(2 * len(hung))]
+    col_high = np.r_[
+        np.ones(a), np.full(3 * a, np.inf), np.full(a, np.inf), caps.v_max, np.full(4 * h, np.inf)
+    ]
+    col_high = np.r_[col_high, twigs.more_pu.real[hung] / base, twigs.more_pu.imag[hung] / base]
     cost = np.zeros(width)
     per_loss = base * KW_PER_MW / loss_kw
     cost[el] = r * per_loss
@@ -195,7 +230,8 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     cost[g_col] = per_loss
     integer = np.zeros(width, dtype=bool)
     integer[z] = arcs.free
-    return Relaxation(arcs, base, loss_kw, cost, matrix, low, high, col_low, col_high, integer)
+    offset = twigs.loss_pu * KW_PER_MW / loss_kw
+    return Relaxation(arcs, base, loss_kw, offset, cost, matrix, low, high, col_low, col_high, integer)
 
 
 class _Rows:
@@ -236,6 +272,7 @@ class _Caps:
     q_high: float
     q_low: float
     v_max: np.ndarray
+    v_min: np.ndarray
 
 
 def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
@@ -244,7 +281,9 @@ def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
     What flows into a subtree is at most all loads plus all losses, at least minus all generation (losses downstream only
     take). At the receiving end V_i = V_j + 2 (r P' + x Q') + |z|^2 L, so a voltage rises along an edge by at most
     2 (r G_p + x G_q) with G_p, G_q all generation, shunts included; along a path by at most the sum over all edges (times
-    the largest ratio of transformers). Shunts grow with V, hence the division.
+    the largest ratio of transformers). Shunts grow with V, hence the division. A second cap needs no generation: along a
+    path |v| changes by at most sum |z| |i| <= sqrt(sum |z|^2 / r) sqrt(sum r |i|^2) (Cauchy and Schwarz), and the last sum
+    is at most ``loss_kw``. It also bounds voltages from below.
     """
     s = feeder.s_pu[0] / base
     y = (feeder.y_pu + np.conj(feeder.s_pu[2])) / base
@@ -259,8 +298,14 @@ def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
     rise = np.sort(2.0 * (r * made_p + x * made_q))[::-1][:n_used].sum() * ratio
     grow = np.sort(2.0 * (r * g_down + x * b_up))[::-1][:n_used].sum() * ratio
     v_max = (v0 + rise) / (1.0 - grow) if grow < 0.9 else np.inf
-    lost = loss_kw / KW_PER_MW / base
     known = feeder.z_pu.real > 0
+    longest = np.sort(np.abs(feeder.z_pu[known]) ** 2 / feeder.z_pu.real[known])[::-1][:n_used].sum()
+    swing = float(np.sqrt(loss_kw / KW_PER_MW * longest)) * ratio
+    v_max = min(v_max, float(feeder.root_v_pu.max() * np.sqrt(ratio) + swing) ** 2)
+    v_min = max(float(feeder.root_v_pu.min() / np.sqrt(ratio) - swing), 0.0) ** 2
+    highest, lowest = np.full(feeder.n, v_max), np.full(feeder.n, v_min)
+    highest[feeder.root] = lowest[feeder.root] = feeder.root_v_pu**2
+    lost = loss_kw / KW_PER_MW / base
     slope = float((feeder.z_pu.imag[known] / feeder.z_pu.real[known]).max(initial=0.0))
     taken_p = float(s.real[s.real > 0].sum()) + float(np.maximum(y.real, 0.0).sum()) * v_max + lost
     taken_q = float(s.imag[s.imag > 0].sum()) + (float(np.maximum(-y.imag, 0.0).sum()) + b_edges) * v_max
@@ -269,7 +314,8 @@ def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
         p_low=-made_p - g_down * v_max,
         q_high=taken_q + slope * lost,
         q_low=-made_q - b_up * v_max,
-        v_max=np.full(feeder.n, v_max),
+        v_max=highest,
+        v_min=lowest,
     )
 
 
@@ -277,20 +323,17 @@ HANGING = 1.05
 """A line charged from one end draws at most this times its charging (its own inductance raises it, well below 5 %)."""
 
 
-def _arcs(feeder: Feeder, best: Point, base: float, loss_kw: float) -> Arcs:
-    """Return both directions of edges on loops, and away from the source those of edges on none."""
+def _arcs(
+    feeder: Feeder, best: Point, base: float, loss_kw: float, on_loop: np.ndarray, pruned: np.ndarray
+) -> Arcs:
+    """Return both directions of edges on loops, and away from the source those of edges on none; twigs left out."""
     tree = best.tree
-    on_loop = ~tree.closed
-    above = tree.parent.tolist()
-    for e in np.flatnonzero(~tree.closed):
-        for path in loop_of(above, int(tree.at[feeder.tail[e]]), int(tree.at[feeder.head[e]])):
-            edges = tree.edge[path]
-            on_loop[edges[edges >= 0]] = True
+    gone = pruned[feeder.tail] | pruned[feeder.head]
     is_root = np.zeros(feeder.n, dtype=bool)
     is_root[feeder.root] = True
     away = tree.at[feeder.tail] < tree.at[feeder.head]
-    forward = np.flatnonzero((on_loop | away) & ~is_root[feeder.head])
-    back = np.flatnonzero((on_loop | ~away) & ~is_root[feeder.tail])
+    forward = np.flatnonzero((on_loop | away) & ~is_root[feeder.head] & ~gone)
+    back = np.flatnonzero((on_loop | ~away) & ~is_root[feeder.tail] & ~gone)
     edge = np.r_[forward, back]
     reversed_ = np.r_[np.zeros(len(forward), dtype=bool), np.ones(len(back), dtype=bool)]
     k2 = feeder.ratio[edge] ** 2
@@ -327,9 +370,7 @@ def _edge_conductance(feeder: Feeder, arcs: Arcs, loose: np.ndarray) -> np.ndarr
     return out
 
 
-def _least_flows(
-    feeder: Feeder, arcs: Arcs, drawn: np.ndarray, caps: _Caps
-) -> tuple[np.ndarray, np.ndarray]:
+def _least_flows(feeder: Feeder, arcs: Arcs, drawn: np.ndarray, caps: _Caps) -> tuple[np.ndarray, np.ndarray]:
     """Return the least P and Q on an arc that is used: its head's own load where nothing generates."""
     y = feeder.y_pu + np.conj(feeder.s_pu[2])
     no_p = (drawn.real >= 0).all() and (y.real >= 0).all()
