@@ -8,7 +8,6 @@ bound, the largest met, never an answer. It holds to HiGHS's tolerances (1e-7 of
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np

@@ -37,7 +37,7 @@ class Twigs:
 
 def edges_on_loops(feeder: Feeder, tree: Tree) -> np.ndarray:
     """Return which edges lie on a loop of edges that may be closed, sources taken as one node; bool, shape (E,)."""
-    on_loop = ~tree.closed & feeder.closable
+    on_loop: np.ndarray = ~tree.closed & feeder.closable
     above = tree.parent.tolist()
     for e in np.flatnonzero(on_loop):
         for path in loop_of(above, int(tree.at[feeder.tail[e]]), int(tree.at[feeder.head[e]])):
@@ -52,7 +52,8 @@ def prune(
     """Return the twigs: subtrees that touch no loop, no shunt and no transformer off its nominal ratio.
 
     From the leaves, P and Q out of each edge are known within an interval, and so is |i|^2 = (P^2 + Q^2) / V with V
-    between the two voltages (squared) given, and no edge loses more than ``loss_pu_max``; what the edge takes itself widens the interval of the next.
+    between the two voltages (squared) given, and no edge loses more than ``loss_pu_max``; what the edge takes itself
+    widens the interval of the next.
     """
     rigid = on_loop | (feeder.y_half_pu != 0) | (feeder.ratio != 1.0)
     touched = (feeder.y_pu != 0) | (feeder.s_pu[1:] != 0).any(axis=0)
