@@ -53,7 +53,7 @@ def read_feeder(net: Any, engine: FlowEngine, grid: Grid, demand: Demand, state:
     Raises
     ------
     NotRadialError
-        Edges that cannot be opened form a loop or join two sources, or nothing is fed.
+        Edges that cannot be opened form a loop or join two sources, or the sources reach nothing.
     """
     m = engine.model
     sources = np.flatnonzero(state.source_on & ~state.dead[grid.sources.node])
@@ -70,6 +70,8 @@ def read_feeder(net: Any, engine: FlowEngine, grid: Grid, demand: Demand, state:
         for k in range(len(edges.tail))
         if edges.usable[k] and label[edges.tail[k]] >= 0 and label[edges.tail[k]] != label[edges.head[k]]
     ]
+    if not keep:
+        raise NotRadialError("the sources reach nothing")
     pick = np.array(keep, dtype=int)
     n = int(label.max()) + 1
     v_min, v_max = np.zeros(n), np.full(n, np.inf)
