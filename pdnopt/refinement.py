@@ -20,31 +20,39 @@ from pdnopt.acjudge import AcJudge, Ratios
 from pdnopt.engine.lexicographic import TermResult
 from pdnopt.feeder.bound import prove
 from pdnopt.feeder.network import Feeder, NotRadialError
-from pdnopt.feeder.reading import is_plain, read_feeder, switches_of
+from pdnopt.feeder.reading import is_plain, read_feeder, switches_of, units_of
 from pdnopt.feeder.search import Found, find_least_loss
+from pdnopt.feeder.shedding import shed_least
 from pdnopt.optimiser import Answer
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, islands, living_cords
 from pdnopt.response import Response
+from pdnopt.result import Reason
 
 __all__ = ["LossRefiner"]
 
 SEARCH_SHARE, PROOF_SHARE = 0.45, 0.7
 """Parts of the time left that the search, and then the proof, may use; the rest orders and checks."""
 
+ORDER_PART = 2.0
+"""What trying one move costs, in AC power flows of one state (two passes of devices and islands beside it)."""
+
+MIN_SHED_S = 1.0
 OVER = 1e-6
 UNDER_V_PU = 1e-6
+LESS_KW = 1e-3
 SAME = 1e-7
 """Losses that differ by less than this part are equal: the state with fewer moves is taken."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A state to end in, and the feeder it was found on (None: not by the search)."""
+    """A state to end in, and the feeder and search it comes from, if it does."""
 
     state: State
-    feeder: Feeder | None
+    feeder: Feeder | None = None
+    found: Found | None = None
 
 
 class LossRefiner:
@@ -73,11 +81,13 @@ class LossRefiner:
         demand: Demand,
         held: Collection[str],
         gap: float,
+        final: bool,
         deadline_s: float,
     ) -> Answer:
         """Return the answer with the least loss found, its AC value and its bound; ``gap`` is relative.
 
-        ``held`` names switches that must stay where they stand.
+        ``held`` names switches that must stay where they stand. An answer that breaks limits on AC power flow is left as
+        it is, for the MILP to try again, unless it is ``final`` or all its load can be served within limits.
         """
         if answer.target is None:
             return answer
@@ -87,41 +97,87 @@ class LossRefiner:
         asked = answer.target
         locked = start.but(locked=start.locked | fixed)
         full = asked.but(served=np.where(response.unservable, asked.served, 1.0))
-        services = [full.served] if self._short(demand, asked, full) else []
+        services = [full.served]
+        if self._short(demand, asked, full):
+            services.append(asked.served)
         candidates: list[_Candidate] = []
-        found: Found | None = None
-        feeder: Feeder | None = None
-        for served in [*services, asked.served]:
+        for served in services:
             begun = time.perf_counter()
             until_s = begun + SEARCH_SHARE * (deadline_s - begun)
-            feeder, found = self._search(grid, demand, locked.but(served=served), asked, until_s)
-            if feeder is not None and found is not None:
-                closed = switches_of(feeder, found.best.tree.closed, locked)
-                candidates.append(_Candidate(start.but(closed=closed, served=served), feeder))
-                if found.best.excess == 0 and self._sound(grid, demand, candidates[-1].state):
+            item = self._search(grid, demand, locked.but(served=served), asked, until_s)
+            if item is None or item.feeder is None or item.found is None:
+                continue
+            candidates.append(item)
+            if served is full.served:
+                if item.found.best.excess == 0 and self._sound(grid, demand, item.state):
                     break
-        candidates += [_Candidate(asked, None), _Candidate(start.but(served=asked.served), None)]
+                if final and item.found.best.excess > 0:
+                    fed = self._shed(item.feeder, item.found, demand, locked.but(served=served), until_s)
+                    services += [fed] if fed is not None else []
+        candidates += [_Candidate(asked), _Candidate(start.but(served=asked.served))]
         best = self._choose(grid, demand, candidates, start)
         if best is None:
             return answer
         chosen, ratios = best
+        less = (_missing_kw(grid, demand, chosen.state) - _missing_kw(grid, demand, asked)).sum() > LESS_KW
+        if less and not final:
+            return answer
         loss_kw = float(ratios.losses_kw[0])
         bound_kw = 0.0
-        if chosen.feeder is not None and found is not None and chosen.feeder is feeder:
+        if chosen.feeder is not None and chosen.found is not None:
             begun = time.perf_counter()
-            until_s = begun + PROOF_SHARE * (deadline_s - begun)
-            bound_kw = min(prove(chosen.feeder, found.best, gap, until_s), loss_kw)
+            left_s = max(deadline_s - begun - self._order_s(chosen.state, start, grid, demand), 0.0)
+            bound_kw = min(
+                prove(chosen.feeder, chosen.found.best, gap, begun + PROOF_SHARE * left_s), loss_kw
+            )
         return self._answer(answer, chosen.state, ratios, demand, grid, loss_kw, bound_kw, gap)
 
     def _search(
         self, grid: Grid, demand: Demand, state: State, asked: State, until_s: float
-    ) -> tuple[Feeder | None, Found | None]:
+    ) -> _Candidate | None:
+        """Return the best configuration found for the service of ``state``; None where the network is not radial."""
         try:
             feeder = read_feeder(self.net, self.engine, grid, demand, state)
         except NotRadialError:
-            return None, None
+            return None
         target = np.array([bool(asked.closed[own].all()) for own in feeder.switches], dtype=bool)
-        return feeder, find_least_loss(feeder, [feeder.given, target], until_s)
+        found = find_least_loss(feeder, [feeder.given, target], until_s)
+        if found is None:
+            return None
+        closed = switches_of(feeder, found.best.tree.closed, state)
+        return _Candidate(asked.but(closed=closed, served=state.served), feeder, found)
+
+    def _shed(
+        self, feeder: Feeder, found: Found, demand: Demand, state: State, until_s: float
+    ) -> np.ndarray | None:
+        """Return who is served (shape (D,)) when the fewest kW go dark to keep all limits; None where none is found."""
+        units = units_of(feeder, self.net, demand, state)
+        shed = shed_least(feeder, found.best, units, max(until_s, time.perf_counter() + MIN_SHED_S))
+        return None if shed is None else np.where(shed.fed, state.served, 0.0)
+
+    def _order_s(self, state: State, start: State, grid: Grid, demand: Demand) -> float:
+        """Return how long the order of the moves will take to find: every move left is judged after every one made."""
+        begun = time.perf_counter()
+        self.judge.ratios(grid, demand, [state])
+        moves = int((state.closed != start.closed).sum())
+        return ORDER_PART * moves * (moves + 1) / 2.0 * (time.perf_counter() - begun)
+
+    def reasons(self, answer: Answer, response: Response, demand: Demand) -> tuple[Reason, ...]:
+        """Return why each unit of a refined answer is dark: what its load would break, on AC power flow, as switched."""
+        assert answer.target is not None
+        grid, target = response.grid, answer.target
+        missing = _missing_kw(grid, demand, target)
+        out = []
+        for u in np.flatnonzero(missing > LESS_KW):
+            name, kw = demand.name[u], float(missing[u])
+            if response.unservable[u]:
+                out.append(Reason(name, kw, "", "no surviving path from any source", 0.0, True))
+                continue
+            served = target.served.copy()
+            served[u] = 1.0
+            ratios = self.judge.ratios(grid, demand, [target.but(served=served)])
+            out.append(Reason(name, kw, *_broken(grid, ratios), 0.0, True))
+        return tuple(out)
 
     def _short(self, demand: Demand, asked: State, full: State) -> bool:
         return bool((demand.d_kw * (full.served - asked.served)).sum() > 1e-6)
@@ -186,6 +242,27 @@ def _missing_kw(grid: Grid, demand: Demand, state: State) -> np.ndarray:
     living = living_cords(demand, state, islands(grid, state).energised)
     fed = demand.sum_by_unit(living.astype(float)) > 0
     return np.asarray(demand.d_kw * (1.0 - np.where(fed & state.unit_ok, state.served, 0.0)))
+
+
+def _broken(grid: Grid, ratios: Ratios) -> tuple[str, str]:
+    """Return the component whose limit the first state breaks most, and what limit that is."""
+    if not ratios.converged[0]:
+        return "", "the AC power flow has no solution with it"
+    loads = (
+        ("loading", ratios.branch[0], grid.branches.name),
+        ("loading", ratios.switch[0], grid.switches.name),
+        ("power", ratios.source[0], grid.sources.name),
+    )
+    over = [(float(part.max(initial=0.0)) - 1.0, what, names, part) for what, part, names in loads]
+    excess, what, names, part = max(over, key=lambda item: item[0])
+    low = ratios.under_v_pu[0]
+    k = int(np.argmax(low))
+    if low[k] > UNDER_V_PU and low[k] >= excess:
+        v_min = grid.nodes.v_min_pu[k]
+        return grid.nodes.name[k], f"voltage {v_min - low[k]:.4f} pu with it, at least {v_min:.4f} pu"
+    if excess <= OVER:
+        return "", "could be served as switched; the search did not find it in the time given"
+    return names[int(np.argmax(part))], f"{what} {100.0 * (1.0 + excess):.1f} % with it"
 
 
 def _sound(ratios: Ratios) -> np.ndarray:

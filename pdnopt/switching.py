@@ -83,7 +83,9 @@ class SwitchingRunner:
             answer = self.optimiser.optimise(prepared, response, demand, options, task, deadline_s, spans)
             if refine:
                 begun = time.perf_counter()
-                answer = self.refiner.refine(answer, response, demand, task.held, options.gap, deadline_s)
+                answer = self.refiner.refine(
+                    answer, response, demand, task.held, options.gap, task.voltages, deadline_s
+                )
                 spans["solve_s"] += time.perf_counter() - begun
             following = self._unanswered(task, answer, demand)
             if following is not None:
@@ -121,7 +123,9 @@ class SwitchingRunner:
         events: tuple[Event, ...] = ()
         if options.explain and clocks and time.perf_counter() < deadline_s:
             events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
-        if options.explain and status in ("optimal", "feasible"):
+        if options.explain and answer.refined:
+            reasons = self.refiner.reasons(answer, response, demand)
+        elif options.explain and status in ("optimal", "feasible"):
             reasons, notes = explain(
                 prepared, answer.ladder, response, demand, target, self.optimiser.solvers, deadline_s
             )

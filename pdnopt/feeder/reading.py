@@ -15,13 +15,14 @@ import numpy as np
 from pdnopt.acflow import FlowEngine
 from pdnopt.acflow.model import Model
 from pdnopt.feeder.network import Feeder, NotRadialError
+from pdnopt.feeder.shedding import Units
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["is_plain", "read_feeder", "switches_of"]
+__all__ = ["is_plain", "read_feeder", "switches_of", "units_of"]
 
 BASE_VA = 1e6
 W_PER_KW = 1e3
@@ -214,6 +215,23 @@ def _refuse_fixed_loops(feeder: Feeder) -> None:
     parts = int(connected_parts(n, tail, head).max()) + 1
     if len(tail) > n - parts:
         raise NotRadialError("branches without a switch form a loop or join two sources")
+
+
+def units_of(feeder: Feeder, net: Any, demand: Demand, state: State) -> Units:
+    """Return the units of a plain feeder's demand, each with its one cord."""
+    at = np.full(demand.n, -1)
+    p_kw, tan_phi = np.zeros(demand.n), np.zeros(demand.n)
+    bus = np.array(
+        [
+            net.bus.index.get_loc(net[table].at[row, "bus"])
+            for table, row in zip(demand.cord_table, demand.cord_row, strict=True)
+        ],
+        dtype=int,
+    )
+    at[demand.cord_unit] = feeder.node_of_bus[bus]
+    p_kw[demand.cord_unit] = demand.cord_kw * state.served[demand.cord_unit]
+    tan_phi[demand.cord_unit] = demand.cord_tan_phi
+    return Units(at, p_kw * (1.0 + 1j * tan_phi) / KW_PER_MW, demand.priority, demand.sheddable)
 
 
 def switches_of(feeder: Feeder, closed: np.ndarray, state: State) -> np.ndarray:
