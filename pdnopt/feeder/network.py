@@ -50,6 +50,8 @@ class Feeder:
         Closed in the state that was read.
     node_of_bus : int, shape (buses,)
         Node of each row of ``net.bus``; -1 where no source can reach it.
+    hanging : bool
+        A charged branch that can never be closed may hang on one end; it is not among the edges.
     """
 
     root: np.ndarray
@@ -70,6 +72,7 @@ class Feeder:
     switches: tuple[np.ndarray, ...]
     given: np.ndarray
     node_of_bus: np.ndarray
+    hanging: bool = False
 
     @property
     def n(self) -> int:

@@ -97,6 +97,7 @@ def read_feeder(net: Any, engine: FlowEngine, grid: Grid, demand: Demand, state:
         switches=tuple(edges.switches[k] for k in pick),
         given=edges.given[pick],
         node_of_bus=label[: m.n_bus],
+        hanging=bool((edges.stuck & (edges.y_half_pu != 0)).any()),
     )
     _refuse_fixed_loops(feeder)
     return feeder
@@ -116,6 +117,7 @@ class _Edges:
     usable: np.ndarray
     openable: np.ndarray
     given: np.ndarray
+    stuck: np.ndarray
 
 
 def _edges(m: Model, grid: Grid, state: State) -> _Edges:
@@ -147,6 +149,7 @@ def _edges(m: Model, grid: Grid, state: State) -> _Edges:
         usable=on & ~stuck_open,
         openable=openable,
         given=closed & on,
+        stuck=on & stuck_open,
     )
 
 

@@ -138,6 +138,8 @@ def unbounded_because(feeder: Feeder) -> str:
         return "a branch has a negative resistance or reactance"
     if ((feeder.z_pu.real == 0) & (feeder.z_pu.imag != 0)).any():
         return "a branch has a reactance but no resistance"
+    if feeder.hanging:
+        return "a charged line hangs on one end"
     if (feeder.y_half_pu.real < 0).any():
         return "a branch has a negative shunt conductance"
     return ""
