@@ -40,6 +40,8 @@ class Feeder:
         Series impedance, on the head's side of the ideal ratio at the tail (``ratio``: v_tail / v_head at no load).
     y_half_pu : complex, shape (E,)
         Half of the pi's shunt admittance, at either end of the impedance; its active power is a loss.
+    y_open_pu : complex, shape (2, E)
+        What an open edge draws at its tail and its head: a charged line hangs on an end that has no switch.
     i_max_pu : float, shape (E,)
         Largest current, pu of the head's nominal voltage; inf: no limit.
     closable, openable : bool, shape (E,)
@@ -66,6 +68,7 @@ class Feeder:
     z_pu: np.ndarray
     ratio: np.ndarray
     y_half_pu: np.ndarray
+    y_open_pu: np.ndarray
     i_max_pu: np.ndarray
     closable: np.ndarray
     openable: np.ndarray

@@ -2,7 +2,8 @@
 
 The electrical data are those of the AC engine (:class:`pdnopt.acflow.model.Model`), so a sweep and power-grid-model
 agree; what may move is the State's. A branch and the switches at its ends are one edge: closed if all of them are.
-A branch that hangs on one end (its other switch open) is left out; its charging current is in the final AC power flow.
+An open line hangs on an end that has no switch and charges; where both ends have one it counts as dark, though a plan
+opens one: its charging current is in the final AC power flow.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def read_feeder(net: Any, engine: FlowEngine, grid: Grid, demand: Demand, state:
         z_pu=edges.z_pu[pick],
         ratio=edges.ratio[pick],
         y_half_pu=edges.y_half_pu[pick],
+        y_open_pu=edges.y_open_pu[:, pick],
         i_max_pu=edges.i_max_pu[pick],
         closable=np.ones(len(pick), dtype=bool),
         openable=edges.openable[pick],
@@ -112,6 +114,7 @@ class _Edges:
     z_pu: np.ndarray
     ratio: np.ndarray
     y_half_pu: np.ndarray
+    y_open_pu: np.ndarray
     i_max_pu: np.ndarray
     switches: list[np.ndarray]
     usable: np.ndarray
@@ -138,12 +141,18 @@ def _edges(m: Model, grid: Grid, state: State) -> _Edges:
     openable = np.array([bool((~state.locked[s]).any()) for s in switches], dtype=bool)
     on = np.r_[br.in_service, np.ones(n_link, dtype=bool)] & alive[tail] & alive[head]
     own = np.array([grid.switches.s_max_kva[s].min(initial=np.inf) for s in switches])
+    z_pu = np.r_[(br.r_ohm + 1j * br.x_ohm) / z_base, np.zeros(n_link)]
+    half = np.r_[(br.g_s + 1j * br.b_s) * z_base / 2.0, np.zeros(n_link)]
+    hanging = half + half / (1.0 + z_pu * half)
+    bare = np.ones((2, len(tail)), dtype=bool)  # ends without a switch
+    bare[m.gate_side, m.gate_branch] = False
     return _Edges(
         tail=tail,
         head=head,
-        z_pu=np.r_[(br.r_ohm + 1j * br.x_ohm) / z_base, np.zeros(n_link)],
+        z_pu=z_pu,
         ratio=np.r_[br.ratio, np.ones(n_link)],
-        y_half_pu=np.r_[(br.g_s + 1j * br.b_s) * z_base / 2.0, np.zeros(n_link)],
+        y_half_pu=half,
+        y_open_pu=np.where(bare, hanging, 0.0),
         i_max_pu=np.minimum(np.r_[_ratings_pu(m, grid), np.full(n_link, np.inf)], own / KW_PER_MW),
         switches=switches,
         usable=on & ~stuck_open,

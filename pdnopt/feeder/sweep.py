@@ -135,15 +135,16 @@ def _scales(
 
 
 def _edge_shunts(feeder: Feeder, closed: np.ndarray) -> np.ndarray:
-    """Return the shunts of closed edges by node, shape (C, N): at the tail behind the ratio, at the head as they are."""
+    """Return the shunts of edges by node, shape (C, N): at the tail behind the ratio, at the head as they are."""
     out = np.zeros((len(closed), feeder.n), dtype=complex)
     some = np.flatnonzero(feeder.y_half_pu)
     if not len(some):
         return out
-    y = np.where(closed[:, some], feeder.y_half_pu[some], 0.0)
-    rows = np.arange(len(closed))[:, None]
-    np.add.at(out, (rows, feeder.tail[some][None, :]), y / feeder.ratio[some] ** 2)
-    np.add.at(out, (rows, feeder.head[some][None, :]), y)
+    rows, shut = np.arange(len(closed))[:, None], closed[:, some]
+    half, (at_tail, at_head) = feeder.y_half_pu[some], feeder.y_open_pu[:, some]
+    ratio_sq = feeder.ratio[some] ** 2
+    np.add.at(out, (rows, feeder.tail[some][None, :]), np.where(shut, half, at_tail) / ratio_sq)
+    np.add.at(out, (rows, feeder.head[some][None, :]), np.where(shut, half, at_head))
     return out
 
 

@@ -52,6 +52,7 @@ def draw_feeder(
         z_pu=rng.uniform(0.005, 0.05, m) * (1 + 1j * rng.uniform(0.3, 2.0, m)),
         ratio=ratio,
         y_half_pu=half,
+        y_open_pu=np.array([half * (seed % 2) * 2.0, np.zeros(m)]),
         i_max_pu=np.full(m, np.inf),
         closable=np.ones(m, dtype=bool),
         openable=openable,

@@ -85,11 +85,12 @@ def _columns(model: Relaxation, best: Point, feeder: Feeder) -> np.ndarray:
     loose = [e for e in np.flatnonzero(feeder.y_half_pu) if model.arcs.free[model.arcs.edge == e].any()]
     h = len(loose)
     for k, e in enumerate(loose):
-        y = feeder.y_half_pu[e] / model.base_pu * tree.closed[e]
+        shut = bool(tree.closed[e])
         at = 5 * a_n + n
+        y, other = (np.where(shut, feeder.y_half_pu[e], feeder.y_open_pu[:, e]) / model.base_pu).tolist()
         t, d = v[feeder.tail[e]] / feeder.ratio[e] ** 2, v[feeder.head[e]]
-        x[at + k], x[at + h + k] = y.real * t, y.real * d
-        x[at + 2 * h + k], x[at + 3 * h + k] = y.imag * t, y.imag * d
+        x[at + k], x[at + h + k] = y.real * t, other.real * d
+        x[at + 2 * h + k], x[at + 3 * h + k] = y.imag * t, other.imag * d
     free = 5 * a_n + n + 4 * h
     if len(x) > free:  # what twigs take beyond the least: what the balances of their nodes still lack
         lacking = np.where(model.row_low == model.row_high, model.row_low - model.matrix @ x, 0.0)
@@ -101,7 +102,9 @@ def test_predicted_exchanges_are_those_of_held_currents() -> None:
     """The prediction is exact in the limit of small loads, where voltages do not move."""
     feeder = draw_feeder(3)
     small = type(feeder)(**{**feeder.__dict__, "s_pu": feeder.s_pu * 1e-5, "y_pu": feeder.y_pu * 0})
-    small = type(feeder)(**{**small.__dict__, "y_half_pu": feeder.y_half_pu * 0})
+    small = type(feeder)(
+        **{**small.__dict__, "y_half_pu": feeder.y_half_pu * 0, "y_open_pu": feeder.y_open_pu * 0}
+    )
     found = find_least_loss(small, [small.given])
     assert found is not None
     point = found.best
