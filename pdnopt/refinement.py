@@ -27,17 +27,21 @@ from pdnopt.optimiser import Answer
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, islands, living_cords
-from pdnopt.response import Response
+from pdnopt.response import Response, settle
 from pdnopt.result import Reason
 
 __all__ = ["LossRefiner"]
 
-SEARCH_SHARE, PROOF_SHARE = 0.45, 0.7
-"""Parts of the time left that the search, and then the proof, may use; the rest orders and checks."""
+SEARCH_SHARE, PROOF_SHARE, LEAST_SHARE = 0.45, 0.7, 0.3
+"""Parts of the time left, less that of ordering, that the search and then the proof may use; the search's least part."""
 
-ORDER_PART = 2.0
-"""What trying one move costs, in AC power flows of one state (two passes of devices and islands beside it)."""
+TRIAL_PART = 3.0
+"""What trying one move costs, in times that the plant's devices take to come to rest."""
 
+GENTLE_VISITS = 460
+"""Visits after which the searches for an order without a gap give up (`pdnopt.sequence.search`)."""
+
+USUAL_MOVES = 24
 MIN_SHED_S = 1.0
 OVER = 1e-6
 UNDER_V_PU = 1e-6
@@ -100,10 +104,12 @@ class LossRefiner:
         services = [full.served]
         if self._short(demand, asked, full):
             services.append(asked.served)
+        order_s = self._order_s(min(USUAL_MOVES, len(grid.switches.name)), response)
         candidates: list[_Candidate] = []
         for served in services:
             begun = time.perf_counter()
-            until_s = begun + SEARCH_SHARE * (deadline_s - begun)
+            left_s = deadline_s - begun
+            until_s = begun + max(SEARCH_SHARE * (left_s - order_s), LEAST_SHARE * left_s)
             item = self._search(grid, demand, locked.but(served=served), asked, until_s)
             if item is None or item.feeder is None or item.found is None:
                 continue
@@ -126,7 +132,8 @@ class LossRefiner:
         bound_kw = 0.0
         if chosen.feeder is not None and chosen.found is not None:
             begun = time.perf_counter()
-            left_s = max(deadline_s - begun - self._order_s(chosen.state, start, grid, demand), 0.0)
+            moves = int((chosen.state.closed != start.closed).sum())
+            left_s = max(deadline_s - begun - self._order_s(moves, response), 0.0)
             bound_kw = min(
                 prove(chosen.feeder, chosen.found.best, gap, begun + PROOF_SHARE * left_s), loss_kw
             )
@@ -155,12 +162,18 @@ class LossRefiner:
         shed = shed_least(feeder, found.best, units, max(until_s, time.perf_counter() + MIN_SHED_S))
         return None if shed is None else np.where(shed.fed, state.served, 0.0)
 
-    def _order_s(self, state: State, start: State, grid: Grid, demand: Demand) -> float:
-        """Return how long the order of the moves will take to find: every move left is judged after every one made."""
+    def _order_s(self, moves: int, response: Response) -> float:
+        """Return about how long it takes to order moves: each visit of that search tries every move that is left.
+
+        Between sources that are not in one sync group load goes over with a gap, which is tried only after the
+        searches without one have given up.
+        """
         begun = time.perf_counter()
-        self.judge.ratios(grid, demand, [state])
-        moves = int((state.closed != start.closed).sum())
-        return ORDER_PART * moves * (moves + 1) / 2.0 * (time.perf_counter() - begun)
+        settle(response, response.state)
+        one_s = TRIAL_PART * (time.perf_counter() - begun)
+        groups = {str(group) for group in response.grid.sources.sync_group[response.state.source_on]}
+        apart = int(response.state.source_on.sum()) > 1 and (len(groups) > 1 or "" in groups)
+        return one_s * moves / 2.0 * (moves + (GENTLE_VISITS if apart else 0))
 
     def reasons(self, answer: Answer, response: Response, demand: Demand) -> tuple[Reason, ...]:
         """Return why each unit of a refined answer is dark: what its load would break, on AC power flow, as switched."""

@@ -60,9 +60,11 @@ class HighsModel:
     ----------
     relax : bool
         Solve the LP relaxation; successive runs start from the last basis.
+    interior : bool
+        Solve it by the interior-point method without crossover: no basis, for LPs on which the simplex method is slow.
     """
 
-    def __init__(self, relax: bool) -> None:
+    def __init__(self, relax: bool, interior: bool = False) -> None:
         self._highs = highspy.Highs()
         self._relax = relax
         self._integer = np.zeros(0, dtype=bool)
@@ -72,6 +74,7 @@ class HighsModel:
             ("random_seed", 0),
             ("mip_feasibility_tolerance", 1e-7),
             ("mip_heuristic_run_feasibility_jump", False),
+            *((("solver", "ipm"), ("run_crossover", "off")) if interior else ()),
         ):
             _ok(self._highs.setOptionValue(name, value), f"option {name}")
 

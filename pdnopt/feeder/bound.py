@@ -27,6 +27,9 @@ LP_SHARE = 0.35
 LP_GAIN = 2e-4
 """The LP's rounds end when one raises its value by less than this part of the loss."""
 
+LARGE = 500
+"""Arcs beyond which the LP is solved by the interior-point method."""
+
 CUT = 1e-6
 """A cone counts as broken beyond this part of the whole loss."""
 
@@ -68,7 +71,7 @@ class _Proof:
         self.model, self.gap, self.deadline_s = model, gap, deadline_s
         self.cuts: list[csr_array] = []
         self.bound = 0.0
-        self.lp = HighsModel(relax=True)
+        self.lp = HighsModel(relax=True, interior=model.arcs.n > LARGE)
         self._load(self.lp)
 
     def _load(self, solver: HighsModel) -> None:

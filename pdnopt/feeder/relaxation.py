@@ -8,7 +8,7 @@ sending end behind the ideal ratio, u = c_in V_i the squared voltage there, and 
     (3) sum_in (P - r L) - sum_out P = p + g V + sum of g of edges' shunts      active balance
     (4) sum_in (Q - x L) - sum_out Q = q - b V - sum of b of edges' shunts      reactive balance
     (5) V_j = sum_in c_out (c_in W - 2 (r P + x Q) + (r^2 + x^2) L)             voltage drop
-    (6) W <= V_max z, W <= V_i - V_min (1 - z), W >= V_i - V_max (1 - z), W >= 0    (W: V_i if used, else 0)
+    (6) V_min z <= W <= V_max z, V_i - V_max (1 - z) <= W <= V_i - V_min (1 - z)    (W: V_i if used, else 0)
     (7) p_low z <= P <= p_high z, q_low z <= Q <= q_high z
     (8) c_in W L >= P^2 + Q^2, as tangents: L >= 2 a P + 2 b Q - (a^2 + b^2) c_in W for any a, b
 
@@ -208,6 +208,7 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     v_max = caps.v_max[arcs.source]
     rows.add(a, [(k, w, one), (k, z, -v_max)], -np.inf, 0.0)  # (6)
     v_min = caps.v_min[arcs.source]
+    rows.add(a, [(k, w, one), (k, z, -v_min)], 0.0, np.inf)
     rows.add(a, [(k, w, one), (k, v[arcs.source], -one), (k, z, -v_min)], -np.inf, -v_min)
     rows.add(a, [(k, w, one), (k, v[arcs.source], -one), (k, z, -v_max)], -v_max, np.inf)
     low_p, low_q = _least_flows(feeder, arcs, drawn, caps)
