@@ -37,7 +37,8 @@ from scipy.sparse import coo_array, csr_array
 
 from pdnopt.feeder.exchange import Point
 from pdnopt.feeder.network import Feeder
-from pdnopt.feeder.twigs import edges_on_loops, prune
+from pdnopt.feeder.trees import Tree
+from pdnopt.feeder.twigs import edges_on_loops, find_twigs, prune
 from pdnopt.units import KW_PER_MW
 
 __all__ = ["Arcs", "Relaxation", "build_relaxation", "unbounded_because"]
@@ -149,10 +150,10 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     """Return the relaxation whose optimum is at most the least AC loss, as long as that is below the best's."""
     loss_kw = best.loss_kw
     base = max(float(np.abs(feeder.s_pu.sum(axis=0)).sum()), 1e-9)
-    caps = _caps(feeder, base, loss_kw)
     on_loop = edges_on_loops(feeder, best.tree)
-    v_low, v_high = float(caps.v_min.min()), float(caps.v_max.max())
-    twigs = prune(feeder, best.tree, on_loop, v_low, v_high, loss_kw / KW_PER_MW)
+    twig_node = find_twigs(feeder, best.tree, on_loop)
+    caps = _caps(feeder, best.tree, twig_node, base, loss_kw)
+    twigs = prune(feeder, best.tree, twig_node, caps.v_min, caps.v_max, loss_kw / KW_PER_MW)
     arcs = _arcs(feeder, best, base, loss_kw, on_loop, twigs.node)
     shunt_edges = np.flatnonzero(feeder.y_half_pu)
     loose = np.array([e for e in shunt_edges if arcs.free[arcs.edge == e].any()], dtype=int)
@@ -278,7 +279,7 @@ class _Caps:
     v_min: np.ndarray
 
 
-def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
+def _caps(feeder: Feeder, tree: Tree, twig: np.ndarray, base: float, loss_kw: float) -> _Caps:
     """Return bounds on flows and voltages, in parts of the base and pu^2.
 
     What flows into a subtree is at most all loads plus all losses, at least minus all generation (losses downstream only
@@ -302,12 +303,11 @@ def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
     grow = np.sort(2.0 * (r * g_down + x * b_up))[::-1][:n_used].sum() * ratio
     v_max = (v0 + rise) / (1.0 - grow) if grow < 0.9 else np.inf
     known = feeder.z_pu.real > 0
-    longest = np.sort(np.abs(feeder.z_pu[known]) ** 2 / feeder.z_pu.real[known])[::-1][:n_used].sum()
-    swing = float(np.sqrt(loss_kw / KW_PER_MW * longest)) * ratio
-    v_max = min(v_max, float(feeder.root_v_pu.max() * np.sqrt(ratio) + swing) ** 2)
-    v_min = max(float(feeder.root_v_pu.min() / np.sqrt(ratio) - swing), 0.0) ** 2
-    highest, lowest = np.full(feeder.n, v_max), np.full(feeder.n, v_min)
+    swing = np.sqrt(loss_kw / KW_PER_MW * _longest(feeder, tree, twig)) * ratio
+    highest = np.minimum(v_max, (float(feeder.root_v_pu.max() * np.sqrt(ratio)) + swing) ** 2)
+    lowest = np.maximum(float(feeder.root_v_pu.min() / np.sqrt(ratio)) - swing, 0.0) ** 2
     highest[feeder.root] = lowest[feeder.root] = feeder.root_v_pu**2
+    v_max = float(highest.max())
     lost = loss_kw / KW_PER_MW / base
     slope = float((feeder.z_pu.imag[known] / feeder.z_pu.real[known]).max(initial=0.0))
     taken_p = float(s.real[s.real > 0].sum()) + float(np.maximum(y.real, 0.0).sum()) * v_max + lost
@@ -320,6 +320,19 @@ def _caps(feeder: Feeder, base: float, loss_kw: float) -> _Caps:
         v_max=highest,
         v_min=lowest,
     )
+
+
+def _longest(feeder: Feeder, tree: Tree, twig: np.ndarray) -> np.ndarray:
+    """Return the most that |z|^2 / r can sum to on the path to each node: all edges that are no twig's, its own twig's."""
+    r = feeder.z_pu.real
+    weight = np.where(r > 0, np.abs(feeder.z_pu) ** 2 / np.where(r > 0, r, 1.0), 0.0)
+    trunk = float(weight[~(twig[feeder.tail] | twig[feeder.head])].sum())
+    out = np.full(feeder.n, trunk)
+    for k in range(feeder.n):
+        node = tree.node[k]
+        if twig[node]:
+            out[node] = out[tree.node[tree.parent[k]]] + weight[tree.edge[k]]
+    return out
 
 
 HANGING = 1.05

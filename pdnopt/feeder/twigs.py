@@ -10,7 +10,7 @@ from pdnopt.feeder.exchange import loop_of
 from pdnopt.feeder.network import Feeder
 from pdnopt.feeder.trees import Tree
 
-__all__ = ["Twigs", "edges_on_loops", "prune"]
+__all__ = ["Twigs", "edges_on_loops", "find_twigs", "prune"]
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,31 @@ def edges_on_loops(feeder: Feeder, tree: Tree) -> np.ndarray:
     return on_loop
 
 
-def prune(
-    feeder: Feeder, tree: Tree, on_loop: np.ndarray, v_low_sq: float, v_high_sq: float, loss_pu_max: float
-) -> Twigs:
-    """Return the twigs: subtrees that touch no loop, no shunt and no transformer off its nominal ratio.
-
-    From the leaves, P and Q out of each edge are known within an interval, and so is |i|^2 = (P^2 + Q^2) / V with V
-    between the two voltages (squared) given, and no edge loses more than ``loss_pu_max``; what the edge takes itself
-    widens the interval of the next.
-    """
+def find_twigs(feeder: Feeder, tree: Tree, on_loop: np.ndarray) -> np.ndarray:
+    """Return the nodes of twigs: subtrees that touch no loop, shunt or transformer off nominal ratio; bool, shape (N,)."""
     rigid = on_loop | (feeder.y_half_pu != 0) | (feeder.ratio != 1.0)
     touched = (feeder.y_pu != 0) | (feeder.s_pu[1:] != 0).any(axis=0)
     touched[feeder.tail[rigid]] = touched[feeder.head[rigid]] = True
     touched[feeder.root] = True
     count = np.r_[0, np.cumsum(touched[tree.node])]
-    twig = count[tree.last] == count[:-1]
+    return np.asarray((count[tree.last] == count[:-1])[tree.at])
+
+
+def prune(
+    feeder: Feeder,
+    tree: Tree,
+    twig_node: np.ndarray,
+    v_low_sq: np.ndarray,
+    v_high_sq: np.ndarray,
+    loss_pu_max: float,
+) -> Twigs:
+    """Return what twigs take and lose.
+
+    From the leaves, P and Q out of each edge are known within an interval, and so is |i|^2 = (P^2 + Q^2) / V with V
+    between the two voltages (squared, by node) given, and no edge loses more than ``loss_pu_max``; what the edge takes
+    itself widens the interval of the next.
+    """
+    twig = twig_node[tree.node]
     low = feeder.s_pu[0][tree.node].copy()
     high = low.copy()
     loss_pu = 0.0
@@ -69,8 +79,8 @@ def prune(
             continue
         z, up = complex(feeder.z_pu[tree.edge[k]]), int(tree.parent[k])
         p, q = (low[k].real, high[k].real), (low[k].imag, high[k].imag)
-        least = (_nearest(*p) ** 2 + _nearest(*q) ** 2) / v_high_sq
-        most = (max(map(abs, p)) ** 2 + max(map(abs, q)) ** 2) / max(v_low_sq, 1e-12)
+        least = (_nearest(*p) ** 2 + _nearest(*q) ** 2) / v_high_sq[tree.node[k]]
+        most = (max(map(abs, p)) ** 2 + max(map(abs, q)) ** 2) / max(v_low_sq[tree.node[k]], 1e-12)
         most = min(most, loss_pu_max / z.real) if z.real > 0 else most
         loss_pu += z.real * least
         low[up] += low[k] + z * least
