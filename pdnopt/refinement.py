@@ -117,7 +117,7 @@ class LossRefiner:
             if served is full.served:
                 if item.found.best.excess == 0 and self._sound(grid, demand, item.state):
                     break
-                if final and item.found.best.excess > 0:
+                if (final or len(services) > 1) and item.found.best.excess > 0:
                     fed = self._shed(item.feeder, item.found, demand, locked.but(served=served), until_s)
                     services += [fed] if fed is not None else []
         candidates += [_Candidate(asked), _Candidate(start.but(served=asked.served))]
@@ -234,11 +234,16 @@ class LossRefiner:
         gap: float,
     ) -> Answer:
         missing = _missing_kw(grid, demand, state)
-        terms = []
+        terms, bounds = [], {**answer.bounds, "losses": bound_kw}
         for term in answer.ladder.terms:
             if term.name.startswith("unserved_p"):
                 mine = demand.priority == int(term.name[10:])
-                terms.append(replace(term, value=float(missing[mine].sum())))
+                value = float(missing[mine].sum())
+                if (
+                    value < bounds.get(term.name, 0.0) - LESS_KW
+                ):  # the straight lines were stricter than AC power flow
+                    bounds[term.name] = 0.0
+                terms.append(replace(term, value=value, bound=bounds.get(term.name, 0.0)))
             elif term.name == "losses":
                 terms.append(TermResult("losses", loss_kw, bound_kw))
             else:
@@ -246,7 +251,6 @@ class LossRefiner:
         proved = loss_kw - bound_kw <= gap * loss_kw
         status = answer.ladder.status if proved else "feasible"
         ladder = replace(answer.ladder, terms=terms, status=status)
-        bounds = {**answer.bounds, "losses": bound_kw}
         return replace(answer, ladder=ladder, target=state, ratios=ratios, bounds=bounds, refined=True)
 
 
