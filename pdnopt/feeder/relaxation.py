@@ -3,8 +3,8 @@
 DistFlow (Baran and Wu 1989) on directed edges, "arcs", a from node i to node j, with V = |v|^2, L = |i|^2, P and Q at the
 sending end behind the ideal ratio, u = c_in V_i the squared voltage there, and z = 1 for the arc that feeds its head:
 
-    (1) sum_in z = 1                                                            every node but the sources
-    (2) z(i,j) + z(j,i) <= 1; = 1 where the edge cannot be opened
+    (1) sum_in z = 1; <= 1 where it may be dark                                 every node but the sources
+    (2) z(i,j) + z(j,i) <= 1; = 1 where the edge cannot be opened and lives
     (3) sum_in (P - r L) - sum_out P = p + g V + sum of g of edges' shunts      active balance
     (4) sum_in (Q - x L) - sum_out Q = q - b V - sum of b of edges' shunts      reactive balance
     (5) V_j = sum_in c_out (c_in W - 2 (r P + x Q) + (r^2 + x^2) L)             voltage drop
@@ -20,8 +20,8 @@ model leaves limits out, and adds points that are no power flow: both can only l
 early: HiGHS's dual bound is a bound on this optimum.
 
 The voltage that sources hold is a constant, not a variable: raising it with the others' upper bound would cost most of
-the bound on feeders with generation. A configuration that leaves nodes without load dark is one of these with such nodes
-hung on (they draw nothing and lose nothing); parts that touch no loop are taken as the least they draw and lose
+the bound on feeders with generation. Nodes without load and generation may be dark (V = 0, nothing in), with every node
+that no switch parts from them; parts that touch no loop are taken as the least they draw and lose
 (:mod:`pdnopt.feeder.twigs`), with columns for more; a shunt of an edge that may be open is free between none and what it
 draws when the edge is closed or hangs on one end.
 
@@ -39,6 +39,7 @@ from pdnopt.feeder.exchange import Point
 from pdnopt.feeder.network import Feeder
 from pdnopt.feeder.trees import Tree
 from pdnopt.feeder.twigs import edges_on_loops, find_twigs, prune
+from pdnopt.plant.graph import connected_parts
 from pdnopt.units import KW_PER_MW
 
 __all__ = ["Arcs", "Relaxation", "build_relaxation", "unbounded_because"]
@@ -155,8 +156,10 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     caps = _caps(feeder, best.tree, twig_node, base, loss_kw)
     twigs = prune(feeder, best.tree, twig_node, caps.v_min, caps.v_max, loss_kw / KW_PER_MW)
     arcs = _arcs(feeder, best, base, loss_kw, on_loop, twigs.node)
-    shunt_edges = np.flatnonzero(feeder.y_half_pu)
-    loose = np.array([e for e in shunt_edges if arcs.free[arcs.edge == e].any()], dtype=int)
+    idle = _idle(feeder)
+    caps.v_min[idle] = 0.0
+    may_rest = arcs.free | idle[arcs.target]
+    loose = np.intersect1d(np.flatnonzero(feeder.y_half_pu), arcs.edge[may_rest])
     hung = np.flatnonzero((twigs.more_pu != 0) & ~np.isin(np.arange(feeder.n), feeder.root))
     a, n, h = arcs.n, feeder.n, len(loose)
     width = 5 * a + n + 4 * h + 2 * len(hung)
@@ -181,9 +184,9 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
     at_end = place[end]
     used = at_end >= 0
     one = np.ones(a)
-    rows.add(len(inner), [(t_in, z, one)], 1.0, 1.0)  # (1)
+    rows.add(len(inner), [(t_in, z, one)], np.where(idle[inner], 0.0, 1.0), 1.0)  # (1)
     pairs, which = np.unique(arcs.edge[arcs.free], return_inverse=True)
-    shut = np.where(feeder.openable[pairs], 0.0, 1.0)
+    shut = np.where(feeder.openable[pairs] | idle[feeder.head[pairs]], 0.0, 1.0)
     rows.add(len(pairs), [(which, z[arcs.free], one[arcs.free])], shut, 1.0)  # (2)
     for flow, loss, own, shunt, sign, extra, slack in (
         (p, r, drawn.real, fixed.real, -1.0, g_col, more[: len(hung)]),
@@ -220,7 +223,7 @@ def build_relaxation(feeder: Feeder, best: Point) -> Relaxation:
         _shunt_rows(rows, feeder, arcs, loose, base, caps, end, v, g_col, b_col)
     matrix, low, high = rows.finished()
     col_low = np.r_[
-        np.where(arcs.free, 0.0, 1.0), np.full(2 * a, -np.inf), np.zeros(2 * a), caps.v_min, np.zeros(2 * h)
+        np.where(may_rest, 0.0, 1.0), np.full(2 * a, -np.inf), np.zeros(2 * a), caps.v_min, np.zeros(2 * h)
     ]
     col_low = np.r_[col_low, np.full(2 * h, -np.inf), np.zeros(2 * len(hung))]
     col_high = np.r_[
@@ -265,6 +268,15 @@ class _Rows:
         row, column, value = (np.concatenate([part[k] for part in self.parts]) for k in range(3))
         matrix = csr_array(coo_array((value, (row, column)), shape=(self.n, self.width)))
         return matrix, np.concatenate(self.low), np.concatenate(self.high)
+
+
+def _idle(feeder: Feeder) -> np.ndarray:
+    """Return which nodes a configuration may leave dark: no load or generator in their block, no source; bool, (N,)."""
+    fixed = ~feeder.openable
+    block = connected_parts(feeder.n, feeder.tail[fixed], feeder.head[fixed])
+    needed = (feeder.s_pu != 0).any(axis=0)
+    needed[feeder.root] = True
+    return np.asarray(np.bincount(block, weights=needed, minlength=feeder.n)[block] == 0)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def draw_feeder(
 
 
 def least_loss_kw(feeder: Feeder) -> float:
-    """Return the least AC loss over every radial configuration."""
+    """Return the least AC loss over every radial configuration that leaves no node dark."""
     trees = []
     for pick in combinations(range(feeder.m), feeder.n - len(feeder.root)):
         closed = np.zeros(feeder.m, dtype=bool)

@@ -98,6 +98,23 @@ def _columns(model: Relaxation, best: Point, feeder: Feeder) -> np.ndarray:
     return x
 
 
+def test_a_dark_transformer_that_feeds_nothing_is_below_the_bound() -> None:
+    """An unloaded end with a conductance may rest: the bound is that of the feeder without it."""
+    feeder = draw_feeder(2)
+    s, half = feeder.s_pu.copy(), np.zeros(feeder.m, dtype=complex)
+    s[:, feeder.n - 1] = 0.0
+    mine = (feeder.tail == feeder.n - 1) | (feeder.head == feeder.n - 1)
+    without = type(feeder)(
+        **{**feeder.__dict__, "s_pu": s, "y_half_pu": half, "y_open_pu": feeder.y_open_pu * 0}
+    )
+    half = np.where(mine, 0.2, 0.0).astype(complex)
+    feeder = type(feeder)(**{**without.__dict__, "y_half_pu": half})
+    found = find_least_loss(feeder, [feeder.given])
+    assert found is not None
+    assert found.best.loss_kw > 1.5 * least_loss_kw(without)
+    assert prove(feeder, found.best, 0.0, time.perf_counter() + 20.0) <= least_loss_kw(without) * (1 + 1e-6)
+
+
 def test_predicted_exchanges_are_those_of_held_currents() -> None:
     """The prediction is exact in the limit of small loads, where voltages do not move."""
     feeder = draw_feeder(3)
