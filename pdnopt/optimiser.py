@@ -83,12 +83,16 @@ class Task:
 
 @dataclass
 class Answer:
-    """What the optimisation found, before it is ordered and checked."""
+    """What the optimisation found, before it is ordered and checked.
+
+    ``refined``: its losses are by AC power flow, and their bound is of AC losses.
+    """
 
     ladder: Ladder
     target: State | None
     bounds: dict[str, float]
     ratios: Ratios | None
+    refined: bool = False
 
 
 class Optimiser:
@@ -119,12 +123,16 @@ class Optimiser:
         """The models compiled so far."""
         return list(self._models.values())
 
+    def terms(self, options: Any) -> tuple[str, ...]:
+        """Return the terms of the objective in their order."""
+        return tuple(options.minimize or self.formulation.terms)
+
     def prepare(self, options: Any, demand: Demand, psu_dead: np.ndarray, voltages: bool) -> Prepared:
         """Return the compiled model for these terms, compiled now if it was not needed before.
 
         Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
         """
-        terms = tuple(options.minimize or self.formulation.terms)
+        terms = self.terms(options)
         prepared: Prepared | None = None
         for fine in (False, True):
             key = (terms, options.extend, voltages, fine)

@@ -67,7 +67,9 @@ class Result:
         "no_incumbent", "failed" (the checker refused every plan; see ``issues``).
     objective, bound, gap : dict
         By term, each in its own unit; a gap is incumbent - bound, for ``unserved_pk`` relative to the demand of
-        that priority.
+        that priority. On a plain feeder with ``minimize=("unserved", "losses", ...)`` the losses are by AC power flow,
+        their bound holds for every radial configuration that serves the same load (0: none is proved), and their gap
+        is relative to the losses; such an answer is "optimal" only where that gap is proved too.
     unserved_kw : float
         All demand not fed at the end, the unservable included; ``unserved_by_priority`` splits it.
     unservable : tuple of str

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import inf
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
-from pdnopt.checker import Checker, CheckReport
+from pdnopt.attempts import Attempt, Job, status_of, unserved_of
+from pdnopt.checker import Checker
 from pdnopt.engine.lexicographic import Ladder
-from pdnopt.errors import Issue
 from pdnopt.explain import explain
 from pdnopt.optimiser import (
-    INDIFFERENT_KW,
     Answer,
     Optimiser,
     Prepared,
@@ -26,22 +23,22 @@ from pdnopt.optimiser import (
     scales,
     stand_still,
 )
+from pdnopt.outcome import Origin, Told, clocks_of, result_of
 from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State
 from pdnopt.problem import Formulation
+from pdnopt.refinement import LossRefiner
 from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
-from pdnopt.result import Clock, Reason, Result, Status
+from pdnopt.result import Result
 from pdnopt.sequence import Sequence, order_moves
 from pdnopt.surroundings import surroundings
 
 __all__ = ["SwitchingRunner"]
-
-SPANS = ("update_s", "solve_s", "sequence_s", "check_s")
 
 MAX_REFUSALS = 4
 """Solves with the violated limit tightened before a plan that the checker refuses is given up."""
@@ -70,63 +67,19 @@ SHORT = 0.999
 """An overload whose own deadline is at least the horizon may simply stay, if nothing else makes it worse."""
 
 
-@dataclass
-class _Job:
-    """One call of `solve`: what it was given, what the devices did, when it must end, what it took so far."""
-
-    options: Any
-    demand: Demand
-    response: Response
-    found: tuple[Overload, ...]
-    deadline_s: float
-    spans: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPANS, 0.0))
-
-    @property
-    def left(self) -> float:
-        """Part of the time limit that is left."""
-        return float(max(self.deadline_s - time.perf_counter(), 0.0) / max(self.options.time_limit_s, 1e-9))
-
-    @property
-    def late(self) -> bool:
-        """Whether the time is over."""
-        return self.left <= 0
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """An answer of the optimiser, ordered and judged by the checker."""
-
-    answer: Answer
-    prepared: Prepared | None
-    target: State
-    sequence: Sequence
-    plan: Plan
-    report: CheckReport
-    status: Status
-
-    @property
-    def ok(self) -> bool:
-        """Whether the plan is verified."""
-        return self.status in ("optimal", "feasible")
-
-    @property
-    def unserved(self) -> list[float]:
-        """Unserved power by priority, kW, the most critical first."""
-        return _unserved(self.answer.ladder)
-
-
 class SwitchingRunner:
     """A network prepared for many solves of one switching problem."""
 
     def __init__(self, net: Any, formulation: Formulation, options: Any) -> None:
         self.net, self.formulation = net, formulation
         self.grid = read_grid(net)
-        self.fingerprint = fingerprint(net)
+        self.origin = Origin(formulation.name, str(getattr(net, "name", "") or ""), fingerprint(net))
         self.demand = read_demand(net, self.grid)
         self.curves = read_curves(net)
         self.engine = FlowEngine(net)
         self.judge = AcJudge(net, self.grid, self.engine)
         self.checker = Checker(net)
+        self.refiner = LossRefiner(net, self.grid, self.demand, self.engine, self.judge)
         self.optimiser = Optimiser(formulation, self.grid, self.demand, self.curves, self.judge)
         self.optimiser.prepare(
             options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False
@@ -138,40 +91,46 @@ class SwitchingRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, parse_failed(self.net, options.failed))
         found = overloads(self.net, response.grid, demand, response, self.engine)
-        job = _Job(options, demand, response, found, started + options.time_limit_s)
+        job = Job(options, demand, response, found, started + options.time_limit_s)
         attempt = self._stand(job) or self._search(job)
-        clocks = self._clocks(response, demand, attempt.sequence, found, options.horizon_s)
-        reasons: tuple[Reason, ...] = ()
-        notes: tuple[str, ...] = ()
-        events: tuple[Event, ...] = ()
-        if options.explain and clocks and not job.late:
-            events = cascade(self.net, response.grid, demand, response, self.engine, options.horizon_s)
-        if options.explain and attempt.ok:
-            reasons, notes = explain(
-                attempt.prepared,
-                attempt.answer.ladder,
-                response,
-                demand,
-                attempt.target,
-                self.optimiser.solvers,
-                job.deadline_s,
-            )
+        clocks = clocks_of(self.net, job, attempt.sequence, self.engine)
+        told = self._told(job, attempt, bool(clocks)) if options.explain else Told()
         timings = {"build_s": build_s, **job.spans, "total_s": time.perf_counter() - started}
-        return self._result(job, attempt, clocks, reasons, notes, events, timings)
+        return result_of(job, attempt, clocks, told, timings, self.origin)
 
-    def _stand(self, job: _Job) -> _Attempt | None:
+    def _told(self, job: Job, attempt: Attempt, clocks: bool) -> Told:
+        """Say why somebody is dark, and what would have tripped."""
+        response, demand = job.response, job.demand
+        events: tuple[Event, ...] = ()
+        if clocks and not job.late:
+            events = cascade(self.net, response.grid, demand, response, self.engine, job.options.horizon_s)
+        if attempt.answer.refined:
+            return Told(self.refiner.reasons(attempt.answer, response, demand), (), events)
+        if not attempt.ok:
+            return Told(cascade=events)
+        reasons, notes = explain(
+            attempt.prepared,
+            attempt.answer.ladder,
+            response,
+            demand,
+            attempt.target,
+            self.optimiser.solvers,
+            job.deadline_s,
+        )
+        return Told(reasons, notes, events)
+
+    def _stand(self, job: Job) -> Attempt | None:
         """Return that nothing needs to be done, where the checker confirms it: most failures, and without a solver."""
         options = job.options
         if job.found or options.extend is not None:
             return None
         begun = time.perf_counter()
-        terms = tuple(options.minimize or self.formulation.terms)
-        answer = stand_still(terms, self.grid, job.demand, job.response, self.judge)
+        answer = stand_still(self.optimiser.terms(options), self.grid, job.demand, job.response, self.judge)
         job.spans["solve_s"] += time.perf_counter() - begun
         attempt = None if answer is None else self._attempt(job, answer, None)
         return attempt if attempt is not None and attempt.ok and not attempt.plan.actions else None
 
-    def _search(self, job: _Job) -> _Attempt:
+    def _search(self, job: Job) -> Attempt:
         """Optimise, order and check; where the checker refuses, ask for less and do it again.
 
         Before that, few moves near the disturbance, which answer most failures; then the plan by load alone: it is what
@@ -180,11 +139,12 @@ class SwitchingRunner:
         options, demand, response = job.options, job.demand, job.response
         task = Task(self._spent(job.found, options))
         prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
-        near, point = self._near(job, prepared, task)
+        refine = self.refiner.applies(self.optimiser.terms(options), options.extend is not None)
+        near, point = (None, None) if refine else self._near(job, prepared, task)
         if near is not None:
             return near
         kept = self._rest(job, prepared, task)
-        if kept is not None and (point is None or kept.unserved <= _unserved(point)):
+        if kept is not None and (point is None or kept.unserved <= unserved_of(point)):
             point = kept.answer.ladder
         first = prepared
         proved: dict[str, float] = {}
@@ -195,6 +155,8 @@ class SwitchingRunner:
             answer = self.optimiser.optimise(
                 prepared, response, demand, options, task, job.deadline_s, job.spans, start=start
             )
+            if refine:
+                answer = self._refined(job, task, answer)
             following = self._unanswered(task, answer, demand)
             if following is not None:
                 task = following
@@ -211,7 +173,16 @@ class SwitchingRunner:
                 return self._proved(job, kept, proved)
             task = refusal
 
-    def _near(self, job: _Job, prepared: Prepared, task: Task) -> tuple[_Attempt | None, Ladder | None]:
+    def _refined(self, job: Job, task: Task, answer: Answer) -> Answer:
+        """Return the answer with its switches searched again for least AC losses."""
+        begun = time.perf_counter()
+        better = self.refiner.refine(
+            answer, job.response, job.demand, task.held, job.options.gap, task.voltages, job.deadline_s
+        )
+        job.spans["solve_s"] += time.perf_counter() - begun
+        return better
+
+    def _near(self, job: Job, prepared: Prepared, task: Task) -> tuple[Attempt | None, Ladder | None]:
         """Return the verified plan that serves everybody by moves near the disturbance, if there is one.
 
         Besides it the best point found on the way.
@@ -228,9 +199,9 @@ class SwitchingRunner:
         attempt = self._attempt(job, answer, prepared)
         return attempt if attempt.ok else None, answer.ladder
 
-    def _rest(self, job: _Job, prepared: Prepared, task: Task) -> _Attempt | None:
+    def _rest(self, job: Job, prepared: Prepared, task: Task) -> Attempt | None:
         """Return the best plan that leaves the devices where they come to rest by themselves: the one to fall back on."""
-        kept: _Attempt | None = None
+        kept: Attempt | None = None
         for state in resting_states(self.grid, job.response):
             answer = self.optimiser.optimise(
                 prepared,
@@ -249,13 +220,15 @@ class SwitchingRunner:
                 kept = attempt
         return kept
 
-    def _proved(self, job: _Job, attempt: _Attempt, bounds: dict[str, float]) -> _Attempt:
+    def _proved(self, job: Job, attempt: Attempt, bounds: dict[str, float]) -> Attempt:
         """Return an attempt with the bounds of the problem as it is: a narrower one proves nothing about it."""
         attempt.answer.bounds = bounds
         gaps = scales(job.demand, job.options.gap)[0]
-        return replace(attempt, status=_status(attempt.answer, attempt.sequence, attempt.report.issues, gaps))
+        return replace(
+            attempt, status=status_of(attempt.answer, attempt.sequence, attempt.report.issues, gaps)
+        )
 
-    def _attempt(self, job: _Job, answer: Answer, prepared: Prepared | None) -> _Attempt:
+    def _attempt(self, job: Job, answer: Answer, prepared: Prepared | None) -> Attempt:
         """Order an answer's moves and let the checker judge the plan."""
         target = answer.target if answer.target is not None else job.response.state
         begun = time.perf_counter()
@@ -265,8 +238,8 @@ class SwitchingRunner:
         begun = time.perf_counter()
         report = self.checker.report(plan)
         job.spans["check_s"] += time.perf_counter() - begun
-        status = _status(answer, sequence, report.issues, scales(job.demand, job.options.gap)[0])
-        return _Attempt(answer, prepared, target, sequence, plan, report, status)
+        status = status_of(answer, sequence, report.issues, scales(job.demand, job.options.gap)[0])
+        return Attempt(answer, prepared, target, sequence, plan, report, status)
 
     def _unanswered(self, task: Task, answer: Answer, demand: Demand) -> Task | None:
         """Return what to solve instead where an answer says that the question was too narrow or too coarse."""
@@ -275,7 +248,7 @@ class SwitchingRunner:
         low = answer.ratios is not None and answer.ratios.under_v_pu.max(initial=0.0) > UNDER_V_PU
         return replace(task, voltages=True) if low and not task.voltages else None
 
-    def _refused(self, task: Task, attempt: _Attempt) -> Task | None:
+    def _refused(self, task: Task, attempt: Attempt) -> Task | None:
         """Return what to solve next after the checker refused a plan.
 
         Without the overloads that it names; then with less of the batteries, where they run out; then with the
@@ -306,7 +279,7 @@ class SwitchingRunner:
         tables = (grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages)
         return frozenset(name for table in tables for name in table.name)
 
-    def _order(self, job: _Job, target: State) -> Sequence:
+    def _order(self, job: Job, target: State) -> Sequence:
         options, response, demand = job.options, job.response, job.demand
         now = time.perf_counter()
         failed = ", ".join(options.failed)
@@ -354,113 +327,3 @@ class SwitchingRunner:
             if ups.name[k] in spent:
                 spent[switch[ups.bypass[k]]] = spent[ups.name[k]]
         return spent
-
-    def _clocks(
-        self,
-        response: Response,
-        demand: Demand,
-        sequence: Sequence,
-        found: tuple[Overload, ...],
-        horizon_s: float,
-    ) -> tuple[Clock, ...]:
-        """Return the overloads that the failure left, and when the plan relieves each, or makes it last the horizon."""
-        if not found:
-            return ()
-        states = [step.state for step in sequence.steps]
-        times = [step.t_s for step in sequence.steps]
-        still = [
-            {
-                item.component: item.deadline_s
-                for item in overloads(self.net, response.grid, demand, response, self.engine, state)
-            }
-            for state in states
-        ]
-
-        def relieved_by(item: Overload, left: dict[str, float]) -> bool:
-            return left.get(item.component, inf) >= horizon_s > item.deadline_s or item.component not in left
-
-        clocks = []
-        for item in found:
-            relieved = next((t for t, left in zip(times, still, strict=True) if relieved_by(item, left)), inf)
-            deadline_s = item.deadline_s if item.protected else inf
-            clocks.append(
-                Clock(
-                    item.component,
-                    item.kind,
-                    item.loading,
-                    item.rating,
-                    item.unit,
-                    item.ratio,
-                    deadline_s,
-                    relieved,
-                )
-            )
-        return tuple(clocks)
-
-    def _result(
-        self,
-        job: _Job,
-        attempt: _Attempt,
-        clocks: tuple[Clock, ...],
-        reasons: tuple[Reason, ...],
-        notes: tuple[str, ...],
-        events: tuple[Event, ...],
-        timings: Mapping[str, float],
-    ) -> Result:
-        demand, response, answer, sequence = job.demand, job.response, attempt.answer, attempt.sequence
-        report = attempt.report
-        end = sequence.steps[-1].state if sequence.steps else response.state
-        living = living_cords(demand, end, islands(response.grid, end).energised)
-        fed = demand.sum_by_unit(living.astype(float)) > 0
-        missing = demand.d_kw * (1.0 - np.where(fed & end.unit_ok, end.served, 0.0))
-        priorities = sorted({int(p) for p in demand.priority})
-        demand_by = {p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities}
-        objective = {term.name: term.value for term in answer.ladder.terms}
-        gap = {
-            name: max(value - answer.bounds.get(name, -inf), 0.0)
-            / (max(demand_by[int(name[10:])], 1e-9) if name.startswith("unserved_p") else 1.0)
-            for name, value in objective.items()
-        }
-        return Result(
-            problem=self.formulation.name,
-            status=attempt.status,
-            objective=objective,
-            bound=answer.bounds,
-            gap=gap,
-            unserved_kw=float(missing.sum()),
-            unserved_by_priority={p: float(missing[demand.priority == p].sum()) for p in priorities},
-            demand_by_priority=demand_by,
-            unservable=tuple(demand.name[u] for u in np.flatnonzero(response.unservable)),
-            interrupted_kw=float(demand.d_kw[sequence.interrupted].sum()),
-            losses_kw=report.losses_kw,
-            plan=attempt.plan,
-            issues=report.issues,
-            timings=timings,
-            clocks=clocks,
-            reasons=reasons,
-            cascade=events,
-            worst_component=report.worst_component,
-            worst_loading_percent=report.worst_loading_percent,
-            trace=tuple(answer.ladder.trace),
-            network=str(getattr(self.net, "name", "") or ""),
-            fingerprint=self.fingerprint,
-            notes=notes,
-        )
-
-
-def _unserved(ladder: Ladder) -> list[float]:
-    return [term.value for term in ladder.terms if term.name.startswith("unserved_p")]
-
-
-def _status(answer: Answer, sequence: Sequence, issues: list[Issue], gaps: Any) -> Status:
-    """Optimal: every unserved term proved within its gap of the *first* bound, that of the limits as they are."""
-    if answer.target is None:
-        return "infeasible" if answer.ladder.status == "infeasible" else "no_incumbent"
-    if any(issue.severity == "error" for issue in issues) or not sequence.complete:
-        return "failed"
-    proved = all(
-        term.value <= answer.bounds.get(term.name, -inf) + gaps(term.name) + INDIFFERENT_KW
-        for term in answer.ladder.terms
-        if term.name.startswith("unserved_p")
-    )
-    return "optimal" if proved and answer.ladder.status == "optimal" else "feasible"

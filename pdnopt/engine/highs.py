@@ -64,9 +64,11 @@ class HighsModel:
     ----------
     relax : bool
         Solve the LP relaxation; successive runs start from the last basis.
+    interior : bool
+        Solve it by the interior-point method without crossover: no basis, for LPs on which the simplex method is slow.
     """
 
-    def __init__(self, relax: bool) -> None:
+    def __init__(self, relax: bool, interior: bool = False) -> None:
         self._highs = highspy.Highs()
         self._relax = relax
         self._integer = np.zeros(0, dtype=bool)
@@ -76,6 +78,7 @@ class HighsModel:
             ("random_seed", 0),
             ("mip_feasibility_tolerance", 1e-7),
             ("mip_heuristic_run_feasibility_jump", False),
+            *((("solver", "ipm"), ("run_crossover", "off")) if interior else ()),
         ):
             _ok(self._highs.setOptionValue(name, value), f"option {name}")
 
@@ -138,6 +141,17 @@ class HighsModel:
         """Change the bounds of one row."""
         _ok(self._highs.changeRowBounds(row, low, high), "a row's bounds")
 
+    def add_rows(self, matrix: csr_array, low: np.ndarray, high: np.ndarray) -> None:
+        """Add rows below the others; the next LP starts from the last basis. Raises SolverError where they are refused."""
+        if not np.isfinite(matrix.data).all() or np.isnan(low).any() or np.isnan(high).any():
+            raise SolverError("a row to be added is not finite")
+        before, n = self._highs.getNumRow(), matrix.shape[0]
+        start, index = matrix.indptr[:-1].astype(np.int32), matrix.indices.astype(np.int32)
+        _ok(self._highs.addRows(n, low, high, matrix.nnz, start, index, matrix.data), "more rows")
+        if self._highs.getNumRow() != before + n:
+            raise SolverError("HiGHS dropped rows that were added")
+        self._warm = False  # the last basis is dual feasible now
+
     def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Change bounds of some columns."""
         if len(columns):
@@ -198,7 +212,9 @@ class HighsModel:
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
                 highs.setSolution(len(start), self._columns, start)  # refused: it starts without one
-        if self._relax:  # after a change of costs or bounds the last basis is primal feasible, or nearly so
+        if (
+            self._relax
+        ):  # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
             _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
         self._warm = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:

@@ -180,8 +180,7 @@ class _Run:
         """
         self._hold(columns, values, values)
         for most in MOVES if self.pinned in self.row_of else (inf,):
-            for solver in (self.lp, self.mip):
-                solver.set_row_bounds(self.row_of[self.pinned], -inf, most - self.model.offset[self.pinned])
+            self._at_most(most)
             self.lp.forget()
             relaxed = self.lp.solve(self.deadline_s, believe=True)
             if relaxed.x is None or (found is not None and found.objective <= relaxed.objective + gap):
@@ -192,10 +191,15 @@ class _Run:
                 found = _better(found, searched if searched.x is not None else None)
             if found is not None and found.x is not None and enough(found.x):
                 break
-        for solver in (self.lp, self.mip):
-            solver.set_row_bounds(self.row_of[self.pinned], -inf, inf)
+        self._at_most(inf)
         self._hold(columns, self.col_low[columns], self.col_high[columns])
         return found
+
+    def _at_most(self, moves: float) -> None:
+        """Limit the number of moves in both models, if they count them."""
+        if self.pinned in self.row_of:
+            for solver in (self.lp, self.mip):
+                solver.set_row_bounds(self.row_of[self.pinned], -inf, moves - self.model.offset[self.pinned])
 
     def _hold(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """Set the bounds of some columns in both models."""
