@@ -18,7 +18,7 @@ from pdnopt.response import Overload, Response
 from pdnopt.result import Status
 from pdnopt.sequence import Sequence
 
-__all__ = ["Attempt", "Job", "status_of", "unserved_of"]
+__all__ = ["Attempt", "Job", "serves_no_less", "status_of", "unserved_of"]
 
 SPANS = ("update_s", "solve_s", "sequence_s", "check_s")
 
@@ -62,11 +62,6 @@ class Attempt:
         """Whether the plan is verified."""
         return self.status in ("optimal", "feasible")
 
-    @property
-    def unserved(self) -> list[float]:
-        """As `unserved_of`."""
-        return unserved_of(self.answer.ladder)
-
 
 def unserved_of(ladder: Ladder) -> list[float]:
     """Return the unserved power of every priority, kW, the most critical first."""
@@ -85,3 +80,12 @@ def status_of(answer: Answer, sequence: Sequence, issues: list[Issue], gaps: Any
         if term.name.startswith("unserved_p")
     )
     return "optimal" if proved and answer.ladder.status == "optimal" else "feasible"
+
+
+def serves_no_less(one: Ladder, other: Ladder) -> bool:
+    """Whether one answer serves as much as another, priority by priority, but for what is not worth a move."""
+    slack = 1.1 * INDIFFERENT_KW
+    for mine, theirs in zip(unserved_of(one), unserved_of(other), strict=True):
+        if abs(mine - theirs) > slack:
+            return mine < theirs
+    return True

@@ -10,7 +10,7 @@ import numpy as np
 
 from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
-from pdnopt.attempts import Attempt, Job, status_of, unserved_of
+from pdnopt.attempts import Attempt, Job, serves_no_less, status_of, unserved_of
 from pdnopt.checker import Checker
 from pdnopt.engine.lexicographic import Ladder
 from pdnopt.explain import explain
@@ -144,7 +144,7 @@ class SwitchingRunner:
         if near is not None:
             return near
         kept = self._rest(job, prepared, task)
-        if kept is not None and (point is None or kept.unserved <= unserved_of(point)):
+        if kept is not None and (point is None or serves_no_less(kept.answer.ladder, point)):
             point = kept.answer.ladder
         first = prepared
         proved: dict[str, float] = {}
@@ -166,7 +166,7 @@ class SwitchingRunner:
             if answer.target is None and kept is not None:
                 return self._proved(job, kept, proved)
             attempt = self._attempt(job, answer, prepared)
-            if kept is None or (attempt.ok and attempt.unserved <= kept.unserved):
+            if kept is None or (attempt.ok and serves_no_less(attempt.answer.ladder, kept.answer.ladder)):
                 kept = attempt
             refusal = self._refused(task, attempt)
             if attempt.ok or refusal is None or job.late:
@@ -216,7 +216,9 @@ class SwitchingRunner:
             if answer.target is None:
                 continue
             attempt = self._attempt(job, answer, prepared)
-            if attempt.ok and (kept is None or attempt.unserved < kept.unserved):
+            if attempt.ok and (
+                kept is None or unserved_of(attempt.answer.ladder) < unserved_of(kept.answer.ladder)
+            ):
                 kept = attempt
         return kept
 
