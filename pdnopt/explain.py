@@ -10,6 +10,7 @@ more solve, with all switches free, finds the cheapest relaxation that serves *e
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from pdnopt.engine.highs import HighsModel, Outcome
 from pdnopt.engine.lexicographic import Ladder
 from pdnopt.plant.demand import Demand
-from pdnopt.plant.state import State
+from pdnopt.plant.state import State, islands
 from pdnopt.response import Response
 from pdnopt.result import Reason
 
@@ -26,6 +27,11 @@ __all__ = ["explain"]
 
 VOLTAGE_PRICE = 1e4
 NEGLIGIBLE_KW = 1e-3
+UNEXPLAINED = "not explained in the time given"
+
+LEAST_S = 0.3
+"""The relaxation for everyone has at least this long, after the deadline too: it is what a planner asks first."""
+
 EVERYONE_S = 2.0
 """Longest search for the cheapest relaxation that serves everyone."""
 
@@ -86,16 +92,52 @@ def explain(
     prices = _Prices(prepared, ladder, solvers)
     hold = _held_columns(prices, demand)
     prices.lp.set_col_bounds(hold, prices.x[hold], prices.x[hold])
-    for u in short:
-        if time.perf_counter() >= deadline_s:
-            reasons.append(
-                Reason(
-                    demand.name[u], float(missing_kw[u]), "", "not explained in the time given", 0.0, False
-                )
-            )
-            continue
-        reasons.append(_reason(prices, demand.name[u], int(u), float(missing_kw[u]), deadline_s))
+    alike = _alike(response, demand, target)
+    every = _every_unit(prices, demand, short, missing_kw, alike, deadline_s)
+    reasons += [every[int(u)] for u in short]
     return tuple(reasons), _everyone(prices, short, demand, float(missing_kw[short].sum()), deadline_s)
+
+
+def _alike(response: Response, demand: Demand, target: State) -> list[tuple[int, ...]]:
+    """Return what each unit has in common with others: the islands, at the end, that its cords hang on."""
+    island = islands(response.grid, target).island[demand.cord_node]
+    kinds: list[set[int]] = [set() for _ in range(demand.n)]
+    for unit, number in zip(demand.cord_unit.tolist(), island.tolist(), strict=True):
+        kinds[unit].add(number)
+    return [tuple(sorted(kind)) for kind in kinds]
+
+
+def _every_unit(
+    prices: _Prices,
+    demand: Demand,
+    short: np.ndarray,
+    missing_kw: np.ndarray,
+    alike: list[tuple[int, ...]],
+    deadline_s: float,
+) -> dict[int, Reason]:
+    """Return the reason of each unit: solved for the largest of each kind first, then for the others one by one.
+
+    Those that the clock leaves take over the reason of their kind, in proportion, and say that it is not proved.
+    """
+    found: dict[int, Reason] = {}
+    first: dict[tuple[int, ...], int] = {}
+    order = sorted((int(u) for u in short), key=lambda u: (-missing_kw[u], u))
+    for u in order:
+        first.setdefault(alike[u], u)
+    for u in [*first.values(), *(u for u in order if first[alike[u]] != u)]:
+        if time.perf_counter() < deadline_s:
+            found[u] = _reason(prices, demand.name[u], u, float(missing_kw[u]), deadline_s)
+            continue
+        model = found.get(first[alike[u]])
+        kw = float(missing_kw[u])
+        if model is None or not model.proved:
+            found[u] = Reason(demand.name[u], kw, "", UNEXPLAINED, 0.0, False)
+        else:
+            relaxation_kw = model.relaxation_kw * kw / model.unserved_kw
+            found[u] = replace(
+                model, unit=demand.name[u], unserved_kw=kw, relaxation_kw=relaxation_kw, proved=False
+            )
+    return found
 
 
 def _held_columns(prices: _Prices, demand: Demand) -> np.ndarray:
@@ -111,12 +153,14 @@ def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s
     low = np.array([1.0, 0.0])[: len(free)]
     high = low
     prices.lp.set_col_bounds(free, low, high)
-    outcome = prices.lp.solve(deadline_s, believe=True)
+    outcome = prices.lp.solve(deadline_s, believe=True, dual=True)
     prices.lp.set_col_bounds(free, prices.x[free], prices.x[free])
     if outcome.x is None:
         prices.mip.set_col_bounds(free, low, high)
         outcome = prices.mip.solve(min(deadline_s, time.perf_counter() + EVERYONE_S), 0.01)
         prices.mip.set_col_bounds(free, prices.model.col_low[free], prices.model.col_high[free])
+    if outcome.x is None and time.perf_counter() >= deadline_s:
+        return Reason(name, missing_kw, "", UNEXPLAINED, 0.0, False)
     if outcome.x is None:
         return Reason(name, missing_kw, "", "its own cords or devices cannot carry it", 0.0, True)
     excess = prices.excess(outcome)
@@ -129,8 +173,7 @@ def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s
 def _everyone(
     prices: _Prices, short: np.ndarray, demand: Demand, missing_kw: float, deadline_s: float
 ) -> tuple[str, ...]:
-    """Find the cheapest relaxation that serves every servable unit in full, switches free."""
-    deadline_s = min(deadline_s, time.perf_counter() + EVERYONE_S)
+    """Find a cheapest relaxation that serves every servable unit in full: with the plan's switches, then with all free."""
     columns, low = [], []
     for u in range(demand.n):
         on_unit, cap, _ = prices.updater.service_columns(u)
@@ -138,9 +181,16 @@ def _everyone(
             continue
         columns += [on_unit] + ([cap] if cap >= 0 else [])
         low += [1.0] + ([0.0] if cap >= 0 else [])
-    high = low
-    prices.mip.set_col_bounds(np.array(columns, dtype=int), np.array(low), np.array(high))
-    outcome = prices.mip.solve(deadline_s, 0.01 * max(missing_kw, 1.0))
+    served, at = np.array(columns, dtype=int), np.array(low)
+    for solver in (prices.lp, prices.mip):
+        solver.set_col_bounds(served, at, at)
+    now = time.perf_counter()
+    outcome = prices.lp.solve(max(deadline_s, now + LEAST_S), believe=True, dual=True)
+    if now < deadline_s:
+        until_s = min(deadline_s, now + EVERYONE_S)
+        searched = prices.mip.solve(until_s, 0.01 * max(missing_kw, 1.0), outcome.x, believe=True)
+        if searched.x is not None and searched.objective < outcome.objective:
+            outcome = searched
     if outcome.x is None:
         return ()
     excess = prices.excess(outcome)
@@ -150,4 +200,4 @@ def _everyone(
         f"{beyond:.1f} {limit.unit} more {limit.limit} of {limit.component}" for limit, beyond in excess[:4]
     ]
     more = f" and {len(excess) - 4} more" if len(excess) > 4 else ""
-    return (f"cheapest relaxation that serves all {len(short)}: " + ", ".join(parts) + more,)
+    return (f"cheapest relaxation found that serves all {len(short)}: " + ", ".join(parts) + more,)

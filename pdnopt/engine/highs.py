@@ -167,6 +167,7 @@ class HighsModel:
         start: np.ndarray | None = None,
         max_nodes: int | None = None,
         believe: bool = False,
+        dual: bool = False,
     ) -> Outcome:
         """Run once.
 
@@ -182,23 +183,25 @@ class HighsModel:
             Nodes of the search tree of a MIP; deterministic, unlike seconds.
         believe : bool
             Take "infeasible" at its word: for trials whose failure costs nothing but the trial.
+        dual : bool
+            Only bounds have changed since the last LP, not costs: its basis is dual feasible.
         """
         if not self._relax:
             _ok(
                 self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes),
                 "the nodes",
             )
-        outcome = self._run(deadline_s, gap_abs, start)
+        outcome = self._run(deadline_s, gap_abs, start, dual)
         if (
             outcome.status == "infeasible" and not believe
         ):  # false infeasibilities exist: believe the second opinion only
             _ok(self._highs.setOptionValue("presolve", "off"), "option presolve")
             _ok(self._highs.clearSolver(), "clearing")
-            outcome = self._run(deadline_s, gap_abs, start)
+            outcome = self._run(deadline_s, gap_abs, start, dual)
             _ok(self._highs.setOptionValue("presolve", "choose"), "option presolve")
         return outcome
 
-    def _run(self, deadline_s: float, gap_abs: float, start: np.ndarray | None) -> Outcome:
+    def _run(self, deadline_s: float, gap_abs: float, start: np.ndarray | None, dual: bool) -> Outcome:
         left = deadline_s - time.perf_counter()
         if left <= 0:
             return Outcome("no_incumbent", None, inf, -inf)
@@ -215,13 +218,13 @@ class HighsModel:
         if (
             self._relax
         ):  # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
-            _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm else 1), "the strategy")
+            _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm and not dual else 1), "the strategy")
         self._warm = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
             return self._again()
         if self._relax and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
             self.forget()  # a warm start that stalls: seen to run for seconds where a cold one takes 0.1 s
-            return self._run(deadline_s, gap_abs, start)
+            return self._run(deadline_s, gap_abs, start, dual)
         return self._read()
 
     def _patience(self) -> int:
