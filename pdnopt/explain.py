@@ -125,14 +125,10 @@ def _every_unit(
     for u in order:
         first.setdefault(alike[u], u)
     for u in [*first.values(), *(u for u in order if first[alike[u]] != u)]:
-        if time.perf_counter() < deadline_s:
-            found[u] = _reason(prices, demand.name[u], u, float(missing_kw[u]), deadline_s)
-            continue
-        model = found.get(first[alike[u]])
         kw = float(missing_kw[u])
-        if model is None or not model.proved:
-            found[u] = Reason(demand.name[u], kw, "", UNEXPLAINED, 0.0, False)
-        else:
+        found[u] = _reason(prices, demand.name[u], u, kw, deadline_s)
+        model = found[first[alike[u]]]
+        if not found[u].proved and model.proved:
             relaxation_kw = model.relaxation_kw * kw / model.unserved_kw
             found[u] = replace(
                 model, unit=demand.name[u], unserved_kw=kw, relaxation_kw=relaxation_kw, proved=False
@@ -148,6 +144,8 @@ def _held_columns(prices: _Prices, demand: Demand) -> np.ndarray:
 
 
 def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s: float) -> Reason:
+    if time.perf_counter() >= deadline_s:
+        return Reason(name, missing_kw, "", UNEXPLAINED, 0.0, False)
     on_unit, cap, _ = prices.updater.service_columns(unit)
     free = np.array([on_unit] + ([cap] if cap >= 0 else []), dtype=int)
     low = np.array([1.0, 0.0])[: len(free)]
