@@ -51,7 +51,7 @@ BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
 
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 
-NEAR_SHARE = 0.5
+NEAR_SHARE = 0.7
 """Part of the time left for an answer near the disturbance."""
 
 ORDER_SHARE = 0.6

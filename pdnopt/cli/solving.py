@@ -86,8 +86,10 @@ def solve(
         "p_load_kw": None if load_level is None else load_level_kw(net, load_level),
     }
     keywords = {name: value for name, value in keywords.items() if value is not None}
+    with working("building the model"):  # outside the time limit: that is for the answer
+        session = pdnopt.Session(net, problem, explain=explain, **keywords)
     with working("solving"):
-        result = pdnopt.solve(net, problem, explain=explain, **keywords)
+        result = session.solve()
     if as_json:
         print_json(result.to_dict())
     else:

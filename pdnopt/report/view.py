@@ -292,7 +292,9 @@ def _figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
         "action" if len(plan.actions) == 1 else "actions",
         f"in {plural(steps, 'step')}, done at {seconds(plan.duration_s)}"
         if steps
-        else "the plant's own devices are enough",
+        else "the plant's own devices are enough"
+        if result.ok
+        else "there is no plan",
     )
     clock = (
         Figure(

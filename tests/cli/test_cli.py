@@ -190,12 +190,12 @@ def test_an_unusable_status_exits_1_and_writes_no_plan(
 ) -> None:
     from dataclasses import replace
 
-    solve = pdnopt.solve
+    solve = pdnopt.Session.solve
 
-    def refused(*args: Any, **keywords: Any) -> pdnopt.Result:
-        return replace(solve(*args, **keywords), status="failed")
+    def refused(session: pdnopt.Session, **keywords: Any) -> pdnopt.Result:
+        return replace(solve(session, **keywords), status="failed")
 
-    monkeypatch.setattr(pdnopt, "solve", refused)
+    monkeypatch.setattr(pdnopt.Session, "solve", refused)
     plan = tmp_path / "plan.json"
     done = run("solve", "two_feed", *LOSS, "--out", str(plan))
     assert done.exit_code == 1
