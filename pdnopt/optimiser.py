@@ -34,6 +34,9 @@ __all__ = [
 FIRST_ROUND = 0.65
 """Part of the time left for the first solve; the rest is for tightening, ordering and checking."""
 
+NEAR_ROUND = 0.9
+"""The same where an answer near the disturbance is looked for: its model is small, and tightening it is quick."""
+
 MAX_ROUNDS = 5
 """Solves with limits tightened where AC power flow disagrees."""
 
@@ -193,7 +196,8 @@ class Optimiser:
             prepared.updater.write(numbers)
             spans["update_s"] += time.perf_counter() - begun
             begun = time.perf_counter()
-            until_s = deadline_s if best is not None else begun + FIRST_ROUND * (deadline_s - begun)
+            share = 1.0 if best is not None else NEAR_ROUND if near else FIRST_ROUND
+            until_s = begun + share * (deadline_s - begun)
             hint = prepared.updater.structure(numbers)
             if resting is not None:
                 hint = prepared.updater.position(resting)

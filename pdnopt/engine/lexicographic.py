@@ -185,7 +185,7 @@ class _Run:
             relaxed = self.lp.solve(self.deadline_s, believe=True)
             if relaxed.x is None or (found is not None and found.objective <= relaxed.objective + gap):
                 continue
-            found = _better(found, self._refine(relaxed.x, gap, columns))
+            found = _better(found, self._refine(relaxed.x, gap, columns, LOCAL_SHARE))
             if found is None or found.objective > relaxed.objective + gap:
                 searched = self.mip.solve(self._until(LOCAL_SHARE), gap, max_nodes=LOCAL_NODES, believe=True)
                 found = _better(found, searched if searched.x is not None else None)
@@ -228,7 +228,13 @@ class _Run:
         self._hold(columns, self.col_low[columns], self.col_high[columns])
         return found
 
-    def _refine(self, relaxed: np.ndarray, gap: float, held: np.ndarray | None = None) -> Outcome | None:
+    def _refine(
+        self,
+        relaxed: np.ndarray,
+        gap: float,
+        held: np.ndarray | None = None,
+        share: float = PART_SHARE,
+    ) -> Outcome | None:
         """Fix what the LP made integral, solve the rest as a small MIP. ``held`` columns keep their bounds after."""
         part = relaxed[self.integer]
         settled = self.integer[np.abs(part - np.round(part)) <= INTEGRAL]
@@ -236,7 +242,7 @@ class _Run:
             settled = np.setdiff1d(settled, held)
         at = np.round(relaxed[settled])
         self.mip.set_col_bounds(settled, at, at)
-        outcome = self.mip.solve(self._until(PART_SHARE), gap, max_nodes=REFINE_NODES, believe=True)
+        outcome = self.mip.solve(self._until(share), gap, max_nodes=REFINE_NODES, believe=True)
         self.mip.set_col_bounds(settled, self.col_low[settled], self.col_high[settled])
         return outcome if outcome.x is not None else None
 
