@@ -20,7 +20,18 @@ import pandapower as pp
 
 from pdnopt.plant.create import create_genset, create_interlock, create_storage, create_switch, create_utility
 
-__all__ = ["Case", "Standing", "block_of", "demand_kw", "microgrid_rules", "movable", "read_case", "to_network"]
+__all__ = [
+    "Case",
+    "Standing",
+    "block_of",
+    "demand_kw",
+    "first_standing",
+    "microgrid_rules",
+    "movable",
+    "read_case",
+    "standing_after",
+    "to_network",
+]
 
 BASE_KV = 4.16
 LOW_KV = 0.48
@@ -201,7 +212,9 @@ def movable(case: Case, step: int) -> dict[str, bool]:
     return may
 
 
-def to_network(case: Case, step: int, start: Standing, shed: tuple[str, ...] = (), fixed: bool = False) -> Any:
+def to_network(
+    case: Case, step: int, start: Standing, shed: tuple[str, ...] = (), fixed: bool = False
+) -> Any:
     """Return the network of one step, in the state in which the step before left it.
 
     Parameters
@@ -323,3 +336,27 @@ def _supplies(net: Any, case: Case, bus: Mapping[str, int], step: int, start: St
             efficiency_discharge=float(unit["%effdischarge"]) / 100.0,
             grid_forming=p_kw == largest[at],
         )
+
+
+def first_standing(case: Case) -> Standing:
+    """Return the state before step 1: the events open all switches, the batteries hold what the file says."""
+    energy_kwh = {name: float(unit["kwhstored"]) for name, unit in case.objects["storage"].items()}
+    return Standing(dict.fromkeys(case.switches, False), energy_kwh)
+
+
+def standing_after(case: Case, start: Standing, end: Any) -> Standing:
+    """Return what a step of one hour leaves; ``end`` is its end state with an AC power flow in it."""
+    closed = dict(zip(end.switch["name"], end.switch["closed"].astype(bool), strict=True))
+    p_mw = end.storage["p_mw"].to_numpy(float).copy()
+    for row, battery in enumerate(end.storage.index):
+        companion = end.ext_grid.index[(end.ext_grid["storage"] == battery) & end.ext_grid["in_service"]]
+        if len(companion):
+            p_mw[row] = -float(end.res_ext_grid.at[companion[0], "p_mw"])
+    energy_kwh = {
+        name: start.energy_kwh[name] + 1e3 * float(p)
+        for name, p in zip(end.storage["name"], p_mw, strict=True)
+    }
+    genset = next(iter(case.objects["generator"]))
+    return Standing(
+        {name: closed[name] for name in case.switches}, energy_kwh, closed[f"generator {genset} breaker"]
+    )
