@@ -204,7 +204,7 @@ def microgrid_rules(case: Case) -> tuple[set[str], list[list[str]]]:
 
 def movable(case: Case, step: int) -> dict[str, bool]:
     """Return by switch whether the events let it be moved in a step."""
-    may = {name: True for name in case.switches}
+    may = dict.fromkeys(case.switches, True)
     for event in case.events:
         if event["timestep"] <= step and "dispatchable" in event["event_data"]:
             name = event["affected_asset"].split(".")[1]
