@@ -61,7 +61,7 @@ class Devices:
             for _ in range(MAX_ROUNDS):
                 if self._settle_upss(s, bridged=True):
                     continue
-                self._settle_storages(s)
+                self.hold_islands(s)
                 if not (self._settle_upss(s, bridged=True) or self._settle_upss(s, bridged=False)):
                     break
             else:
@@ -157,7 +157,8 @@ class Devices:
             return "bypass"
         return "off"
 
-    def _settle_storages(self, s: Situation) -> None:
+    def hold_islands(self, s: Situation) -> None:
+        """Let grid-forming batteries hold, in place, the islands that no other source feeds, and no others."""
         v, out = self.view, self.out
         able = v.st_forms & ~out.st_dead & ~s.st_held & (v.st_now_kwh > v.st_floor_kwh)
         if not (able.any() or s.st_forming.any()):

@@ -109,6 +109,7 @@ class Checker:
         actions = [item for item in plan.actions if commands.well_formed(item)]
         check_timing(self.view, commands, findings, actions, plan.latency_s)
         base = base_situation(self.view, demand.d_kw, demand.node)
+        Devices(self.view, Outage.none(self.view)).hold_islands(base)
         devices = Devices(self.view, out)
         struck = devices.strike(base)
         self._automatic(plan, base, struck, devices, commands, findings)

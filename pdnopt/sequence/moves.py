@@ -28,7 +28,11 @@ class Moves:
 
 
 def find_moves(grid: Grid, start: State, target: State, reason: str) -> Moves:
-    """Return the moves from ``start`` to ``target``. Online and battery are one position of a UPS: it chooses itself."""
+    """Return the moves from ``start`` to ``target``.
+
+    What devices do by themselves is no move: a UPS chooses between online and battery, and a battery forms the
+    island that has lost its other source.
+    """
     starts: list[Action] = []
     stops: list[Action] = []
     for k in np.flatnonzero((grid.sources.kind == "genset") & (start.source_on != target.source_on)):
@@ -72,6 +76,4 @@ def _device_moves(grid: Grid, start: State, target: State, reason: str) -> list[
         before, after = str(start.ups_mode[j]), str(target.ups_mode[j])
         if before != after and not (before in INVERTING and after in INVERTING):
             out.append(Action(0, 0.0, ups.name[j], "mode", before, after, reason))
-    for k in np.flatnonzero(~start.storage_on & target.storage_on):
-        out.append(Action(0, 0.0, grid.storages.name[k], "form", False, True, reason))
     return out
