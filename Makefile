@@ -10,7 +10,7 @@ FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$p -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$p; exit; fi; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 
-.PHONY: help venv demo test lint format type layers unit soak bench clean
+.PHONY: help venv demo test lint format type layers unit soak bench notebooks clean
 
 help:
 	@echo 'make demo     solve hall_4n3 losing a UPS at 90 % load; print the plan, write out/report.html'
@@ -23,6 +23,7 @@ help:
 	@echo 'make unit     pytest, without the soak tests'
 	@echo 'make soak     pytest, the soak tests (long)'
 	@echo 'make bench    every benchmark in tests/benchmarks'
+	@echo 'make notebooks  run the notebooks and store their outputs'
 	@echo 'make clean    remove what make and the tools have written, $(VENV) included'
 
 venv: $(STAMP)
@@ -62,6 +63,9 @@ soak: $(STAMP)
 bench: $(STAMP)
 	@set -e; for file in tests/benchmarks/[a-z]*.py; do \
 	  echo "== $$file"; $(PY) -W ignore -m tests.benchmarks.$$(basename $$file .py); done
+
+notebooks: $(STAMP)
+	$(VENV)/bin/jupyter execute --inplace notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) out build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
