@@ -27,6 +27,9 @@ __all__ = ["PlanWriter", "breadth_first_reroute"]
 OVER = 1e-4
 """A component counts as over its limit beyond this part."""
 
+PORTION = 16
+"""Units whose shedding is judged at a time."""
+
 RELIEF_KW = 1e-6
 """Shedding a unit must take more than this part off an overload to count as relief."""
 
@@ -380,17 +383,42 @@ def _shed(net: Any, writer: PlanWriter, engine: FlowEngine, horizon_s: float) ->
             return dropped
         worst = int(over[np.argmax(table[over])])
         able = [u for u in order if state.served[u] > 0 and demand.sheddable[u]]
-        trials = [_without(state, u) for u in able]
-        after = _table(net, grid, demand, engine, trials) if trials else []
-        relief = [
-            u
-            for u, ratio in zip(able, after, strict=True)
-            if ratio is not None and ratio[worst] < table[worst] - RELIEF_KW
-        ]
-        if not relief:
+        unit = next(
+            (
+                u
+                for some in _portions(able)
+                for u in _relieving(net, writer, engine, state, some, table, worst)
+            ),
+            None,
+        )
+        if unit is None:
             return dropped
-        dropped.append(relief[0])
-        state = _without(state, relief[0])
+        dropped.append(unit)
+        state = _without(state, unit)
+
+
+def _portions(units: list[int]) -> list[list[int]]:
+    """Return units in portions: seldom more than the first has to be judged."""
+    return [units[k : k + PORTION] for k in range(0, len(units), PORTION)]
+
+
+def _relieving(
+    net: Any,
+    writer: PlanWriter,
+    engine: FlowEngine,
+    state: State,
+    units: list[int],
+    table: np.ndarray,
+    worst: int,
+) -> list[int]:
+    """Return those units, in order, whose shedding relieves the worst overload."""
+    trials = [_without(state, u) for u in units]
+    after = _table(net, writer.grid, writer.demand, engine, trials)
+    return [
+        u
+        for u, ratio in zip(units, after, strict=True)
+        if ratio is not None and ratio[worst] < table[worst] - RELIEF_KW
+    ]
 
 
 def _shed_cords(writer: PlanWriter, state: State, dropped: list[int], horizon_s: float) -> State:
