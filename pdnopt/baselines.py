@@ -18,7 +18,7 @@ from pdnopt.plant.actions import Action, Actuator
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import Grid, read_grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State, fed_units, islands, living_cords
 from pdnopt.response import Response, flow_case, loadings, respond, settle
 from pdnopt.units import DEFAULT_HORIZON_S, DEFAULT_LATENCY_S
 
@@ -308,7 +308,7 @@ def _outputs(writer: PlanWriter, demand: Demand) -> list[int]:
     """Return the affected outputs: dead units by number, then UPSs on battery as ``units + number``."""
     state, grid = writer.state, writer.grid
     energised = islands(grid, state).energised
-    fed = demand.sum_by_unit(living_cords(demand, state, energised).astype(float)) > 0
+    fed = fed_units(demand, state, energised)
     dead = np.flatnonzero(~fed & state.unit_ok & (state.served > 0) & (demand.d_kw > 0))
     waiting = (state.ups_mode == "battery") & state.rectifier_ok & ~energised[grid.upss.in_node]
     return [int(u) for u in dead] + [demand.n + int(k) for k in np.flatnonzero(waiting)]

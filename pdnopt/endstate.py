@@ -13,7 +13,7 @@ from pdnopt.plant.actions import Actuator
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import Grid, read_grid
-from pdnopt.plant.state import State, initial_state, islands, living_cords
+from pdnopt.plant.state import State, fed_units, initial_state, islands, living_cords
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
 
@@ -107,7 +107,7 @@ def _write_loads(after: Any, grid: Grid, demand: Demand, state: State, energised
     living = living_cords(demand, state, energised)
     as_given = living_cords(demand, start, islands(grid, start).energised)
     draw_kw = cord_draw_kw(demand, living, as_given)
-    fed = demand.sum_by_unit(living.astype(float)) > 0
+    fed = fed_units(demand, state, energised)
     served = np.where(fed & state.unit_ok, state.served, 0.0)[demand.cord_unit]
     for table in ("load", "asymmetric_load"):
         mine = demand.cord_table == table

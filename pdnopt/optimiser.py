@@ -16,7 +16,7 @@ from pdnopt.engine.lexicographic import Ladder, TermResult, solve_in_order
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State, fed_units, islands
 from pdnopt.problem import Formulation, Updater
 from pdnopt.response import Response, settle
 
@@ -273,8 +273,7 @@ def stand_still(
     )
     if not idle or {"losses", "margin"} & set(first):
         return None
-    living = living_cords(demand, state, islands(response.grid, state).energised)
-    fed = (demand.sum_by_unit(living.astype(float)) > 0) & state.unit_ok & (state.served >= 1.0)
+    fed = fed_units(demand, state, response.islands.energised) & state.unit_ok & (state.served >= 1.0)
     if not (fed | response.unservable).all():
         return None
     ratios = judge.ratios(response.grid, demand, [state])

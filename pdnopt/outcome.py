@@ -11,7 +11,7 @@ import numpy as np
 
 from pdnopt.acflow import FlowEngine
 from pdnopt.attempts import Attempt, Job
-from pdnopt.plant.state import islands, living_cords
+from pdnopt.plant.state import missing_kw
 from pdnopt.response import Event, Overload, overloads
 from pdnopt.result import Clock, Reason, Result
 from pdnopt.sequence import Sequence
@@ -86,9 +86,7 @@ def result_of(
     demand, response, answer, sequence = job.demand, job.response, attempt.answer, attempt.sequence
     report = attempt.report
     end = sequence.steps[-1].state if sequence.steps else response.state
-    living = living_cords(demand, end, islands(response.grid, end).energised)
-    fed = demand.sum_by_unit(living.astype(float)) > 0
-    missing = demand.d_kw * (1.0 - np.where(fed & end.unit_ok, end.served, 0.0))
+    missing = missing_kw(response.grid, demand, end)
     priorities = sorted({int(p) for p in demand.priority})
     demand_by = {p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities}
     objective = {term.name: term.value for term in answer.ladder.terms}

@@ -26,7 +26,7 @@ from pdnopt.feeder.shedding import shed_least
 from pdnopt.optimiser import Answer
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State, missing_kw
 from pdnopt.response import Response, settle
 from pdnopt.result import Reason
 
@@ -125,7 +125,7 @@ class LossRefiner:
         if best is None:
             return answer
         chosen, ratios = best
-        less = (_missing_kw(grid, demand, chosen.state) - _missing_kw(grid, demand, asked)).sum() > LESS_KW
+        less = (missing_kw(grid, demand, chosen.state) - missing_kw(grid, demand, asked)).sum() > LESS_KW
         if less and not final:
             return answer
         loss_kw = float(ratios.losses_kw[0])
@@ -179,7 +179,7 @@ class LossRefiner:
         """Return why each unit of a refined answer is dark: what its load would break, on AC power flow, as switched."""
         assert answer.target is not None
         grid, target = response.grid, answer.target
-        missing = _missing_kw(grid, demand, target)
+        missing = missing_kw(grid, demand, target)
         out = []
         for u in np.flatnonzero(missing > LESS_KW):
             name, kw = demand.name[u], float(missing[u])
@@ -207,7 +207,7 @@ class LossRefiner:
         sound = _sound(ratios)
         ranked = []
         for k in np.flatnonzero(sound):
-            missing = _missing_kw(grid, demand, states[k])
+            missing = missing_kw(grid, demand, states[k])
             by_priority = [
                 round(float(missing[demand.priority == p].sum()), 3) for p in np.unique(demand.priority)
             ]
@@ -233,7 +233,7 @@ class LossRefiner:
         bound_kw: float,
         gap: float,
     ) -> Answer:
-        missing = _missing_kw(grid, demand, state)
+        missing = missing_kw(grid, demand, state)
         terms, bounds = [], {**answer.bounds, "losses": bound_kw}
         for term in answer.ladder.terms:
             if term.name.startswith("unserved_p"):
@@ -252,13 +252,6 @@ class LossRefiner:
         status = answer.ladder.status if proved else "feasible"
         ladder = replace(answer.ladder, terms=terms, status=status)
         return replace(answer, ladder=ladder, target=state, ratios=ratios, bounds=bounds, refined=True)
-
-
-def _missing_kw(grid: Grid, demand: Demand, state: State) -> np.ndarray:
-    """Return what each unit goes without, kW."""
-    living = living_cords(demand, state, islands(grid, state).energised)
-    fed = demand.sum_by_unit(living.astype(float)) > 0
-    return np.asarray(demand.d_kw * (1.0 - np.where(fed & state.unit_ok, state.served, 0.0)))
 
 
 def _broken(grid: Grid, ratios: Ratios) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import islands, living_cords
+from pdnopt.plant.state import fed_units, islands
 from pdnopt.response import Overload, Response
 
 __all__ = ["surroundings"]
@@ -48,10 +48,9 @@ def surroundings(demand: Demand, response: Response, found: Sequence[Overload]) 
 def _disturbed(grid: Grid, demand: Demand, response: Response, over: set[str]) -> np.ndarray:
     """Return the blocks that lost their voltage, feed units without any, or join what is overloaded or on battery."""
     block, ups, now, before = grid.nodes.block, grid.upss, response.state, response.before
-    energised = islands(grid, now).energised
+    energised = response.islands.energised
     lost = islands(grid, before).energised & ~energised
-    living = living_cords(demand, now, energised)
-    dark = (demand.sum_by_unit(living.astype(float)) == 0) & ~response.unservable
+    dark = ~fed_units(demand, now, energised) & ~response.unservable
     nodes = [np.flatnonzero(lost), demand.cord_node[dark[demand.cord_unit]]]
     waiting = (now.ups_mode == "battery") | np.isin(ups.name, list(over))
     nodes += [ups.in_node[waiting], ups.out_node[waiting]]

@@ -17,7 +17,7 @@ from formulations.blocks.sets import NetworkSets
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand, share_out
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State, fed_units, islands, living_cords
 from pdnopt.plant.sync import sync_labels
 from pdnopt.response import Response
 from pdnopt.units import S_PER_H, UNLIMITED_KVA
@@ -247,7 +247,7 @@ def read_numbers(
         min_kw=demand.min_kw,
         may_serve=~unservable & state.unit_ok,
         lit=~interrupted,
-        kept=_fed(demand, state, grid) & ~demand.sheddable & firm,
+        kept=fed_units(demand, state, islands(grid, state).energised) & ~demand.sheddable & firm,
         mode_ok=mode_ok,
         limited_ok=limited_ok,
         limited_excess_kw=limited_excess_kw,
@@ -316,11 +316,6 @@ def held_in_place(numbers: NetworkNumbers, grid: Grid, held: Collection[str]) ->
 def _auto_free(grid: Grid, state: State, movable: np.ndarray) -> np.ndarray:
     pairs = auto_pairs(grid)
     return np.array([bool(state.transfer_ok[t] and movable[other]) for t, _, other in pairs], dtype=bool)
-
-
-def _fed(demand: Demand, state: State, grid: Grid) -> np.ndarray:
-    living = living_cords(demand, state, islands(grid, state).energised)
-    return demand.sum_by_unit(living.astype(float)) > 0
 
 
 def _modes(

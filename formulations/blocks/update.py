@@ -321,11 +321,15 @@ class RerouteUpdate:
 
     def position(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of all switches, gensets, UPS modes and batteries, and where they stand in a state."""
+        return self._standing(state, True)
+
+    def _standing(self, state: State, chosen: np.ndarray | bool) -> tuple[np.ndarray, np.ndarray]:
+        """As `position`, of the devices chosen: switches, sources, batteries, then UPSs twice (online, on battery)."""
         mode = state.ups_mode
         columns = np.r_[self.z, self.g, self.form, self.online, self.battery]
         stands = (state.closed, state.source_on, state.storage_on, mode == "online", mode == "battery")
         values = np.concatenate([np.asarray(part, dtype=float) for part in stands])
-        ok = columns >= 0
+        ok = (columns >= 0) & chosen
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)
 
@@ -342,13 +346,7 @@ class RerouteUpdate:
         modes = near[block[ups.in_node]] | near[block[ups.out_node]]
         switch[sw.ups >= 0] = modes[sw.ups[sw.ups >= 0]]
         devices = (switch, near[block[grid.sources.node]], near[block[grid.storages.node]], modes, modes)
-        columns, values = self.position(state)
-        held = columns[
-            np.isin(
-                columns, np.r_[self.z, self.g, self.form, self.online, self.battery][~np.concatenate(devices)]
-            )
-        ]
-        values = values[np.isin(columns, held)]
+        held, values = self._standing(state, ~np.concatenate(devices))
         far = demand.sum_by_unit(near[block[demand.cord_node]].astype(float)) == 0
         on, cap = self.on_unit[far], self.cap[far]
         on, cap = on[on >= 0], cap[cap >= 0]

@@ -14,7 +14,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid import Grid
 
-__all__ = ["Islands", "State", "initial_state", "islands", "living_cords"]
+__all__ = ["Islands", "State", "fed_units", "initial_state", "islands", "living_cords", "missing_kw"]
 
 
 @dataclass(frozen=True)
@@ -145,3 +145,15 @@ def islands(grid: Grid, state: State) -> Islands:
 def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
     """Return which cords have voltage and a working power supply, shape (cords,)."""
     return np.asarray(energised[demand.cord_node] & demand.cord_ok & ~state.psu_dead)
+
+
+def fed_units(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
+    """Return which units have a living cord, shape (D,)."""
+    living = living_cords(demand, state, energised)
+    return np.asarray(demand.sum_by_unit(living.astype(float)) > 0)
+
+
+def missing_kw(grid: Grid, demand: Demand, state: State) -> np.ndarray:
+    """Return what each unit goes without, kW, shape (D,)."""
+    fed = fed_units(demand, state, islands(grid, state).energised)
+    return np.asarray(demand.d_kw * (1.0 - np.where(fed & state.unit_ok, state.served, 0.0)))

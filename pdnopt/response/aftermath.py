@@ -17,7 +17,7 @@ from pdnopt.plant.actions import Action
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
 from pdnopt.plant.failures import Outage, parse_failed
 from pdnopt.plant.grid import Grid, read_grid
-from pdnopt.plant.state import Islands, State, initial_state, islands, living_cords
+from pdnopt.plant.state import Islands, State, fed_units, initial_state, islands, living_cords
 from pdnopt.response.devices import Devices, Moment, joined_sources, positions_held
 from pdnopt.response.faults import strike
 from pdnopt.response.supply import reachable, supply
@@ -154,8 +154,7 @@ def longest_dark_s(demand: Demand, moments: Sequence[Moment]) -> np.ndarray:
     since = np.full(demand.n, np.nan)
     longest = np.zeros(demand.n)
     for moment in moments:
-        cords = living_cords(demand, moment.state, moment.supply.energised)
-        lives = demand.sum_by_unit(cords.astype(float)) > 0
+        lives = fed_units(demand, moment.state, moment.supply.energised)
         back = lives & ~np.isnan(since)
         longest[back] = np.maximum(longest[back], moment.t_s - since[back])
         since = np.where(lives, np.nan, np.where(np.isnan(since), moment.t_s, since))

@@ -19,7 +19,7 @@ from pdnopt.plant.actions import Action
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, living_cords
+from pdnopt.plant.state import State, fed_units
 from pdnopt.response.aftermath import Response, longest_dark_s
 from pdnopt.response.casebook import flow_case
 from pdnopt.response.clocks import drains_kw, loadings, reserves_kwh
@@ -251,8 +251,8 @@ class _Cascade:
     # --- what it costs
 
     def _lit(self, state: State) -> np.ndarray:
-        living = living_cords(self.demand, state, supply(self.grid, state).energised)
-        return np.asarray((self.demand.sum_by_unit(living.astype(float)) > 0) & (state.served > 0))
+        energised = supply(self.grid, state).energised
+        return np.asarray(fed_units(self.demand, state, energised) & (state.served > 0))
 
     def _account(self, before: State, said: list[Event], moments: list[Moment]) -> None:
         demand = self.demand

@@ -11,7 +11,7 @@ import numpy as np
 from pdnopt.plant.actions import Action, Actuator
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, islands, living_cords
+from pdnopt.plant.state import State, fed_units, islands
 from pdnopt.sequence.structure import Structure
 
 if TYPE_CHECKING:
@@ -47,5 +47,4 @@ class Scene:
     def lit(self, state: State, structure: Structure | None = None) -> np.ndarray:
         """Return which units have a living cord, shape (D,)."""
         isl = islands(self.grid, state) if structure is None else structure.islands
-        living = living_cords(self.demand, state, isl.energised)
-        return self.demand.sum_by_unit(living.astype(float)) > 0
+        return fed_units(self.demand, state, isl.energised)
