@@ -20,7 +20,10 @@ __all__ = [
     "EXIT_NOT_USABLE",
     "AsJson",
     "Debug",
+    "Failed",
+    "LoadLevel",
     "Network",
+    "TimeLimit",
     "guarded",
     "print_json",
     "working",
@@ -36,6 +39,17 @@ Network = Annotated[
     str, typer.Argument(help="A case's name (see `pdnopt cases`) or the path of a JSON file.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else, on stdout.")]
+Failed = Annotated[
+    list[str] | None,
+    typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage."),
+]
+LoadLevel = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."
+    ),
+]
+TimeLimit = Annotated[float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pdnopt.cli.guard import AsJson, Debug, Network, guarded
+from pdnopt.cli.guard import AsJson, Debug, Failed, LoadLevel, Network, TimeLimit, guarded
 from pdnopt.cli.solving import solve
 
 __all__ = ["REPORT_HELP", "report"]
@@ -21,7 +21,7 @@ Examples:
   pdnopt report my_plant.json today.html
 
 \b
-It opens in any browser, needs nothing else and prints on A4 or A3.
+It opens in any browser, needs nothing else and prints on A4.
 Exit codes: 0 verified plan, 1 no usable plan (the report says why), 2 bad input, 3 internal error.
 """
 
@@ -31,19 +31,9 @@ def report(
     network: Network,
     file: Annotated[Path, typer.Argument(help="The HTML file to write.")],
     problem: Annotated[str, typer.Option(help="The problem to solve.")] = "reroute",
-    failed: Annotated[
-        list[str] | None,
-        typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage."),
-    ] = None,
-    load_level: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."
-        ),
-    ] = None,
-    time_limit_s: Annotated[
-        float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")
-    ] = None,
+    failed: Failed = None,
+    load_level: LoadLevel = None,
+    time_limit_s: TimeLimit = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, working, writable
+from pdnopt.cli.guard import (
+    EXIT_NOT_USABLE,
+    AsJson,
+    Debug,
+    Failed,
+    LoadLevel,
+    Network,
+    TimeLimit,
+    guarded,
+    print_json,
+    working,
+    writable,
+)
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
@@ -35,19 +47,9 @@ Exit codes: 0 verified plan, 1 no usable plan, 2 bad input, 3 internal error.
 def solve(
     network: Network,
     problem: Annotated[str, typer.Argument(help="The problem to solve.")] = "reroute",
-    failed: Annotated[
-        list[str] | None,
-        typer.Option("--failed", "-f", metavar="TABLE:NAME", help="What failed; once for each outage."),
-    ] = None,
-    load_level: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."
-        ),
-    ] = None,
-    time_limit_s: Annotated[
-        float | None, typer.Option(metavar="S", help="Wall time in s after which to stop.")
-    ] = None,
+    failed: Failed = None,
+    load_level: LoadLevel = None,
+    time_limit_s: TimeLimit = None,
     horizon_s: Annotated[
         float | None,
         typer.Option(metavar="S", help="How long the end state must hold, in s. [default: 3600]"),

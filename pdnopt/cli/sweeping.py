@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, writable
+from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, LoadLevel, Network, guarded, print_json, writable
 from pdnopt.cli.solving import load_level_kw
 
 __all__ = ["SWEEP_HELP", "sweep"]
@@ -35,12 +35,7 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="NAME", help='What may fail: a table, a component, or "all"; once for each.'),
     ] = None,
-    load_level: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PART", help="Scale all load to this part of the installed UPS kW, for instance 0.9."
-        ),
-    ] = None,
+    load_level: LoadLevel = None,
     time_limit_s: Annotated[
         float | None, typer.Option(metavar="S", help="Wall time in s of each solve.")
     ] = None,
