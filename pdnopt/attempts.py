@@ -35,14 +35,14 @@ class Job:
     spans: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPANS, 0.0))
 
     @property
-    def left(self) -> float:
-        """Part of the time limit that is left."""
-        return float(max(self.deadline_s - time.perf_counter(), 0.0) / max(self.options.time_limit_s, 1e-9))
-
-    @property
     def late(self) -> bool:
         """Whether the time is over."""
-        return self.left <= 0
+        return time.perf_counter() >= self.deadline_s
+
+    def until_s(self, share: float) -> float:
+        """Return when a share of the time left is over, on the clock of time.perf_counter."""
+        now = time.perf_counter()
+        return now + share * max(self.deadline_s - now, 0.0)
 
 
 @dataclass(frozen=True)

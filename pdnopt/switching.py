@@ -190,7 +190,7 @@ class SwitchingRunner:
         regions = list(surroundings(job.demand, job.response, job.found))
         if not regions:
             return None, None
-        until_s = time.perf_counter() + NEAR_SHARE * job.left * job.options.time_limit_s
+        until_s = job.until_s(NEAR_SHARE)
         answer = self.optimiser.optimise(
             prepared, job.response, job.demand, job.options, task, until_s, job.spans, near=regions
         )
@@ -283,7 +283,6 @@ class SwitchingRunner:
 
     def _order(self, job: Job, target: State) -> Sequence:
         options, response, demand = job.options, job.response, job.demand
-        now = time.perf_counter()
         failed = ", ".join(options.failed)
         return order_moves(
             response.grid,
@@ -298,7 +297,7 @@ class SwitchingRunner:
             horizon_s=options.horizon_s,
             automatic=response.automatic,
             reason=f"after losing {failed}" if failed else "",
-            until_s=now + ORDER_SHARE * (job.deadline_s - now),
+            until_s=job.until_s(ORDER_SHARE),
         )
 
     def _plan(self, response: Response, sequence: Sequence, options: Any) -> Plan:
