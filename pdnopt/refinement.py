@@ -29,6 +29,7 @@ from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, missing_kw
 from pdnopt.response import Response, settle
 from pdnopt.result import Reason
+from pdnopt.sequence import gentle_visits
 
 __all__ = ["LossRefiner"]
 
@@ -37,9 +38,6 @@ SEARCH_SHARE, PROOF_SHARE, LEAST_SHARE = 0.45, 0.7, 0.3
 
 TRIAL_PART = 3.0
 """What trying one move costs, in times that the plant's devices take to come to rest."""
-
-GENTLE_VISITS = 460
-"""Visits after which the searches for an order without a gap give up (`pdnopt.sequence.search`)."""
 
 USUAL_MOVES = 24
 MIN_SHED_S = 1.0
@@ -173,7 +171,7 @@ class LossRefiner:
         one_s = TRIAL_PART * (time.perf_counter() - begun)
         groups = {str(group) for group in response.grid.sources.sync_group[response.state.source_on]}
         apart = int(response.state.source_on.sum()) > 1 and (len(groups) > 1 or "" in groups)
-        return one_s * moves / 2.0 * (moves + (GENTLE_VISITS if apart else 0))
+        return one_s * moves / 2.0 * (moves + (gentle_visits(moves) if apart else 0))
 
     def reasons(self, answer: Answer, response: Response, demand: Demand) -> tuple[Reason, ...]:
         """Return why each unit of a refined answer is dark: what its load would break, on AC power flow, as switched."""

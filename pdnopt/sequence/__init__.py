@@ -2,5 +2,6 @@
 
 from pdnopt.sequence.clock import Step
 from pdnopt.sequence.order import Sequence, order_moves
+from pdnopt.sequence.search import gentle_visits
 
-__all__ = ["Sequence", "Step", "order_moves"]
+__all__ = ["Sequence", "Step", "gentle_visits", "order_moves"]

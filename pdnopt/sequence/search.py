@@ -20,7 +20,7 @@ from pdnopt.plant.state import State
 from pdnopt.sequence.scene import Scene
 from pdnopt.sequence.structure import Structure, inspect
 
-__all__ = ["Manner", "find_order"]
+__all__ = ["Manner", "find_order", "gentle_visits"]
 
 SPARE_VISITS = 80
 CALM_SPARE_VISITS = 20
@@ -61,6 +61,15 @@ def find_order(
     return _Search(scene, manner, until_s).run(state, moves)
 
 
+def gentle_visits(moves: int) -> int:
+    """Return the visits after which the searches for an order that darkens nobody, calm and not, have given up."""
+    return _visits(moves, calm=True) + _visits(moves, calm=False)
+
+
+def _visits(moves: int, calm: bool) -> int:
+    return moves + (CALM_SPARE_VISITS if calm else SPARE_VISITS)
+
+
 class _Search:
     """One depth-first search within a number of visits."""
 
@@ -69,7 +78,7 @@ class _Search:
         self.visits = 0
 
     def run(self, state: State, moves: list[Action]) -> list[Action] | None:
-        self.visits = len(moves) + (CALM_SPARE_VISITS if self.calm else SPARE_VISITS)
+        self.visits = _visits(len(moves), self.calm)
         here = inspect(self.scene.grid, state)
         worst = float(self.scene.judge([state]).stress()[0]) if self.calm and moves else inf
         if len(moves) > CANDIDATES:
