@@ -27,6 +27,7 @@ __all__ = [
     "Optimiser",
     "Prepared",
     "Task",
+    "resting_states",
     "scales",
     "stand_still",
 ]
@@ -221,9 +222,7 @@ class Optimiser:
                 service=prepared.updater.service(),
                 settled=("losses", "margin_lost"),
                 start=start if best is None else None,
-                skipped=[]
-                if resting is None
-                else [n for n in prepared.model.cost if not n.startswith("unserved_p")],
+                skipped=() if resting is None else ("actions", "losses", "margin_lost"),
                 outsides=[prepared.updater.outside(some, response.state) for some in near]
                 if best is None
                 else (),
