@@ -201,6 +201,12 @@ class Reroute:
 
         return RerouteUpdate(compiled, data)
 
+    def relaxation(self, compiled: CompiledModel, data: RerouteData) -> Any:
+        """Return what bounds unserved load from below over the compiled model."""
+        from formulations.blocks.relaxation import UnservedRelaxation
+
+        return UnservedRelaxation(compiled, data)
+
 
 def objective_unserved(m: Any, data: RerouteData) -> None:
     """(O1) One term a priority: d (1 - on_unit) + cap_kw over its units, kW."""

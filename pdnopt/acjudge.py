@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pdnopt.plant.state import State
 from pdnopt.response.casebook import flow_case
 from pdnopt.units import KW_PER_MW, SQRT3
 
-__all__ = ["AcJudge", "Ratios"]
+__all__ = ["AcJudge", "Allowed", "Ratios"]
 
 INVERTING = ("online", "battery")
 
@@ -31,9 +31,14 @@ class Ratios:
     ups: np.ndarray
     source: np.ndarray
     source_kw: np.ndarray
+    ups_kw: np.ndarray
     under_v_pu: np.ndarray  # (states, nodes) how far below v_min
     losses_kw: np.ndarray
     converged: np.ndarray
+
+    def only(self, state: int) -> Ratios:
+        """Return the ratios of one state, as arrays with one row."""
+        return Ratios(**{part.name: getattr(self, part.name)[state : state + 1] for part in fields(self)})
 
     def stress(self) -> np.ndarray:
         """Return how urgent each state is: its worst loading over limit, infinite where the flow does not converge."""
@@ -41,6 +46,16 @@ class Ratios:
         voltage = 1.0 + VOLTAGE_WEIGHT * self.under_v_pu.max(axis=1, initial=0.0)
         worst = np.maximum.reduce([*parts, np.where(voltage > 1.0, voltage, 0.0)])
         return np.asarray(np.where(self.converged, worst, np.inf))
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The largest loading over limit that each component may have for the whole horizon; inf where it has no limit."""
+
+    branch: np.ndarray
+    switch: np.ndarray
+    ups: np.ndarray
+    source: np.ndarray
 
 
 class AcJudge:
@@ -83,6 +98,7 @@ class AcJudge:
             ups=_clean(ups),
             source=_clean(p_source / grid.sources.p_max_kw),
             source_kw=_clean(p_source),
+            ups_kw=_clean(flow.ups_p_out_kw),
             under_v_pu=under,
             losses_kw=flow.losses_kw,
             converged=flow.converged,

@@ -1,36 +1,48 @@
-"""One call of `solve`, and one answer to it that was ordered and judged by the checker."""
+"""One call of `solve`, and its attempts: answers whose moves were ordered, and which the checker judged."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from pdnopt.checker import CheckReport
+from pdnopt.acjudge import AcJudge
+from pdnopt.checker import Checker, CheckReport
 from pdnopt.engine.lexicographic import Ladder
 from pdnopt.errors import Issue
 from pdnopt.optimiser import INDIFFERENT_KW, Answer, Prepared
 from pdnopt.plan import Plan
+from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.state import State
-from pdnopt.response import Overload, Response
+from pdnopt.response import Overload, Response, settle
 from pdnopt.result import Status
-from pdnopt.sequence import Sequence
+from pdnopt.sequence import Sequence, order_moves
 
-__all__ = ["Attempt", "Job", "serves_no_less", "status_of", "unserved_of"]
+__all__ = ["Attempt", "Attempts", "Job", "serves_no_less", "status_of", "unserved_of"]
 
 SPANS = ("update_s", "solve_s", "sequence_s", "check_s")
+
+ORDER_SHARE = 0.6
+"""Part of the time left that the search for an order of moves may use."""
 
 
 @dataclass
 class Job:
-    """One call of `solve`: what it was given, what the devices did, when it must end, what it took so far."""
+    """One call of `solve`: what it was given, what the devices did, when it must end, what it took so far.
+
+    ``spent``: the part of its overload budget that a component has used before a plan can relieve it, by name.
+    ``gaps``: by how much a term may miss its bound and count as proved, in its unit.
+    """
 
     options: Any
     demand: Demand
     response: Response
     found: tuple[Overload, ...]
+    spent: dict[str, float]
+    gaps: Callable[[str], float]
     deadline_s: float
     spans: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPANS, 0.0))
 
@@ -61,6 +73,69 @@ class Attempt:
     def ok(self) -> bool:
         """Whether the plan is verified."""
         return self.status in ("optimal", "feasible")
+
+
+class Attempts:
+    """Makes attempts on one network.
+
+    Parameters
+    ----------
+    problem : str
+        Name of the formulation.
+    curves : CurveBook
+    judge : AcJudge
+    checker : Checker
+    """
+
+    def __init__(self, problem: str, curves: CurveBook, judge: AcJudge, checker: Checker) -> None:
+        self.problem, self.curves, self.judge, self.checker = problem, curves, judge, checker
+
+    def make(self, job: Job, answer: Answer, prepared: Prepared | None) -> Attempt:
+        """Order an answer's moves and let the checker judge the plan."""
+        target = answer.target if answer.target is not None else job.response.state
+        begun = time.perf_counter()
+        sequence = self._order(job, target)
+        plan = self._plan(job.response, sequence, job.options)
+        job.spans["sequence_s"] += time.perf_counter() - begun
+        begun = time.perf_counter()
+        report = self.checker.report(plan)
+        job.spans["check_s"] += time.perf_counter() - begun
+        status = status_of(answer, sequence, report.issues, job.gaps)
+        return Attempt(answer, prepared, target, sequence, plan, report, status)
+
+    def _order(self, job: Job, target: State) -> Sequence:
+        options, response, demand = job.options, job.response, job.demand
+        failed = ", ".join(options.failed)
+        return order_moves(
+            response.grid,
+            demand,
+            self.curves,
+            response.state,
+            target,
+            response.interrupted,
+            options.latency_s,
+            settle=lambda state: settle(response, state),
+            judge=lambda states: self.judge.ratios(response.grid, demand, states),
+            horizon_s=options.horizon_s,
+            automatic=response.automatic,
+            reason=f"after losing {failed}" if failed else "",
+            until_s=job.until_s(ORDER_SHARE),
+        )
+
+    def _plan(self, response: Response, sequence: Sequence, options: Any) -> Plan:
+        loads: dict[str, dict[int, float]] = {}
+        for table, series in (("load", options.p_load_kw), ("asymmetric_load", options.p_asymmetric_kw)):
+            if series is not None:
+                loads[table] = {int(k): float(v) for k, v in series.items()}
+        return Plan(
+            problem=self.problem,
+            failed=tuple(options.failed),
+            automatic=response.automatic,
+            actions=tuple(action for step in sequence.steps for action in step.actions),
+            horizon_s=options.horizon_s,
+            latency_s=options.latency_s,
+            loads_kw=loads,
+        )
 
 
 def unserved_of(ladder: Ladder) -> list[float]:

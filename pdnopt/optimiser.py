@@ -12,12 +12,12 @@ import numpy as np
 from pdnopt.acjudge import AcJudge, Ratios
 from pdnopt.engine.compiled import CompiledModel, compile_model
 from pdnopt.engine.highs import HighsModel
-from pdnopt.engine.lexicographic import Ladder, TermResult, solve_in_order
+from pdnopt.engine.lexicographic import Ladder, solve_in_order
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, fed_units, islands
-from pdnopt.problem import Formulation, Updater
+from pdnopt.plant.state import State, islands
+from pdnopt.problem import Formulation, Relaxation, Updater
 from pdnopt.response import Response, settle
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Task",
     "resting_states",
     "scales",
-    "stand_still",
 ]
 
 FIRST_ROUND = 0.65
@@ -50,6 +49,9 @@ BATTERY_USE = 0.98
 INDIFFERENT_KW = 0.1
 """Less unserved power than this, at the least critical priority concerned, is not worth moving a switch."""
 
+SMALL_COLUMNS = 2000
+"""A model of at most so many columns is small: the whole of it is searched in a fraction of a second."""
+
 OVER = 1e-6
 """A component counts as over its limit beyond this part."""
 
@@ -60,8 +62,14 @@ class Prepared:
 
     model: CompiledModel
     updater: Updater
+    relaxation: Relaxation
     sets: Any
     largest_kw: float
+
+    @property
+    def small(self) -> bool:
+        """Whether a search of the whole model is quick enough to be worth every kW."""
+        return self.model.n_columns <= SMALL_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,11 @@ class Optimiser:
         if options.extend is not None:
             options.extend(model, data)
         compiled = compile_model(model)
-        return Prepared(compiled, self.formulation.updater(compiled, data), data.sets, data.flow.m_kw / 1.5)
+        updater, relaxation = (
+            self.formulation.updater(compiled, data),
+            self.formulation.relaxation(compiled, data),
+        )
+        return Prepared(compiled, updater, relaxation, data.sets, data.flow.m_kw / 1.5)
 
     def optimise(
         self,
@@ -179,7 +191,7 @@ class Optimiser:
         """
         grid = response.grid
         limits = nominal = self.formulation.limits(grid, self.curves, options.horizon_s, task.spent)
-        gaps, weights = scales(demand, options.gap)
+        gaps, weights = scales(demand, options.gap, prepared.small)
         bounds: dict[str, float] = {}
         best: Answer | None = None
         for number in range(MAX_ROUNDS):
@@ -256,52 +268,20 @@ def resting_states(grid: Grid, response: Response) -> list[State]:
     return states if state is states[0] else [*states, state]
 
 
-def stand_still(
-    terms: Sequence[str], grid: Grid, demand: Demand, response: Response, judge: AcJudge
-) -> Answer | None:
-    """Return the answer that nothing needs to be done; None unless every term that moves anything is at its floor.
+def scales(demand: Demand, gap: float, small: bool) -> tuple[Any, Any]:
+    """Return (gap of a term, weight of a term in the first blend).
 
-    The plant's own devices have served all that has a surviving path: ``unserved`` cannot be less, and ``interrupted``,
-    ``overload`` and ``actions`` are zero. Terms behind ``actions`` have no freedom left, since nothing moves; their values
-    are those of AC power flow. The caller must know that no overload or battery clock runs, and have the checker confirm.
+    Unserved load counts as proved within ``gap`` times what the plant must serve of that priority and of more critical
+    ones: less is not worth a switch, nor an interruption, in a large plant. A small one is searched until it is within
+    that part of the priority alone.
     """
-    state = response.state
-    first = terms[: terms.index("actions")] if "actions" in terms else ("losses",)
-    idle = (
-        not state.storage_on.any() and not state.storage_kw.any() and not (state.ups_mode == "battery").any()
-    )
-    if not idle or {"losses", "margin"} & set(first):
-        return None
-    fed = fed_units(demand, state, response.islands.energised) & state.unit_ok & (state.served >= 1.0)
-    if not (fed | response.unservable).all():
-        return None
-    ratios = judge.ratios(response.grid, demand, [state])
-    trafo = grid.branches.table != "line"
-    worst = max(part.max(initial=0.0) for part in (ratios.ups, ratios.source, ratios.branch[:, trafo]))
-    values = {"interrupted": 0.0, "overload": 0.0, "actions": 0.0, "losses": float(ratios.losses_kw[0])}
-    values["margin"] = float(worst) - 1.0
-    names = {"margin": "margin_lost"}
-    found: list[TermResult] = []
-    for term in terms:
-        if term == "unserved":
-            lost = [
-                (int(p), demand.d_kw[(demand.priority == p) & response.unservable])
-                for p in np.unique(demand.priority)
-            ]
-            found += [TermResult(f"unserved_p{p}", float(kw.sum()), float(kw.sum())) for p, kw in lost]
-        else:
-            found.append(TermResult(names.get(term, term), values[term], values[term]))
-    bounds = {term.name: term.bound for term in found}
-    return Answer(Ladder("optimal", None, found), state, bounds, ratios)
-
-
-def scales(demand: Demand, gap: float) -> tuple[Any, Any]:
-    """Return (gap of a term, weight of a term in the first blend)."""
     total = max(float(demand.d_kw.sum()), 1.0)
 
     def gap_of(name: str) -> float:
         if name.startswith("unserved_p"):
-            return max(gap * float(demand.d_kw[demand.priority == int(name[10:])].sum()), 1e-3)
+            priority = int(name[10:])
+            counted = demand.priority == priority if small else demand.priority <= priority
+            return max(gap * float(demand.d_kw[counted].sum()), 1e-3)
         minor = {"interrupted": 2 * gap * total, "actions": 0.5, "losses": gap * total, "overload": 0.01}
         return minor.get(name, 0.005)
 

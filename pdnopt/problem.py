@@ -7,6 +7,7 @@ A formulation registers in the entry-point group ``pdnopt.formulations`` an obje
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,9 +20,37 @@ from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
 from pdnopt.response import Response
 
-__all__ = ["Formulation", "Updater", "find_formulation", "formulation_names"]
+__all__ = ["Flows", "Formulation", "Relaxation", "Updater", "find_formulation", "formulation_names"]
 
 GROUP = "pdnopt.formulations"
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What flows in a state, kW and kvar: of branches and switches from tail to head, of UPSs and sources what they give."""
+
+    branch_kw: np.ndarray
+    branch_kvar: np.ndarray
+    switch_kw: np.ndarray
+    switch_kvar: np.ndarray
+    ups_kw: np.ndarray
+    ups_kvar: np.ndarray
+    source_kw: np.ndarray
+    source_kvar: np.ndarray
+
+
+class Relaxation(Protocol):
+    """Bounds what any plan leaves unserved; reads the numbers that were written last."""
+
+    def bound(
+        self,
+        demand: Demand,
+        may_serve: np.ndarray,
+        point: np.ndarray,
+        unserved_kw: Mapping[int, float],
+        deadline_s: float,
+    ) -> dict[int, float]:
+        """Return a lower bound in kW on the unserved load of every priority, those more critical held as in a plan."""
 
 
 class Updater(Protocol):
@@ -35,6 +64,9 @@ class Updater(Protocol):
 
     def position(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of all devices, and where they stand in a state."""
+
+    def point(self, state: State, live: np.ndarray, on: np.ndarray, flows: Flows) -> np.ndarray:
+        """Return a state as values of all columns: devices, blocks that live, service and flows; the rest is zero."""
 
     def outside(self, near: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of devices and units away from some blocks, and the values that hold them as they are."""
@@ -81,6 +113,9 @@ class Formulation(Protocol):
 
     def updater(self, compiled: CompiledModel, data: Any) -> Updater:
         """Return what writes numbers into the compiled model."""
+
+    def relaxation(self, compiled: CompiledModel, data: Any) -> Relaxation:
+        """Return what bounds unserved load from below over the compiled model."""
 
     def limits(self, grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[str, float]) -> Any:
         """Return the ratings to start from; ``spent`` of its budget a component uses before the end state begins."""

@@ -1,41 +1,32 @@
-"""The pipeline of problems that decide switches: respond, optimise, judge by AC, order, check."""
+"""The pipeline of problems that decide switches: respond, take a shortcut or optimise, order, check."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
-from pdnopt.attempts import Attempt, Job, serves_no_less, status_of, unserved_of
+from pdnopt.attempts import Attempt, Attempts, Job, serves_no_less, status_of, unserved_of
 from pdnopt.checker import Checker
 from pdnopt.engine.lexicographic import Ladder
 from pdnopt.explain import explain
-from pdnopt.optimiser import (
-    Answer,
-    Optimiser,
-    Prepared,
-    Task,
-    resting_states,
-    scales,
-    stand_still,
-)
+from pdnopt.optimiser import Answer, Optimiser, Prepared, Task, resting_states, scales
 from pdnopt.outcome import Origin, Told, clocks_of, result_of
-from pdnopt.plan import Plan
 from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
-from pdnopt.plant.state import State
 from pdnopt.problem import Formulation
 from pdnopt.refinement import LossRefiner
-from pdnopt.response import Event, Overload, Response, cascade, overloads, respond, settle
+from pdnopt.response import Event, Overload, cascade, overloads, respond
 from pdnopt.result import Result
-from pdnopt.sequence import Sequence, order_moves
+from pdnopt.shortcuts import Shortcuts, Situation
 from pdnopt.surroundings import surroundings
 
 __all__ = ["SwitchingRunner"]
@@ -53,9 +44,6 @@ BUDGET_ISSUES = ("Overload", "BudgetExceeded")
 
 NEAR_SHARE = 0.7
 """Part of the time left for an answer near the disturbance."""
-
-ORDER_SHARE = 0.6
-"""Part of the time left that the search for an order of moves may use."""
 
 FIRST_STEP_S = 0.1
 """A first step of load commands takes effect this long after the latency at the latest."""
@@ -81,6 +69,8 @@ class SwitchingRunner:
         self.checker = Checker(net)
         self.refiner = LossRefiner(net, self.grid, self.demand, self.engine, self.judge)
         self.optimiser = Optimiser(formulation, self.grid, self.demand, self.curves, self.judge)
+        self.attempts = Attempts(formulation.name, self.curves, self.judge, self.checker)
+        self.shortcuts = Shortcuts(self.optimiser, self.attempts, self.judge)
         self.optimiser.prepare(
             options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False
         )
@@ -91,8 +81,10 @@ class SwitchingRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         response = respond(self.grid, demand, parse_failed(self.net, options.failed))
         found = overloads(self.net, response.grid, demand, response, self.engine)
-        job = Job(options, demand, response, found, started + options.time_limit_s)
-        attempt = self._stand(job) or self._search(job)
+        gaps = scales(demand, options.gap, self.optimiser.models[0].small)[0]
+        spent = self._spent(found, options)
+        job = Job(options, demand, response, found, spent, gaps, started + options.time_limit_s)
+        attempt = self.shortcuts.stand(job) or self.shortcuts.repaired(job) or self._search(job)
         clocks = clocks_of(self.net, job, attempt.sequence, self.engine)
         told = self._told(job, attempt, bool(clocks)) if options.explain else Told()
         timings = {"build_s": build_s, **job.spans, "total_s": time.perf_counter() - started}
@@ -119,17 +111,6 @@ class SwitchingRunner:
         )
         return Told(reasons, notes, events)
 
-    def _stand(self, job: Job) -> Attempt | None:
-        """Return that nothing needs to be done, where the checker confirms it: most failures, and without a solver."""
-        options = job.options
-        if job.found or options.extend is not None:
-            return None
-        begun = time.perf_counter()
-        answer = stand_still(self.optimiser.terms(options), self.grid, job.demand, job.response, self.judge)
-        job.spans["solve_s"] += time.perf_counter() - begun
-        attempt = None if answer is None else self._attempt(job, answer, None)
-        return attempt if attempt is not None and attempt.ok and not attempt.plan.actions else None
-
     def _search(self, job: Job) -> Attempt:
         """Optimise, order and check; where the checker refuses, ask for less and do it again.
 
@@ -137,17 +118,27 @@ class SwitchingRunner:
         remains if nothing better is verified in time.
         """
         options, demand, response = job.options, job.demand, job.response
-        task = Task(self._spent(job.found, options))
+        task = Task(job.spent)
         prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
         refine = self.refiner.applies(self.optimiser.terms(options), options.extend is not None)
-        near, point = (None, None) if refine else self._near(job, prepared, task)
+        answered, known = (None, Situation(None, {})) if refine else self.shortcuts.served(job, prepared)
+        if answered is not None:
+            return answered
+        near: Attempt | None = None
+        point: Ladder | None = None
+        if not refine and known.all_may_be_served(job):
+            near, point = self._near(job, prepared, task)
         if near is not None:
             return near
         kept = self._rest(job, prepared, task)
         if kept is not None and (point is None or serves_no_less(kept.answer.ladder, point)):
             point = kept.answer.ladder
+        if known.attempt is not None and (
+            kept is None or serves_no_less(known.attempt.answer.ladder, kept.answer.ladder)
+        ):
+            kept = known.attempt
         first = prepared
-        proved: dict[str, float] = {}
+        proved = known.bounds
         while True:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
             fits = point is not None and prepared is first and not task.narrowed
@@ -162,10 +153,12 @@ class SwitchingRunner:
                 task = following
                 continue
             if not task.narrowed:
-                proved = answer.bounds
+                proved = {
+                    name: max(bound, known.bounds.get(name, -inf)) for name, bound in answer.bounds.items()
+                }
             if answer.target is None and kept is not None:
                 return self._proved(job, kept, proved)
-            attempt = self._attempt(job, answer, prepared)
+            attempt = self.attempts.make(job, answer, prepared)
             if kept is None or (attempt.ok and serves_no_less(attempt.answer.ladder, kept.answer.ladder)):
                 kept = attempt
             refusal = self._refused(task, attempt)
@@ -196,7 +189,7 @@ class SwitchingRunner:
         )
         if answer.target is None:
             return None, answer.ladder if answer.ladder.x is not None else None
-        attempt = self._attempt(job, answer, prepared)
+        attempt = self.attempts.make(job, answer, prepared)
         return attempt if attempt.ok else None, answer.ladder
 
     def _rest(self, job: Job, prepared: Prepared, task: Task) -> Attempt | None:
@@ -215,7 +208,7 @@ class SwitchingRunner:
             )
             if answer.target is None:
                 continue
-            attempt = self._attempt(job, answer, prepared)
+            attempt = self.attempts.make(job, answer, prepared)
             if attempt.ok and (
                 kept is None or unserved_of(attempt.answer.ladder) < unserved_of(kept.answer.ladder)
             ):
@@ -225,23 +218,8 @@ class SwitchingRunner:
     def _proved(self, job: Job, attempt: Attempt, bounds: dict[str, float]) -> Attempt:
         """Return an attempt with the bounds of the problem as it is: a narrower one proves nothing about it."""
         attempt.answer.bounds = bounds
-        gaps = scales(job.demand, job.options.gap)[0]
-        return replace(
-            attempt, status=status_of(attempt.answer, attempt.sequence, attempt.report.issues, gaps)
-        )
-
-    def _attempt(self, job: Job, answer: Answer, prepared: Prepared | None) -> Attempt:
-        """Order an answer's moves and let the checker judge the plan."""
-        target = answer.target if answer.target is not None else job.response.state
-        begun = time.perf_counter()
-        sequence = self._order(job, target)
-        plan = self._plan(job.response, sequence, job.options)
-        job.spans["sequence_s"] += time.perf_counter() - begun
-        begun = time.perf_counter()
-        report = self.checker.report(plan)
-        job.spans["check_s"] += time.perf_counter() - begun
-        status = status_of(answer, sequence, report.issues, scales(job.demand, job.options.gap)[0])
-        return Attempt(answer, prepared, target, sequence, plan, report, status)
+        issues = attempt.report.issues
+        return replace(attempt, status=status_of(attempt.answer, attempt.sequence, issues, job.gaps))
 
     def _unanswered(self, task: Task, answer: Answer, demand: Demand) -> Task | None:
         """Return what to solve instead where an answer says that the question was too narrow or too coarse."""
@@ -280,40 +258,6 @@ class SwitchingRunner:
         grid = self.grid
         tables = (grid.switches, grid.transfers, grid.upss, grid.sources, grid.storages)
         return frozenset(name for table in tables for name in table.name)
-
-    def _order(self, job: Job, target: State) -> Sequence:
-        options, response, demand = job.options, job.response, job.demand
-        failed = ", ".join(options.failed)
-        return order_moves(
-            response.grid,
-            demand,
-            self.curves,
-            response.state,
-            target,
-            response.interrupted,
-            options.latency_s,
-            settle=lambda state: settle(response, state),
-            judge=lambda states: self.judge.ratios(response.grid, demand, states),
-            horizon_s=options.horizon_s,
-            automatic=response.automatic,
-            reason=f"after losing {failed}" if failed else "",
-            until_s=job.until_s(ORDER_SHARE),
-        )
-
-    def _plan(self, response: Response, sequence: Sequence, options: Any) -> Plan:
-        loads: dict[str, dict[int, float]] = {}
-        for table, series in (("load", options.p_load_kw), ("asymmetric_load", options.p_asymmetric_kw)):
-            if series is not None:
-                loads[table] = {int(k): float(v) for k, v in series.items()}
-        return Plan(
-            problem=self.formulation.name,
-            failed=tuple(options.failed),
-            automatic=response.automatic,
-            actions=tuple(action for step in sequence.steps for action in step.actions),
-            horizon_s=options.horizon_s,
-            latency_s=options.latency_s,
-            loads_kw=loads,
-        )
 
     def _spent(self, found: tuple[Overload, ...], options: Any) -> dict[str, float]:
         """Return the part of its budget that each overload of the failure uses before a first step can relieve it."""

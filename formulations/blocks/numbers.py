@@ -14,6 +14,7 @@ import numpy as np
 
 from formulations.blocks.radial import auto_pairs
 from formulations.blocks.sets import NetworkSets
+from pdnopt.acjudge import Allowed
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand, share_out
 from pdnopt.plant.grid import Grid
@@ -54,6 +55,34 @@ class Limits:
     ups_use: np.ndarray
     ups_long: np.ndarray
     source_kw: np.ndarray
+
+    def allowed(self) -> Allowed:
+        """Return the largest loadings over the plant's own limits, the overload budgets of the horizon used up."""
+
+        def ratio(rating_kva: np.ndarray, extra_kva: np.ndarray, long: np.ndarray) -> np.ndarray:
+            known = np.isfinite(rating_kva) & (rating_kva > 0)
+            return np.where(known, long * (1.0 + extra_kva / np.where(known, rating_kva, 1.0)), inf)
+
+        return Allowed(
+            branch=ratio(self.branch_kva, self.branch_extra_kva, self.branch_long),
+            switch=ratio(self.switch_kva, self.switch_extra_kva, self.switch_long),
+            ups=ratio(self.ups_kva, self.ups_extra_kva, self.ups_long),
+            source=np.where(np.isfinite(self.source_kw), 1.0, inf),
+        )
+
+    def budget_used(self, ratios: Any) -> float:
+        """Return the overload budgets that loadings (shape (1, components)) use over the horizon, as (O3) counts them."""
+        total = 0.0
+        for kind in ("branch", "switch", "ups"):
+            rating, extra = getattr(self, f"{kind}_kva"), getattr(self, f"{kind}_extra_kva")
+            some = np.flatnonzero(np.isfinite(rating) & (extra > 0))
+            over_kva = (getattr(ratios, kind)[0, some] / getattr(self, f"{kind}_long")[some] - 1.0) * rating[
+                some
+            ]
+            total += float(
+                (getattr(self, f"{kind}_use")[some] * np.clip(over_kva / extra[some], 0.0, 1.0)).sum()
+            )
+        return total
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from formulations.blocks.numbers import NetworkNumbers
 from formulations.blocks.radial import auto_pairs
 from pdnopt.engine.compiled import CompiledModel
 from pdnopt.plant.state import State
+from pdnopt.problem import Flows
 
 if TYPE_CHECKING:
     from formulations.reroute import RerouteData
@@ -332,6 +333,37 @@ class RerouteUpdate:
         ok = (columns >= 0) & chosen
         low, high = self.model.col_low[columns[ok]], self.model.col_high[columns[ok]]
         return columns[ok], np.clip(values[ok], low, high)
+
+    def point(self, state: State, live: np.ndarray, on: np.ndarray, flows: Flows) -> np.ndarray:
+        """Return a state as values of all columns: devices, blocks that live, service and flows; the rest is zero.
+
+        ``live`` (blocks,) and ``on`` (D,) say which blocks have voltage and which units are served.
+        """
+        x = np.zeros(self.model.n_columns)
+
+        def put(columns: np.ndarray, values: np.ndarray) -> None:
+            ok = columns >= 0
+            x[columns[ok]] = np.asarray(values, dtype=float)[ok]
+
+        columns, values = self.position(state)
+        x[columns] = values
+        put(self.y, live)
+        put(self.on_unit, on)
+        put(self.cap, np.where(on, self._d_kw * (1.0 - state.served), 0.0))
+        inverting = [flows.ups_kw * (state.ups_mode == mode) for mode in ("online", "battery")]
+        for variable, part in (
+            ("p_branch_kw", flows.branch_kw),
+            ("q_branch_kvar", flows.branch_kvar),
+            ("p_switch_kw", flows.switch_kw),
+            ("q_switch_kvar", flows.switch_kvar),
+            ("p_source_kw", flows.source_kw),
+            ("q_source_kvar", flows.source_kvar),
+            ("p_online_kw", inverting[0]),
+            ("p_battery_kw", inverting[1]),
+            ("q_ups_kvar", flows.ups_kvar),
+        ):
+            put(self.model.columns(variable, range(len(part))), part)
+        return x
 
     def outside(self, near: np.ndarray, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns of all devices and units away from some blocks (bool, shape (blocks,)), and what holds them.

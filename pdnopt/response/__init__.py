@@ -5,6 +5,7 @@ from pdnopt.response.cascades import Event, cascade
 from pdnopt.response.casebook import flow_case
 from pdnopt.response.clocks import Loadings, Overload, loadings, overloads
 from pdnopt.response.faults import Struck, strike
+from pdnopt.response.supply import Supply, lasting_supply
 
 __all__ = [
     "Event",
@@ -12,9 +13,11 @@ __all__ = [
     "Overload",
     "Response",
     "Struck",
+    "Supply",
     "cascade",
     "draw_kw",
     "flow_case",
+    "lasting_supply",
     "loadings",
     "overloads",
     "respond",

@@ -13,7 +13,7 @@ import numpy as np
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, connectivity
 
-__all__ = ["Supply", "reachable", "supply"]
+__all__ = ["Supply", "lasting_supply", "reachable", "supply"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,19 @@ def supply(grid: Grid, state: State) -> Supply:
         battery=state.ups_mode == "battery",
         online=(state.ups_mode == "online") & state.rectifier_ok & state.inverter_ok,
         storage=state.storage_on,
+    )
+
+
+def lasting_supply(grid: Grid, state: State) -> Supply:
+    """Follow voltage from utility feeds and gensets through the UPSs that are online: what no battery holds."""
+    return _follow(
+        grid,
+        state,
+        connectivity(grid, state),
+        source=state.source_on,
+        battery=np.zeros(len(grid.upss.index), dtype=bool),
+        online=(state.ups_mode == "online") & state.rectifier_ok & state.inverter_ok,
+        storage=np.zeros(len(grid.storages.index), dtype=bool),
     )
 
 
