@@ -166,8 +166,9 @@ def _follow_dark(
             k = scene.actuator.position(move.device)
             if grid.transfers.closed_transition[k]:
                 continue
-            open_state = before.but(closed=before.closed.copy())
-            open_state.closed[grid.transfers.positions[k]] = False
+            apart = before.closed.copy()
+            apart[grid.transfers.positions[k]] = False
+            open_state = before.but(closed=apart)
             lit_open = scene.lit(open_state, inspect(grid, open_state))
             gap |= lit_before & ~lit_open & (grid.transfers.transfer_s[k] > demand.holdup_s)
     interrupted |= gap
