@@ -18,10 +18,12 @@ from pdnopt.acflow.model import Model, read_model
 from pdnopt.acflow.sharing import share_among_sources
 from pdnopt.acflow.unbalance import phase_factor
 from pdnopt.errors import InputError, Issue
+from pdnopt.plant.memory import Memory
 
 __all__ = ["FlowEngine", "Solution"]
 
 W_PER_KW = 1e3
+KEPT_READINGS = 16
 UPS_TOLERANCE = 1e-6
 """Input and output of a UPS agree to this part of its rating; Newton leaves about 1e-7 of it."""
 ERROR_TOLERANCE_PU = 1e-8
@@ -61,6 +63,8 @@ SOURCE = ("p", "q")
 class FlowEngine:
     """AC power flow of many cases on one network.
 
+    ``memory`` is for what callers read of the same network once.
+
     Parameters
     ----------
     net : pandapowerNet
@@ -80,6 +84,7 @@ class FlowEngine:
 
         self.model: Model = read_model(net)
         self.threading = threading
+        self.memory = Memory(KEPT_READINGS)
         self._grid = PowerGridModel(self.model.tables)
         self._wanted = {"node", "generic_branch", "link", "source"} & set(self.model.tables)
         self._parts = self._power_parts(FlowCases())

@@ -21,15 +21,22 @@ class Memory:
         self.most = most
         self._answers: dict[Hashable, Any] = {}
 
+    def find(self, key: Hashable) -> Any:
+        """Return the answer kept under ``key``, None without one."""
+        return self._answers.get(key)
+
+    def keep(self, key: Hashable, answer: Any) -> None:
+        """Keep an answer, which is not None."""
+        if len(self._answers) >= self.most:
+            self._answers.clear()
+        self._answers[key] = answer
+
     def recall(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
         """Return the answer kept under ``key``, made now if there is none."""
-        try:
-            answer: Answer = self._answers[key]
-        except KeyError:
+        answer: Answer | None = self._answers.get(key)
+        if answer is None:
             answer = make()
-            if len(self._answers) >= self.most:
-                self._answers.clear()
-            self._answers[key] = answer
+            self.keep(key, answer)
         return answer
 
     def __len__(self) -> int:

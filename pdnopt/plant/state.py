@@ -89,6 +89,12 @@ class State:
         return (*(values.tobytes() for values in flags), *self.ups_mode)
 
     @cached_property
+    def draw(self) -> Hashable:
+        """What is asked of the plant, by content; with `position`, all that its power flow depends on."""
+        flags = (self.served, self.storage_kw, self.storage_ok, self.psu_dead)
+        return tuple(values.tobytes() for values in flags)
+
+    @cached_property
     def fitness(self) -> Hashable:
         """What devices can do, by content; with `position`, all that they look at before they act."""
         flags = (self.locked, self.transfer_ok, self.source_ok, self.rectifier_ok, self.inverter_ok)

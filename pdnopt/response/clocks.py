@@ -16,8 +16,8 @@ import numpy as np
 from pdnopt.plant.budgets import Curve, CurveBook, read_curves
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State
-from pdnopt.response.casebook import flow_case
+from pdnopt.plant.state import State, inverting
+from pdnopt.response.casebook import flow_of
 from pdnopt.units import KW_PER_MW, S_PER_H, SQRT3
 
 if TYPE_CHECKING:
@@ -166,9 +166,9 @@ def _ups_part(grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> Load
     """UPSs by what their inverters give; what passes a static bypass loads its switch (rule 15)."""
     ups = grid.upss
     rows = np.arange(len(ups.index))
-    inverting = np.isin(mode, ("online", "battery"))
-    p_kw = np.where(inverting, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
-    s_kva = np.hypot(p_kw, np.where(inverting, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
+    running = inverting(mode)
+    p_kw = np.where(running, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
+    s_kva = np.hypot(p_kw, np.where(running, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
     s_kva = s_kva * np.nan_to_num(flow.ups_phase_factor[case], nan=1.0)  # three times its worst phase
     by_p, by_s = p_kw / np.maximum(ups.p_rated_kw, 1e-9), s_kva / np.maximum(ups.s_rated_kva, 1e-9)
     ratio, active = np.maximum(by_p, by_s), by_p >= by_s * (1.0 - 1e-3)  # the same but for rounding: kW
@@ -243,7 +243,7 @@ def overloads(
         Part of its budget that a component has used, where it is not the table's ``overload_used``.
     """
     state = response.state if state is None else state
-    flow = engine.run(flow_case(net, grid, demand, [state]))
+    flow = flow_of(net, grid, demand, [state], engine)
     table = loadings(net, grid, flow, state)
     book = read_curves(net)
     found = []
