@@ -45,7 +45,7 @@ def _told(checker: Checker, plan: Plan) -> Any:
         [str(issue) for issue in report.issues],
         report.unserved_by_priority,
         report.interrupted,
-        report.states,
+        [vars(s) for s in report.states],
     )
 
 
