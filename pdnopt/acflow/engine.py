@@ -95,17 +95,24 @@ class FlowEngine:
         self._to = {name: part.T.tocsr() for name, part in parts.items()}
         self._parts = self._power_parts(FlowCases())
 
-    def run(self, cases: FlowCases | None = None) -> FlowResult:
+    def run(self, cases: FlowCases | None = None, guess_kw: np.ndarray | None = None) -> FlowResult:
         """Solve all cases. A case that does not converge is NaN with ``converged`` False; the rest stand.
+
+        Parameters
+        ----------
+        cases : FlowCases, optional
+            Default: the network as it is.
+        guess_kw : float, shape (n_ups,), optional
+            What the UPSs may draw (`FlowResult.ups_p_in_kw` of a case like these): where it is right, one round does.
 
         Raises
         ------
         InputError
             Shapes that do not fit the network, powers that are not finite, unknown UPS modes.
         """
-        return self.read(self.solve(cases or FlowCases()))
+        return self.read(self.solve(cases or FlowCases(), guess_kw))
 
-    def solve(self, cases: FlowCases) -> Solution:
+    def solve(self, cases: FlowCases, guess_kw: np.ndarray | None = None) -> Solution:
         """Solve all cases and return power-grid-model's own numbers."""
         m = self.model
         n = cases.n_cases(m.widths)
@@ -116,7 +123,7 @@ class FlowEngine:
         online = mode == "online"
         if cases.dead_bus is not None and m.ups.n:
             online = online & ~cases.dead_bus[:, m.ups.in_bus]
-        out, ok, p_in = self._agree(update, p_w, q_var, online, n)
+        out, ok, p_in = self._agree(update, p_w, q_var, online, n, guess_kw)
         ends = update.get(
             "generic_branch", {"from_status": np.zeros((n, 0), bool), "to_status": np.zeros((n, 0), bool)}
         )
@@ -146,17 +153,20 @@ class FlowEngine:
         q_var: np.ndarray,
         online: np.ndarray,
         n: int,
+        guess_kw: np.ndarray | None,
     ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]:
         """Run the cases until input and output of every UPS agree: columns by table, what converged, inputs in kW.
 
-        The first round, where a UPS is online, only finds what the inverters give; later ones run the cases that still
-        move, so that a case has the answer that it has alone.
+        Without a guess, the first round only finds what inverters that are online give; later ones run the cases that
+        still move, so that a case has the answer that it has alone.
         """
         ups = self.model.ups
         data = self._tables(update, n)
         p_in, ok = np.zeros((n, ups.n)), np.zeros(n, dtype=bool)
         out: dict[str, dict[str, np.ndarray]] = {}
-        first = bool(online.any())
+        first = bool(online.any()) and guess_kw is None
+        if guess_kw is not None:
+            p_in = np.where(online & np.isfinite(guess_kw), guess_kw, 0.0)
         rows = np.arange(n)
         for _ in range(ups.n + 3):
             if len(self.model.loads.bus):

@@ -50,7 +50,10 @@ def flow_of(net: Any, grid: Grid, demand: Demand, states: Sequence[State], engin
     at = {key: demand.memory.find(key) for key in keys}
     fresh = {key: state for key, state in zip(keys, states, strict=True) if at[key] is None}
     if fresh:
-        new = engine.run(book.cases(grid, demand, list(fresh.values())))
+        last = demand.memory.find(engine)
+        new = engine.run(book.cases(grid, demand, list(fresh.values())), guess_kw=last)
+        if new.converged[-1]:
+            demand.memory.keep(engine, new.ups_p_in_kw[-1])
         for k, key in enumerate(fresh):
             at[key] = (new, k)
             demand.memory.keep(key, at[key])
