@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,17 @@ class Scene:
     settle: Settle
     judge: Judge
     given_extra: int
+    known: dict[Hashable, float] = field(default_factory=dict)
+    """Stress of the states met so far."""
+
+    def stress(self, states: list[State]) -> np.ndarray:
+        """Return how urgent each state is (`acjudge.Ratios.stress`); one batch for those not met before."""
+        keys = [(state.position, state.draw) for state in states]
+        fresh = {key: state for key, state in zip(keys, states, strict=True) if key not in self.known}
+        if fresh:
+            found = self.judge(list(fresh.values())).stress()
+            self.known.update(zip(fresh, found.tolist(), strict=True))
+        return np.array([self.known[key] for key in keys])
 
     def after(self, state: State, actions: Iterable[Action]) -> State:
         """Return the state after some actions and what devices then do by themselves."""
