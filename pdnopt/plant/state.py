@@ -196,9 +196,16 @@ def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndar
 
 
 def fed_units(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
-    """Return which units have a living cord, shape (D,)."""
+    """Return which units have a living cord, shape (D,). The answer is kept: do not change it."""
+    key = ("fed", energised.tobytes(), state.psu_dead.tobytes())
+    return demand.memory.recall(key, lambda: _fed(demand, state, energised))
+
+
+def _fed(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
     living = living_cords(demand, state, energised)
-    return np.asarray(demand.sum_by_unit(living.astype(float)) > 0)
+    fed = np.asarray(demand.sum_by_unit(living.astype(float)) > 0)
+    fed.setflags(write=False)
+    return fed
 
 
 def missing_kw(grid: Grid, demand: Demand, state: State) -> np.ndarray:

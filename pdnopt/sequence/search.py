@@ -8,7 +8,6 @@ voltage. Make before break happens where it is allowed because the closing move 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from math import inf
@@ -51,14 +50,9 @@ class _Option:
     structure: Structure
 
 
-def find_order(
-    scene: Scene, state: State, moves: list[Action], manner: Manner, until_s: float = inf
-) -> list[Action] | None:
-    """Return the moves in an allowed order; None where the search finds none.
-
-    ``until_s`` (on the clock of time.perf_counter) ends the search.
-    """
-    return _Search(scene, manner, until_s).run(state, moves)
+def find_order(scene: Scene, state: State, moves: list[Action], manner: Manner) -> list[Action] | None:
+    """Return the moves in an allowed order; None where the search finds none before the scene's time is over."""
+    return _Search(scene, manner).run(state, moves)
 
 
 def gentle_visits(moves: int) -> int:
@@ -73,8 +67,8 @@ def _visits(moves: int, calm: bool) -> int:
 class _Search:
     """One depth-first search within a number of visits."""
 
-    def __init__(self, scene: Scene, manner: Manner, until_s: float) -> None:
-        self.scene, self.may_darken, self.calm, self.until_s = scene, manner.may_darken, manner.calm, until_s
+    def __init__(self, scene: Scene, manner: Manner) -> None:
+        self.scene, self.may_darken, self.calm = scene, manner.may_darken, manner.calm
         self.visits = 0
         self.dead_ends: set[Hashable] = set()
 
@@ -114,7 +108,7 @@ class _Search:
         return None
 
     def _over(self) -> bool:
-        return self.visits < 0 or time.perf_counter() > self.until_s
+        return self.visits < 0 or self.scene.late
 
     def _ranked(self, options: list[_Option]) -> list[tuple[_Option, float]]:
         """Order options: darken nobody, part what the failure joined, relieve what is most urgent; then as given."""
