@@ -10,13 +10,11 @@ import numpy as np
 from pdnopt.acflow import FlowEngine
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State
-from pdnopt.response.casebook import flow_case
+from pdnopt.plant.state import State, inverting
+from pdnopt.response.casebook import flow_of
 from pdnopt.units import KW_PER_MW, SQRT3
 
 __all__ = ["AcJudge", "Allowed", "Ratios"]
-
-INVERTING = ("online", "battery")
 
 VOLTAGE_WEIGHT = 20.0
 """One per cent below the voltage limit counts as 20 % of overload when states are compared."""
@@ -73,7 +71,7 @@ class AcJudge:
 
     def ratios(self, grid: Grid, demand: Demand, states: list[State]) -> Ratios:
         """Run the AC power flow of several states at once."""
-        flow = self.engine.run(flow_case(self.net, grid, demand, states))
+        flow = flow_of(self.net, grid, demand, states, self.engine)
         n = len(states)
         branch = np.zeros((n, len(grid.branches.index)))
         branch[:, self._lines] = flow.line_loading_percent / 100.0 / self._line_limit
@@ -90,8 +88,8 @@ class AcJudge:
             * flow.ups_phase_factor
             / np.maximum(grid.upss.s_rated_kva, 1e-9),
         )
-        inverting = np.isin(np.array([state.ups_mode for state in states]), INVERTING)
-        ups = np.where(inverting.reshape(ups.shape), ups, 0.0)  # what passes a static bypass loads its switch
+        running = inverting(np.array([state.ups_mode for state in states], dtype=object))
+        ups = np.where(running.reshape(ups.shape), ups, 0.0)  # what passes a static bypass loads its switch
         return Ratios(
             branch=_clean(branch),
             switch=_clean(s_kva / sw.s_max_kva),

@@ -18,10 +18,12 @@ from pdnopt.acflow.model import Model, read_model
 from pdnopt.acflow.sharing import share_among_sources
 from pdnopt.acflow.unbalance import phase_factor
 from pdnopt.errors import InputError, Issue
+from pdnopt.plant.memory import Memory
 
 __all__ = ["FlowEngine", "Solution"]
 
 W_PER_KW = 1e3
+KEPT_READINGS = 16
 UPS_TOLERANCE = 1e-6
 """Input and output of a UPS agree to this part of its rating; Newton leaves about 1e-7 of it."""
 ERROR_TOLERANCE_PU = 1e-8
@@ -56,10 +58,14 @@ NODE = ("u_pu", "u_angle", "energized")
 BRANCH = ("p_from", "q_from", "i_from", "p_to", "q_to", "i_to")
 LINK = ("p_from", "q_from", "i_from")
 SOURCE = ("p", "q")
+GIVEN = {"node", "source"}
+"""Tables that say what inverters give, and to what."""
 
 
 class FlowEngine:
     """AC power flow of many cases on one network.
+
+    ``memory`` is for what callers read of the same network once.
 
     Parameters
     ----------
@@ -80,21 +86,33 @@ class FlowEngine:
 
         self.model: Model = read_model(net)
         self.threading = threading
+        self.memory = Memory(KEPT_READINGS)
         self._grid = PowerGridModel(self.model.tables)
         self._wanted = {"node", "generic_branch", "link", "source"} & set(self.model.tables)
+        sums = self.model.loads
+        parts = {"load_p": sums.of_load_p, "load_q": sums.of_load_q}
+        parts |= {"asym": sums.of_asym, "storage": sums.of_storage}
+        self._to = {name: part.T.tocsr() for name, part in parts.items()}
         self._parts = self._power_parts(FlowCases())
 
-    def run(self, cases: FlowCases | None = None) -> FlowResult:
+    def run(self, cases: FlowCases | None = None, guess_kw: np.ndarray | None = None) -> FlowResult:
         """Solve all cases. A case that does not converge is NaN with ``converged`` False; the rest stand.
+
+        Parameters
+        ----------
+        cases : FlowCases, optional
+            Default: the network as it is.
+        guess_kw : float, shape (n_ups,), optional
+            What the UPSs may draw (`FlowResult.ups_p_in_kw` of a case like these): where it is right, one round does.
 
         Raises
         ------
         InputError
             Shapes that do not fit the network, powers that are not finite, unknown UPS modes.
         """
-        return self.read(self.solve(cases or FlowCases()))
+        return self.read(self.solve(cases or FlowCases(), guess_kw))
 
-    def solve(self, cases: FlowCases) -> Solution:
+    def solve(self, cases: FlowCases, guess_kw: np.ndarray | None = None) -> Solution:
         """Solve all cases and return power-grid-model's own numbers."""
         m = self.model
         n = cases.n_cases(m.widths)
@@ -105,22 +123,7 @@ class FlowEngine:
         online = mode == "online"
         if cases.dead_bus is not None and m.ups.n:
             online = online & ~cases.dead_bus[:, m.ups.in_bus]
-        p_in = np.zeros((n, m.ups.n))
-        for _ in range(m.ups.n + 3):
-            if len(m.loads.bus):
-                update["sym_load"] = self._load_update(p_w, q_var, p_in, n)
-            out, ok = self._batch(update, n)
-            if not m.ups.n:
-                break
-            live = out["node"]["energized"][:, m.ups.in_bus] != 0
-            p_out = np.where(ok[:, None], out["source"]["p"][:, m.ups.source], 0.0) / W_PER_KW
-            new = np.where(online & live, m.ups.input_kw(p_out), 0.0)
-            moved = (np.abs(new - p_in) > UPS_TOLERANCE * m.ups.p_rated_kw).any(axis=1)
-            if not moved.any():
-                break
-            p_in = new
-        else:
-            ok = ok & ~moved
+        out, ok, p_in = self._agree(update, p_w, q_var, online, n, guess_kw)
         ends = update.get(
             "generic_branch", {"from_status": np.zeros((n, 0), bool), "to_status": np.zeros((n, 0), bool)}
         )
@@ -142,6 +145,53 @@ class FlowEngine:
         if m.shares_bus:
             share_among_sources(m, solution, update["link"]["from_status"], update["source"]["status"])
         return solution
+
+    def _agree(
+        self,
+        update: dict[str, dict[str, np.ndarray]],
+        p_w: np.ndarray,
+        q_var: np.ndarray,
+        online: np.ndarray,
+        n: int,
+        guess_kw: np.ndarray | None,
+    ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray, np.ndarray]:
+        """Run the cases until input and output of every UPS agree: columns by table, what converged, inputs in kW.
+
+        Without a guess, the first round only finds what inverters that are online give; later ones run the cases that
+        still move, so that a case has the answer that it has alone.
+        """
+        ups = self.model.ups
+        data = self._tables(update, n)
+        p_in, ok = np.zeros((n, ups.n)), np.zeros(n, dtype=bool)
+        out: dict[str, dict[str, np.ndarray]] = {}
+        first = bool(online.any()) and guess_kw is None
+        if guess_kw is not None:
+            p_in = np.where(online & np.isfinite(guess_kw), guess_kw, 0.0)
+        rows = np.arange(n)
+        for _ in range(ups.n + 3):
+            if len(self.model.loads.bus):
+                for column, value in self._load_update(p_w, q_var, p_in, n).items():
+                    data["sym_load"][column] = value
+            part = data if len(rows) == n else {name: table[rows] for name, table in data.items()}
+            found, good = self._batch(part, len(rows), GIVEN & self._wanted if first else self._wanted)
+            if ups.n:
+                live = found["node"]["energized"][:, ups.in_bus] != 0
+                p_out = np.where(good[:, None], found["source"]["p"][:, ups.source], 0.0) / W_PER_KW
+                new = np.where(online[rows] & live, ups.input_kw(p_out), 0.0)
+                moved = (np.abs(new - p_in[rows]) > UPS_TOLERANCE * ups.p_rated_kw).any(axis=1)
+            else:
+                new, moved = p_in[rows], np.zeros(len(rows), dtype=bool)
+            if first:
+                first, p_in = False, new
+                continue
+            out = found if len(rows) == n else _put(out, rows, found)
+            ok[rows] = good
+            p_in[rows[moved]] = new[moved]
+            rows = rows[moved]
+            if not len(rows):
+                break
+        ok[rows] = False  # where they never agree
+        return out, ok, p_in
 
     def _phase_factor(self, cases: FlowCases, s: Solution, load: dict[str, np.ndarray]) -> np.ndarray:
         m = self.model
@@ -201,7 +251,7 @@ class FlowEngine:
     def _closed(self, cases: FlowCases, mode: np.ndarray, n: int) -> np.ndarray:
         m = self.model
         closed = _rows(cases.switch_closed, m.closed, n).astype(bool)
-        known = np.isin(mode, (*INVERTING, *PASSING, "off"))
+        known = _any_of(mode, (*INVERTING, *PASSING, "off"))
         if not known.all():
             wrong = mode[~known][0]
             allowed = "online, battery, eco, bypass, off"
@@ -209,7 +259,7 @@ class FlowEngine:
         has = m.ups.bypass >= 0
         if has.any():
             closed = closed.copy()
-            closed[:, m.ups.bypass[has]] = np.isin(mode[:, has], PASSING)
+            closed[:, m.ups.bypass[has]] = _any_of(mode[:, has], PASSING)
         return closed
 
     def _statuses(
@@ -248,7 +298,7 @@ class FlowEngine:
         if len(m.link):
             update["link"] = {"from_status": link, "to_status": link}
         source = _rows(cases.ext_grid_on, m.source_on, n).astype(bool).copy()
-        source[:, m.ups.source] = np.isin(mode, INVERTING)
+        source[:, m.ups.source] = _any_of(mode, INVERTING)
         update["source"] = {"status": source & alive[:, m.source_bus]}
         return update
 
@@ -269,18 +319,21 @@ class FlowEngine:
         every = not _gives_power(cases)
         out = {}
         for name, given, own, to in (
-            ("load_p", cases.load_p_kw, m.load_p_kw, sums.of_load_p),
-            ("load_q", cases.load_q_kvar, m.load_q_kvar, sums.of_load_q),
-            ("asymmetric_p", cases.asymmetric_p_kw, m.asym_p_kw, sums.of_asym),
-            ("asymmetric_q", cases.asymmetric_q_kvar, m.asym_q_kvar, sums.of_asym),
-            ("storage_p", cases.storage_p_kw, m.storage_p_kw, sums.of_storage),
+            ("load_p", cases.load_p_kw, m.load_p_kw, self._to["load_p"]),
+            ("load_q", cases.load_q_kvar, m.load_q_kvar, self._to["load_q"]),
+            ("asymmetric_p", cases.asymmetric_p_kw, m.asym_p_kw, self._to["asym"]),
+            ("asymmetric_q", cases.asymmetric_q_kvar, m.asym_q_kvar, self._to["asym"]),
+            ("storage_p", cases.storage_p_kw, m.storage_p_kw, self._to["storage"]),
         ):
             if given is None and not every:
                 continue
             value = own[None] if given is None else np.asarray(given, dtype=float)
             if name.startswith("asymmetric"):
                 value = value.sum(axis=2)
-            out[name] = np.asarray(value @ to) * W_PER_KW
+            if value.shape[1]:
+                out[name] = np.asarray((to @ value.T).T) * W_PER_KW
+            else:
+                out[name] = np.zeros((len(value), len(sums.bus)))
         return out
 
     def _load_update(
@@ -296,43 +349,48 @@ class FlowEngine:
                 q_var[:, at] += p_in_kw[:, k] * ups.tan_phi[k] * W_PER_KW
         return {"p_specified": p_w, "q_specified": q_var}
 
-    def _batch(
-        self, update: dict[str, dict[str, np.ndarray]], n: int
-    ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
-        """Run the batch; return power-grid-model's columns (empty for missing tables) and what converged."""
+    def _tables(self, update: dict[str, dict[str, np.ndarray]], n: int) -> dict[str, np.ndarray]:
+        """Return power-grid-model's update tables, powers still to be written. Whole rows: columns cost twice as much."""
         from power_grid_model import initialize_array
 
         data = {}
-        for name, columns in update.items():
-            # whole rows: with columns each call costs twice as much
+        for name in (*update, *(("sym_load",) if len(self.model.loads.bus) else ())):
             data[name] = initialize_array("update", name, (n, len(self.model.tables[name])))
             data[name]["id"] = self.model.tables[name]["id"]
-            for column, value in columns.items():
+            for column, value in update.get(name, {}).items():
                 data[name][column] = value
-        raw, ok = self._calculate(data, ERROR_TOLERANCE_PU, n)
+        return data
+
+    def _batch(
+        self, data: dict[str, np.ndarray], n: int, wanted: set[str]
+    ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
+        """Run the batch; return power-grid-model's columns (empty for missing tables) and what converged."""
+        raw, ok = self._calculate(data, ERROR_TOLERANCE_PU, n, wanted)
         again = np.flatnonzero(~ok)
         if len(again):
             subset = {name: table[again] for name, table in data.items()}
-            second, settled = self._calculate(subset, RETRY_TOLERANCE_PU, len(again))
+            second, settled = self._calculate(subset, RETRY_TOLERANCE_PU, len(again), wanted)
             for name, table in second.items():
                 raw[name][again] = table
             ok[again] = settled
         out: dict[str, dict[str, np.ndarray]] = {}
-        for name, wanted in (("node", NODE), ("generic_branch", BRANCH), ("link", LINK), ("source", SOURCE)):
-            out[name] = {c: raw[name][c] if name in raw else np.zeros((n, 0)) for c in wanted}
+        for name, columns in (("node", NODE), ("generic_branch", BRANCH), ("link", LINK), ("source", SOURCE)):
+            out[name] = {c: raw[name][c] if name in raw else np.zeros((n, 0)) for c in columns}
             if not ok.all():
                 out[name] = {c: np.where(ok[:, None], v, 0) for c, v in out[name].items()}
         ok &= np.isfinite(out["node"]["u_pu"]).all(axis=1)
         return out, ok
 
-    def _calculate(self, data: Any, tolerance: float, n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _calculate(
+        self, data: Any, tolerance: float, n: int, wanted: set[str]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return power-grid-model's tables and which of the n cases converged."""
         grid: Any = self._grid
         raw = grid.calculate_power_flow(
             update_data=data,
             error_tolerance=tolerance,
             threading=self.threading,
-            output_component_types=self._wanted,
+            output_component_types=wanted,
             continue_on_batch_error=True,
         )
         ok = np.ones(n, dtype=bool)
@@ -374,7 +432,7 @@ class FlowEngine:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return P and Q at the output and P at the input; on bypass what passes through its switch."""
         ups = self.model.ups
-        inverting, passing = np.isin(s.mode, INVERTING), np.isin(s.mode, PASSING)
+        inverting, passing = _any_of(s.mode, INVERTING), _any_of(s.mode, PASSING)
         p = np.where(inverting, source_p[:, ups.source], 0.0)
         q = np.where(inverting, source_q[:, ups.source], 0.0)
         if ups.n and passing.any():
@@ -383,6 +441,21 @@ class FlowEngine:
             through_q = np.where(has, switch_q[:, ups.bypass] * ups.bypass_sign, 0.0)
             p, q = np.where(passing, through_p, p), np.where(passing, through_q, q)
         return p, q, np.where(passing, p, s.p_in_kw)
+
+
+def _put(
+    out: dict[str, dict[str, np.ndarray]], rows: np.ndarray, found: dict[str, dict[str, np.ndarray]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Write the columns of some cases into those of all, in place."""
+    for name, columns in found.items():
+        for column, value in columns.items():
+            out[name][column][rows] = value
+    return out
+
+
+def _any_of(mode: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Return which modes are among the names: numpy's isin sorts texts, which takes ten times as long."""
+    return np.asarray(np.logical_or.reduce([mode == name for name in names]), dtype=bool)
 
 
 def _rows(value: np.ndarray | None, default: np.ndarray, n: int) -> np.ndarray:

@@ -8,6 +8,7 @@ buses are a hundred loads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pdnopt.acflow.branches import BranchArrays, read_branches
 from pdnopt.acflow.companions import Companions, read_companions
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.graph import connected_parts
+from pdnopt.plant.memory import Memory
 from pdnopt.plant.names import component_name
 from pdnopt.plant.tables import native_values
 from pdnopt.units import KW_PER_MW, SQRT3
@@ -25,6 +27,7 @@ from pdnopt.units import KW_PER_MW, SQRT3
 __all__ = ["Model", "not_held", "read_model"]
 
 W_PER_MW = 1e6
+KEPT_ANSWERS = 1024
 NOT_HELD = {
     "gen": "a voltage-controlled generator",
     "xward": "an extended ward (a voltage-controlled bus)",
@@ -104,6 +107,11 @@ class Model:
     trafo3w_limit_ka: np.ndarray  # (3 * n_trafo3w,) hv rows, mv rows, lv rows
     shares_bus: bool  # two sources could meet through switches without impedance
     tables: dict[str, np.ndarray]  # power-grid-model input
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Which sources meet, by the switches that are closed."""
+        return Memory(KEPT_ANSWERS)
 
     @property
     def widths(self) -> dict[str, tuple[int, ...]]:

@@ -20,20 +20,31 @@ if TYPE_CHECKING:
 
 __all__ = ["share_among_sources", "tree_flows"]
 
+Meetings = tuple[tuple[np.ndarray, np.ndarray], ...]
+"""Sources (rows of net.ext_grid) that meet, and the closed links between them."""
+
 
 def share_among_sources(model: Model, solution: Solution, link_on: np.ndarray, source_on: np.ndarray) -> None:
     """Correct in place the power of sources that meet, and of the switches between them."""
     for case in np.flatnonzero(solution.ok & (source_on.sum(axis=1) > 1)):
-        on = np.flatnonzero(link_on[case])
-        tail, head = model.link_tail[on], model.link_head[on]
-        group = connected_parts(model.n_bus, tail, head)
-        live = np.flatnonzero(source_on[case])
-        label = group[model.source_bus[live]]
-        for g in np.unique(label):
-            who = live[label == g]
-            if len(who) > 1:
-                use = on[group[tail] == g]
-                _share(model, solution, int(case), who, use)
+        for who, links in _who_meet(model, link_on[case], source_on[case]):
+            _share(model, solution, int(case), who, links)
+
+
+def _who_meet(model: Model, link_on: np.ndarray, source_on: np.ndarray) -> Meetings:
+    """Return the groups of sources that meet, each with the closed links inside it."""
+    key = ("meetings", np.packbits(link_on).tobytes(), np.packbits(source_on).tobytes())
+    return model.memory.recall(key, lambda: _meetings(model, link_on, source_on))
+
+
+def _meetings(model: Model, link_on: np.ndarray, source_on: np.ndarray) -> Meetings:
+    on = np.flatnonzero(link_on)
+    tail, head = model.link_tail[on], model.link_head[on]
+    group = connected_parts(model.n_bus, tail, head)
+    live = np.flatnonzero(source_on)
+    label = group[model.source_bus[live]]
+    found = [(live[label == g], on[group[tail] == g]) for g in np.unique(label)]
+    return tuple((who, links) for who, links in found if len(who) > 1)
 
 
 def _share(model: Model, solution: Solution, case: int, who: np.ndarray, links: np.ndarray) -> None:

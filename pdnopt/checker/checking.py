@@ -12,11 +12,12 @@ import numpy as np
 from pdnopt.acflow import FlowEngine
 from pdnopt.checker import budgets, ratings
 from pdnopt.checker.automatic import Devices
-from pdnopt.checker.commands import LOAD_TABLES, Commands, is_number
+from pdnopt.checker.commands import Commands
 from pdnopt.checker.curves import Curves
 from pdnopt.checker.demand_view import TABLES, DemandView
 from pdnopt.checker.findings import CheckReport, Findings, StateSummary
 from pdnopt.checker.flows import PhaseShape, States, flow_of
+from pdnopt.checker.load_commands import LOAD_TABLES, all_finite, is_number, plainly_numbered
 from pdnopt.checker.outage import Outage, read_outage
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.replay import Replay, Segment
@@ -76,6 +77,7 @@ class Checker:
         self.demand = DemandView(self.view)
         self.curves = Curves(net)
         self.shape = PhaseShape(net)
+        self._rows = {table: frozenset(int(row) for row in net[table].index) for table in TABLES}
         self._issues: list[Issue] = []
         self._engine = engine
         if engine is None:
@@ -182,6 +184,8 @@ class Checker:
             if not is_number(value) or not isfinite(value) or value < 0:
                 findings.add("NonFinite", f"plan.{name}", "", value, "a finite time, 0 s or more", todo)
         for item in (*plan.automatic, *plan.actions):
+            if plainly_numbered(item):
+                continue
             path = f"plan.step[{item.step}]"
             if not is_number(item.t_s) or not isfinite(item.t_s) or item.t_s < 0:
                 findings.add("NonFinite", path, item.device, item.t_s, "a finite time, 0 s or more", todo)
@@ -189,7 +193,9 @@ class Checker:
                 if is_number(value) and not isfinite(value):
                     findings.add("NonFinite", path, item.device, value, "a finite number", todo)
         for table, rows in plan.loads_kw.items():
-            index = set(self.view.net[table].index) if table in TABLES else set()
+            index = self._rows.get(table, frozenset())
+            if rows.keys() <= index and all_finite(rows.values()):
+                continue
             for row, kw in rows.items():
                 name = f"{table}:{row}"
                 if row not in index:

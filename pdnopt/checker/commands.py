@@ -9,33 +9,26 @@ from typing import Any
 import numpy as np
 
 from pdnopt.checker import tolerances as tol
-from pdnopt.checker.demand_view import TABLES, DemandView
+from pdnopt.checker.demand_view import DemandView
 from pdnopt.checker.findings import Findings
+from pdnopt.checker.load_commands import LOAD_TABLES, LOAD_WORDS, LoadCommands, is_number
 from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import PASSING, PlantView
 from pdnopt.checker.situation import Situation, Supply
 from pdnopt.checker.synchronism import labels
 from pdnopt.plant.tables import UPS_MODES
 
-__all__ = ["LOAD_TABLES", "WORDS", "Commands"]
+__all__ = ["WORDS", "Commands"]
 
-LOAD_TABLES = ("rack", "load", "asymmetric_load")
 WORDS: dict[str, tuple[str, ...]] = {
     "switch": ("open", "close"),
     "transfer": ("transfer",),
     "ups": ("mode",),
     "ext_grid": ("start", "stop"),
     "storage": ("power", "form"),
-    **dict.fromkeys(LOAD_TABLES, ("cap", "shed", "restore")),
+    **dict.fromkeys(LOAD_TABLES, LOAD_WORDS),
 }
 MEANS = {"open": False, "close": True, "start": True, "stop": False}
-
-
-def is_number(value: Any) -> bool:
-    """True for a real number that is no truth value (NaN and inf are numbers)."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(
-        value, bool | np.bool_
-    )
 
 
 class Commands:
@@ -91,8 +84,18 @@ class Commands:
             )
         return good
 
+    def check_all(self, s: Situation, now: Supply, items: list[Any]) -> LoadCommands | None:
+        """Judge commands that are given together, all to units or none; return those to units as arrays."""
+        if items[0].device.partition(":")[0] in LOAD_TABLES:
+            loads = LoadCommands.of(items, self.demand)
+            loads.check(s, now, self.demand, self.out, self.findings)
+            return loads
+        for item in items:
+            self.check(s, now, item)
+        return None
+
     def check(self, s: Situation, now: Supply, item: Any) -> None:
-        """Judge one command against the situation in which it is given."""
+        """Judge one command, not to a unit, against the situation in which it is given."""
         k = self.position(item.device)
         if k is None:
             return
@@ -104,7 +107,7 @@ class Commands:
             "ups": self._ups,
             "ext_grid": self._source,
             "storage": self._storage,
-        }.get(table, self._load)
+        }[table]
         judge(s, now, item, k)
 
     def _add(self, kind: str, item: Any, value: Any, allowed: str, todo: str) -> None:
@@ -122,13 +125,11 @@ class Commands:
             actual = str(s.mode[k])
         elif table == "ext_grid":
             actual = bool(s.src_on[k])
-        elif table == "storage":
-            actual = bool(s.st_forming[k]) if item.action == "form" else float(s.st_kw[k])
         else:
-            actual = float(s.may_kw[k])
+            actual = bool(s.st_forming[k]) if item.action == "form" else float(s.st_kw[k])
         if isinstance(actual, float):
-            scale = self.demand.d_kw[k] if table in LOAD_TABLES else abs(actual)
-            same = is_number(item.before) and abs(item.before - actual) <= tol.SETPOINT * scale + tol.POWER_KW
+            slack = tol.SETPOINT * abs(actual) + tol.POWER_KW
+            same = is_number(item.before) and abs(item.before - actual) <= slack
         elif table == "transfer" and item.before is not None:
             same = v.at["switch"].get(str(item.before), -1) == v.at["switch"].get(str(actual), -2)
         else:
@@ -298,25 +299,3 @@ class Commands:
             if not low - tol.POWER_KW <= item.after <= high + tol.POWER_KW:
                 allowed = f"{v.st_min_kw[k]:g} to {v.st_max_kw[k]:g} kW"
                 self._add("StorageLimit", item, item.after, allowed, "Stay within its limits.")
-
-    def _load(self, s: Situation, now: Supply, item: Any, k: int) -> None:
-        d = self.demand
-        slack = tol.SETPOINT * d.d_kw[k] + tol.POWER_KW
-        after, was = float(item.after), float(s.may_kw[k])
-        if item.action == "shed":
-            cords = slice(d.start[k], d.start[k + 1] if k + 1 < d.n else len(d.unit))
-            pairs = zip(d.table[cords], d.row[cords], strict=True)
-            dead = np.array([self.out.row_dead[TABLES[t]][r] for t, r in pairs], dtype=bool)
-            alive = bool((now.live[d.node[cords]] & d.works[cords] & ~dead).any())
-            if after > slack:
-                self._add("BadAction", item, after, "0 kW when shed", "Use cap for a lower power.")
-            if not d.sheddable[k] and alive:
-                self._add("Unsheddable", item, after, "a load that may be shed", "Shed or cap other load.")
-            return
-        if after < d.floor_kw[k] - slack or after > d.d_kw[k] + slack:
-            allowed = f"{d.floor_kw[k]:g} to {d.d_kw[k]:g} kW, or 0 when shed"
-            self._add("CapLimit", item, after, allowed, "Cap within its limits, or shed it.")
-        if item.action == "cap" and after > was + slack:
-            self._add("BadAction", item, after, f"a cap below {was:g} kW", "Use restore to give more.")
-        if item.action == "restore" and after < was - slack:
-            self._add("BadAction", item, after, f"more than {was:g} kW", "Use cap to give less.")

@@ -9,14 +9,24 @@ import numpy as np
 from pdnopt.checker.tolerances import RATING
 from pdnopt.plant.tables import values
 
-__all__ = ["Curves"]
+__all__ = ["WITH_CURVE", "Curves"]
+
+WITH_CURVE = ("line", "trafo", "switch", "ups")
 
 ROOM_TEMPERATURE_C = 25.0
 """For components whose table has no temperature (the default of ``net.ups.temperature_c``)."""
 
 
 class Curves:
-    """The overload curves of one plant, by name."""
+    """The overload curves of one plant, by name.
+
+    Attributes
+    ----------
+    names : dict of str to object array
+        By table, the curve of each row; "" for none or an unknown one.
+    used : dict of str to float array
+        By table, the part of its budget that each row had used before the failure.
+    """
 
     def __init__(self, net: Any) -> None:
         read = {
@@ -29,9 +39,10 @@ class Curves:
                 (float(ratio), float(max_s), float(temperature), battery)
             )
         self._tables: dict[tuple[str, float, bool], tuple[np.ndarray, np.ndarray]] = {}
+        self.names = {table: self._names(net, table) for table in WITH_CURVE}
+        self.used = {table: values(net, table, "overload_used") for table in WITH_CURVE}
 
-    def names(self, net: Any, table: str) -> np.ndarray:
-        """Return the curve of each row of a table, "" for none or an unknown one."""
+    def _names(self, net: Any, table: str) -> np.ndarray:
         found = [str(v).strip() for v in values(net, table, "overload_curve")]
         return np.array([n if n in self._rows else "" for n in found], dtype=object)
 

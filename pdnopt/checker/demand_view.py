@@ -96,10 +96,11 @@ class DemandView:
         other = copy(self)
         other.p_kw = self.p_kw.copy()
         for number, table in enumerate(TABLES):
+            rows = loads_kw.get(table, {})
             at = self._cord_at[number]
-            for index, kw in loads_kw.get(table, {}).items():
-                if index in at:
-                    other.p_kw[at[index]] = float(kw)
+            cord = np.fromiter((at.get(index, -1) for index in rows), dtype=int, count=len(rows))
+            kw = np.fromiter(rows.values(), dtype=float, count=len(rows))
+            other.p_kw[cord[cord >= 0]] = kw[cord >= 0]
         some = self.p_kw != 0
         other.q_kvar = np.where(some, self.q_kvar * other.p_kw / np.where(some, self.p_kw, 1.0), self.q_kvar)
         other._sum_up()

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.errors import InputError, Issue
-from pdnopt.plant.names import find_component, rack_rows
+from pdnopt.plant.names import rack_rows
 
 __all__ = ["Outage", "read_outage"]
 
@@ -67,6 +68,8 @@ class Outage:
     row_dead: dict[str, np.ndarray]
     taken_out: list[tuple[str, int]] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    supplies: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    """What has voltage in the situations met so far (`situation.supply`); nothing above changes once read."""
 
     @staticmethod
     def none(view: PlantView) -> Outage:
@@ -99,12 +102,12 @@ def read_outage(view: PlantView, failed: Sequence[str]) -> Outage:
         path = f"failed[{k}]"
         name, _, form = str(text).partition("@")
         try:
-            table, index = find_component(view.net, name, path)
+            table, index = view.find(name, path)
         except InputError as error:
             whole = None
             if form:  # a name may hold an @ itself
                 try:
-                    whole = find_component(view.net, str(text), path)
+                    whole = view.find(str(text), path)
                 except InputError:
                     whole = None
             if whole is None:
@@ -177,10 +180,8 @@ def _clear_zones(view: PlantView, out: Outage, zone: set[int]) -> None:
         out.sw_locked |= border
         out.sw_failed |= border
         out.sw_forced[border & ~welded] = 0
-        for (table, index), nodes in w.nodes_of.items():
-            if table in ("line", "trafo") and out.node_dead[nodes].any():
-                target = out.line_out if table == "line" else out.trafo_out
-                target[view.net[table].index.get_loc(index)] = True
+        out.line_out |= out.node_dead[w.ends["line"]].any(axis=1)
+        out.trafo_out |= out.node_dead[w.ends["trafo"]].any(axis=1)
         out.src_dead |= out.node_dead[view.src_node]
         out.st_dead |= out.node_dead[view.st_node]
         if view.n_ups:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.checker.wiring import Wiring
-from pdnopt.plant.names import component_names
+from pdnopt.plant.names import component_names, find_component
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW, MS_PER_S
 
@@ -41,6 +41,7 @@ class PlantView:
 
     def __init__(self, net: Any) -> None:
         self.net = net
+        self._found: dict[str, tuple[str, int | str]] = {}
         self.wiring = Wiring(net)
         tables = ("bus", "line", "trafo", "trafo3w", "switch", "ext_grid", "ups", "transfer", "storage")
         self.names = {table: component_names(net, table) for table in (*tables, "interlock")}
@@ -184,6 +185,12 @@ class PlantView:
         switches = values(net, "interlock", "switches")
         self.lock_rows = [np.array([at[int(s)] for s in (group or ())], dtype=int) for group in switches]
         self.lock_max = values(net, "interlock", "max_closed").astype(int)
+
+    def find(self, name: str, path: str) -> tuple[str, int | str]:
+        """Return table and index of a component by name; looked up once. Raises InputError where there is none."""
+        if name not in self._found:
+            self._found[name] = find_component(self.net, name, path)
+        return self._found[name]
 
     def transfer_position(self, transfer: int, closed: np.ndarray) -> int:
         """Return the switch row that is closed in a transfer device, -1 for none."""

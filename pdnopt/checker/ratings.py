@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdnopt.checker import tolerances as tol
-from pdnopt.checker.curves import ROOM_TEMPERATURE_C, Curves
+from pdnopt.checker.curves import ROOM_TEMPERATURE_C, WITH_CURVE, Curves
 from pdnopt.checker.demand_view import DemandView
 from pdnopt.checker.findings import Findings
 from pdnopt.checker.flows import PhaseShape, States
 from pdnopt.checker.outage import Outage
 from pdnopt.checker.plant_view import INVERTING, PlantView
 from pdnopt.checker.replay import Segment
-from pdnopt.plant.tables import values
 
 __all__ = ["Rated", "check_cords", "check_power_limits", "check_steady", "check_voltages", "rated"]
 
@@ -59,7 +58,7 @@ def rated(
     states: States,
 ) -> list[Rated]:
     """Return the loading of lines, transformers, switches, UPSs and sources in every state."""
-    net, flow = view.net, states.flow
+    flow = states.flow
     n = len(segments)
 
     def group(
@@ -70,13 +69,13 @@ def rated(
         on_battery: np.ndarray | None = None,
     ) -> Rated:
         m = len(limit)
-        has_curve = table in ("line", "trafo", "switch", "ups")
+        has_curve = table in WITH_CURVE
         return Rated(
             names=view.names[table],
             ratio=np.nan_to_num(ratio, nan=0.0, posinf=0.0),
             limit=limit,
-            curve=curves.names(net, table) if has_curve else np.full(m, "", dtype=object),
-            used=values(net, table, "overload_used") if has_curve else np.zeros(m),
+            curve=curves.names[table] if has_curve else np.full(m, "", dtype=object),
+            used=curves.used[table] if has_curve else np.zeros(m),
             temperature_c=np.full(m, ROOM_TEMPERATURE_C) if temperature_c is None else temperature_c,
             on_battery=np.zeros((n, m), dtype=bool) if on_battery is None else on_battery,
         )

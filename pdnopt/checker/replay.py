@@ -67,11 +67,13 @@ class Replay:
             s = self._wait(s, t_s)
             before = self.segments[-1].supply
             self._step = step
-            for item in items:
-                self.commands.check(s, before, item)
+            loads = self.commands.check_all(s, before, items)
             s = s.copy()
-            for item in items:
-                self.apply(s, item, t_s)
+            if loads is not None:
+                loads.apply(s)
+            else:
+                for item in items:
+                    self.apply(s, item, t_s)
             self._note(t_s, s, self.devices.settle(s, t_s))
         self._wait(s, np.inf)
         return self.segments

@@ -87,10 +87,18 @@ class Supply:
 
 
 def supply(view: PlantView, out: Outage, s: Situation) -> Supply:
-    """Search the graph for what has voltage.
+    """Search the graph for what has voltage; what was found under an outage is kept for the next question.
 
     An inverter is a source on battery (while the battery holds any energy) and online with a live input.
     """
+    key = (s.closed.tobytes(), s.src_on.tobytes(), s.st_forming.tobytes(), *s.mode)
+    found: Supply | None = out.supplies.get(key)
+    if found is None:
+        found = out.supplies[key] = _search(view, out, s)
+    return found
+
+
+def _search(view: PlantView, out: Outage, s: Situation) -> Supply:
     w = view.wiring
     part = w.parts(s.closed, out.node_dead)
     sources: list[tuple[str, int]] = []
@@ -121,7 +129,9 @@ def supply(view: PlantView, out: Outage, s: Situation) -> Supply:
             sources.append(("ups", u))
             at.append(int(view.ups_out[u]))
             on[part[view.ups_out[u]]] = True
-    return Supply(part, on[part] & w.node_ok & ~out.node_dead, sources, at)
+    live = on[part] & w.node_ok & ~out.node_dead
+    live.setflags(write=False)
+    return Supply(part, live, sources, at)
 
 
 def base_situation(view: PlantView, may_kw: np.ndarray, load_nodes: np.ndarray) -> Situation:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pdnopt.checker.commands import LOAD_TABLES, Commands
+from pdnopt.checker.commands import Commands
 from pdnopt.checker.findings import Findings
+from pdnopt.checker.load_commands import LOAD_TABLES
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.tolerances import TIME_S
 
@@ -68,6 +69,14 @@ def check_timing(
             twice = [item.device for item in items]
             name = next(d for d in twice if twice.count(d) > 1)
             findings.add("StepMixed", path, name, name, "one command a device in a step", "Split the step.")
+        if sorts in (["load down"], ["load up"]) and min(item.t_s for item in items) >= cursor_s - TIME_S:
+            times = [item.t_s for item in items]  # no command takes a time of its own
+            if max(times) - min(times) > TIME_S:
+                findings.add(
+                    "TimeOrder", path, items[0].device, items[0].t_s, "one time a step", "Split the step."
+                )
+            cursor_s = max(cursor_s, *times)
+            continue
         starting = sorts[0] == "genset start"
         ends = []
         for item in items:

@@ -48,6 +48,8 @@ class Wiring:
     block : int, shape (n_node,)
     nodes_of : dict
         (table, row) of a branch -> its nodes.
+    ends : dict
+        "line", "trafo" -> the two nodes of each row, in the order of the table, shape (rows, 2).
     """
 
     def __init__(self, net: Any) -> None:
@@ -87,6 +89,12 @@ class Wiring:
                 if on:
                     tail += [a for a, _ in pairs]
                     head += [b for _, b in pairs]
+        self.ends = {
+            table: np.array([self.nodes_of[(table, int(i))] for i in net[table].index], dtype=int).reshape(
+                -1, 2
+            )
+            for table in ("line", "trafo")
+        }
         self.n_node = self._count
         self.node_ok = np.array(ok, dtype=bool)
         self.tail, self.head = np.array(tail, dtype=int), np.array(head, dtype=int)

@@ -20,8 +20,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from pdnopt.errors import PlanError
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
@@ -113,9 +111,8 @@ class Actuator:
                     storage_kw[k] = float(item.after)
             else:
                 d_kw = self.demand.d_kw[k]
-                served[k] = (
-                    float(np.clip(item.after / d_kw, 0.0, 1.0)) if d_kw > 0 else float(item.action != "shed")
-                )
+                part = min(max(item.after / d_kw, 0.0), 1.0) if d_kw > 0 else float(item.action != "shed")
+                served[k] = part
         return state.but(
             closed=closed,
             source_on=source_on,

@@ -8,7 +8,8 @@ their shares. When a cord revives that was dead in the network as given, all liv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -17,11 +18,15 @@ import pandas as pd
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.grid import Grid
+from pdnopt.plant.memory import Memory
 from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import native_values, values
 from pdnopt.units import KW_PER_MW, SQRT3
 
 __all__ = ["CONTINUOUS_S", "Demand", "cord_draw_kw", "read_demand", "share_out", "with_load_kw"]
+
+KEPT_ANSWERS = 256
+"""Answers about states under one demand; each is as large as the load tables."""
 
 CONTINUOUS_S = 3.0 * 3600.0
 """A load of three hours or more is continuous: at most 80 % of the breaker (NEC 210.20(A), 215.3)."""
@@ -53,6 +58,11 @@ class Demand:
     cord_table: np.ndarray  # "load" or "asymmetric_load"
     cord_row: np.ndarray  # index in that table
     cord_name: list[str]
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What was found out about states under this demand; another demand begins with nothing."""
+        return Memory(KEPT_ANSWERS)
 
     @property
     def n(self) -> int:
@@ -180,8 +190,6 @@ def with_load_kw(demand: Demand, p_load_kw: Any = None, p_asymmetric_kw: Any = N
     InputError
         NaN, infinite or negative values, or an index that is no row of the table; all at once.
     """
-    from dataclasses import replace
-
     cord_kw = demand.cord_kw.copy()
     issues: list[Issue] = []
     for table, series in (("load", p_load_kw), ("asymmetric_load", p_asymmetric_kw)):
@@ -237,9 +245,14 @@ def cord_draw_kw(demand: Demand, living: np.ndarray, living_as_given: np.ndarray
 
     Returns
     -------
-    ndarray, shape (cords,), kW. A unit without a living cord draws nothing.
+    ndarray, shape (cords,), kW. A unit without a living cord draws nothing. It is kept: do not change it.
     """
-    return share_out(demand.cord_unit, demand.n, demand.cord_kw, demand.cord_share, living, living_as_given)
+    return demand.memory.recall(
+        ("draw", living.tobytes(), living_as_given.tobytes()),
+        lambda: share_out(
+            demand.cord_unit, demand.n, demand.cord_kw, demand.cord_share, living, living_as_given
+        ),
+    )
 
 
 def share_out(

@@ -6,7 +6,9 @@ the sources alone, which nodes have voltage, from which source, and where two so
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,12 +16,23 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid import Grid
 
-__all__ = ["Islands", "State", "fed_units", "initial_state", "islands", "living_cords", "missing_kw"]
+__all__ = [
+    "Islands",
+    "State",
+    "fed_units",
+    "initial_state",
+    "inverting",
+    "islands",
+    "living_cords",
+    "missing_kw",
+]
 
 
 @dataclass(frozen=True)
 class State:
     """What is switched how. All arrays are positions in the :class:`Grid`'s and the Demand's tables.
+
+    Its arrays are never changed: `but` returns another State.
 
     Attributes
     ----------
@@ -68,6 +81,24 @@ class State:
     def but(self, **changes: np.ndarray) -> State:
         """Return a copy with some arrays replaced."""
         return replace(self, **changes)
+
+    @cached_property
+    def position(self) -> Hashable:
+        """All that islands depend on, by content."""
+        flags = (self.closed, self.dead, self.source_on, self.storage_on)
+        return (*(values.tobytes() for values in flags), *self.ups_mode)
+
+    @cached_property
+    def draw(self) -> Hashable:
+        """What is asked of the plant, by content; with `position`, all that its power flow depends on."""
+        flags = (self.served, self.storage_kw, self.storage_ok, self.psu_dead)
+        return tuple(values.tobytes() for values in flags)
+
+    @cached_property
+    def fitness(self) -> Hashable:
+        """What devices can do, by content; with `position`, all that they look at before they act."""
+        flags = (self.locked, self.transfer_ok, self.source_ok, self.rectifier_ok, self.inverter_ok)
+        return tuple(values.tobytes() for values in (*flags, self.bypass_ok, self.storage_ok))
 
 
 @dataclass(frozen=True)
@@ -118,28 +149,45 @@ def initial_state(grid: Grid, demand: Demand) -> State:
     )
 
 
+def inverting(ups_mode: np.ndarray) -> np.ndarray:
+    """Return where the inverter of a UPS holds its output."""
+    return np.asarray((ups_mode == "online") | (ups_mode == "battery"), dtype=bool)
+
+
 def connectivity(grid: Grid, state: State) -> np.ndarray:
     """Return the island number of each node; edges into dead nodes do not count."""
+    key = ("connectivity", state.closed.tobytes(), state.dead.tobytes())
+    return grid.memory.recall(key, lambda: _connected(grid, state))
+
+
+def _connected(grid: Grid, state: State) -> np.ndarray:
     br, sw = grid.branches, grid.switches
     on = br.in_service & ~state.dead[br.tail] & ~state.dead[br.head]
     shut = state.closed & ~state.dead[sw.tail] & ~state.dead[sw.head]
     tail = np.r_[br.tail[on], sw.tail[shut]]
     head = np.r_[br.head[on], sw.head[shut]]
-    return connected_parts(len(state.dead), tail, head)
+    island = connected_parts(len(state.dead), tail, head)
+    island.setflags(write=False)
+    return island
 
 
 def islands(grid: Grid, state: State) -> Islands:
-    """Find islands, their sources and what has voltage."""
+    """Find islands, their sources and what has voltage. The answer is kept and handed out again: do not change it."""
+    return grid.memory.recall(("islands", state.position), lambda: _islands(grid, state))
+
+
+def _islands(grid: Grid, state: State) -> Islands:
     island = connectivity(grid, state)
-    inverting = np.isin(state.ups_mode, ("online", "battery"))
     roots = [("source", int(k), int(grid.sources.node[k])) for k in np.flatnonzero(state.source_on)]
-    roots += [("ups", int(k), int(grid.upss.out_node[k])) for k in np.flatnonzero(inverting)]
+    roots += [("ups", int(k), int(grid.upss.out_node[k])) for k in np.flatnonzero(inverting(state.ups_mode))]
     roots += [("storage", int(k), int(grid.storages.node[k])) for k in np.flatnonzero(state.storage_on)]
     roots = [root for root in roots if not state.dead[root[2]]]
     root_island = np.array([island[node] for _, _, node in roots], dtype=int)
     live = np.zeros(int(island.max()) + 1 if len(island) else 1, dtype=bool)
     live[root_island] = True
-    return Islands(island, live[island] & ~state.dead, roots, root_island)
+    energised = live[island] & ~state.dead
+    energised.setflags(write=False)
+    return Islands(island, energised, roots, root_island)
 
 
 def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
@@ -148,9 +196,16 @@ def living_cords(demand: Demand, state: State, energised: np.ndarray) -> np.ndar
 
 
 def fed_units(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
-    """Return which units have a living cord, shape (D,)."""
+    """Return which units have a living cord, shape (D,). The answer is kept: do not change it."""
+    key = ("fed", energised.tobytes(), state.psu_dead.tobytes())
+    return demand.memory.recall(key, lambda: _fed(demand, state, energised))
+
+
+def _fed(demand: Demand, state: State, energised: np.ndarray) -> np.ndarray:
     living = living_cords(demand, state, energised)
-    return np.asarray(demand.sum_by_unit(living.astype(float)) > 0)
+    fed = np.asarray(demand.sum_by_unit(living.astype(float)) > 0)
+    fed.setflags(write=False)
+    return fed
 
 
 def missing_kw(grid: Grid, demand: Demand, state: State) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from pdnopt.response.aftermath import Response, draw_kw, respond, respond_network, settle
 from pdnopt.response.cascades import Event, cascade
-from pdnopt.response.casebook import flow_case
+from pdnopt.response.casebook import flow_case, flow_of
 from pdnopt.response.clocks import Loadings, Overload, loadings, overloads
 from pdnopt.response.faults import Struck, strike
 from pdnopt.response.supply import Supply, lasting_supply
@@ -17,6 +17,7 @@ __all__ = [
     "cascade",
     "draw_kw",
     "flow_case",
+    "flow_of",
     "lasting_supply",
     "loadings",
     "overloads",

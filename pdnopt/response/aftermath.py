@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -17,6 +18,7 @@ from pdnopt.plant.actions import Action
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
 from pdnopt.plant.failures import Outage, parse_failed
 from pdnopt.plant.grid import Grid, read_grid
+from pdnopt.plant.memory import Memory
 from pdnopt.plant.state import Islands, State, fed_units, initial_state, islands, living_cords
 from pdnopt.response.devices import Devices, Moment, joined_sources, positions_held
 from pdnopt.response.faults import strike
@@ -24,6 +26,8 @@ from pdnopt.response.supply import reachable, supply
 from pdnopt.units import DEFAULT_HORIZON_S
 
 __all__ = ["Response", "draw_kw", "respond", "respond_network", "settle"]
+
+KEPT_RESTS = 1024
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class Response:
     unservable: np.ndarray
     conflicts: tuple[str, ...]
     barred: np.ndarray
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Where devices come to rest after this failure, by what they were found in."""
+        return Memory(KEPT_RESTS)
 
 
 def draw_kw(demand: Demand, state: State, living: np.ndarray, living_as_given: np.ndarray) -> np.ndarray:
@@ -138,6 +147,14 @@ def settle(response: Response, state: State) -> State:
     A UPS on battery goes back online when its input returns, an automatic transfer leaves a dead position,
     a battery holds an island that lost its source.
     """
+    rest = response.memory.recall((state.position, state.fitness), lambda: _at_rest(response, state))
+    if rest.position == state.position:
+        return state
+    return state.but(closed=rest.closed, ups_mode=rest.ups_mode, storage_on=rest.storage_on)
+
+
+def _at_rest(response: Response, state: State) -> State:
+    """Return the state in which the devices come to rest; they move switches, UPS modes and forming batteries only."""
     devices = _devices(response.grid, response.barred)
     devices.on_return |= state.ups_mode == "battery"
     held = positions_held(response.grid, state)

@@ -21,7 +21,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, fed_units
 from pdnopt.response.aftermath import Response, longest_dark_s
-from pdnopt.response.casebook import flow_case
+from pdnopt.response.casebook import flow_of
 from pdnopt.response.clocks import drains_kw, loadings, reserves_kwh
 from pdnopt.response.devices import Devices, Moment, positions_held
 from pdnopt.response.supply import supply
@@ -115,7 +115,7 @@ class _Cascade:
 
     def follow(self, horizon_s: float) -> tuple[Event, ...]:
         for _ in range(MAX_ROUNDS):
-            flow = self.engine.run(flow_case(self.net, self.grid, self.demand, [self.state]))
+            flow = flow_of(self.net, self.grid, self.demand, [self.state], self.engine)
             if not bool(flow.converged[0]):
                 self.events.append(Event(self.t_s, "", "has no power flow", "voltage collapse, or data"))
                 break

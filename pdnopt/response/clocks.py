@@ -16,8 +16,8 @@ import numpy as np
 from pdnopt.plant.budgets import Curve, CurveBook, read_curves
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State
-from pdnopt.response.casebook import flow_case
+from pdnopt.plant.state import State, inverting
+from pdnopt.response.casebook import flow_of
 from pdnopt.units import KW_PER_MW, S_PER_H, SQRT3
 
 if TYPE_CHECKING:
@@ -117,90 +117,122 @@ def loadings(net: Any, grid: Grid, flow: FlowResult, state: State | None = None,
     case : int
         Row of ``flow``.
     """
-    br, sw, ups, src, sto = grid.branches, grid.switches, grid.upss, grid.sources, grid.storages
-    mode = ups.mode if state is None else state.ups_mode
-    parts = []
-    for table, percent in (("line", flow.line_loading_percent), ("trafo", flow.trafo_loading_percent)):
-        rows = np.flatnonzero((br.table == table) & np.isfinite(br.s_max_kva))
-        at = net[table].index.get_indexer(br.index[rows])
-        ratio = percent[case][at] / 100.0 / _limit(net[table])[at]
-        names = [br.name[k] for k in rows]
+    return _meters(net, grid).read(grid, flow, grid.upss.mode if state is None else state.ups_mode, case)
+
+
+def _meters(net: Any, grid: Grid) -> _Meters:
+    return grid.memory.recall("meters", lambda: _Meters(net, grid))
+
+
+class _Meters:
+    """What is the same in every state: which components are rated, and where their loading is in a flow."""
+
+    def __init__(self, net: Any, grid: Grid) -> None:
+        br, sw, src, sto = grid.branches, grid.switches, grid.sources, grid.storages
+        self.book = read_curves(net)
+        parts = []
+        self.at: dict[str, np.ndarray] = {}
+        self.scale: dict[str, np.ndarray] = {}
+        for table in ("line", "trafo"):
+            rows = np.flatnonzero((br.table == table) & np.isfinite(br.s_max_kva))
+            self.at[table] = net[table].index.get_indexer(br.index[rows])
+            self.scale[table] = 0.01 / _limit(net[table])[self.at[table]]
+            names, rating = [br.name[k] for k in rows], br.s_max_kva[rows]
+            parts.append(_part(names, table, rows, rating, "kVA", br.curve[rows], br.budget_used[rows]))
+        # a three-winding transformer is three branches: its first stands for it
+        first = np.unique(br.index[br.table == "trafo3w"], return_index=True)[1]
+        rows = np.flatnonzero(br.table == "trafo3w")[first]
+        self.at["trafo3w"] = net.trafo3w.index.get_indexer(br.index[rows])
+        self.scale["trafo3w"] = 0.01 / _limit(net.trafo3w)[self.at["trafo3w"]]
+        parts.append(_part([br.name[k] for k in rows], "trafo3w", rows, br.s_max_kva[rows], "kVA", "", 0.0))
+        rows = self.at["switch"] = np.flatnonzero(np.isfinite(sw.s_max_kva))
+        kva_per_ka = SQRT3 * grid.nodes.vn_kv[sw.tail[rows]] * KW_PER_MW
+        self.scale["switch"] = kva_per_ka / np.maximum(sw.s_max_kva[rows], 1e-9)
+        names, rating = [sw.name[k] for k in rows], sw.s_max_kva[rows]
+        parts.append(_part(names, "switch", rows, rating, "kVA", sw.curve[rows], sw.budget_used[rows]))
+        ups = grid.upss
+        rows = np.arange(len(ups.index))
         parts.append(
-            _part(names, table, rows, ratio, br.s_max_kva[rows], "kVA", br.curve[rows], br.budget_used[rows])
+            _part(ups.name, "ups", rows, ups.p_rated_kw, "kW", ups.curve, ups.budget_used, ups.temperature_c)
         )
-    rows, at = np.unique(br.index[br.table == "trafo3w"], return_index=True)
-    if len(rows):
-        rows = np.flatnonzero(br.table == "trafo3w")[at]
-        at = net.trafo3w.index.get_indexer(br.index[rows])
-        ratio = flow.trafo3w_loading_percent[case][at] / 100.0 / _limit(net.trafo3w)[at]
-        names = [br.name[k] for k in rows]
-        parts.append(_part(names, "trafo3w", rows, ratio, br.s_max_kva[rows], "kVA", "", 0.0))
-    rows = np.flatnonzero(np.isfinite(sw.s_max_kva))
-    s_kva = SQRT3 * flow.switch_i_ka[case][rows] * grid.nodes.vn_kv[sw.tail[rows]] * KW_PER_MW
-    names = [sw.name[k] for k in rows]
-    ratio = s_kva / np.maximum(sw.s_max_kva[rows], 1e-9)
-    parts.append(
-        _part(names, "switch", rows, ratio, sw.s_max_kva[rows], "kVA", sw.curve[rows], sw.budget_used[rows])
-    )
-    parts.append(_ups_part(grid, flow, mode, case))
-    index = net.ext_grid.index
-    rows = np.flatnonzero(np.isfinite(src.p_max_kw))
-    p_kw = flow.ext_grid_p_kw[case][index.get_indexer(src.index[rows])]
-    ratio = p_kw / np.maximum(src.p_max_kw[rows], 1e-9)
-    parts.append(_part([src.name[k] for k in rows], "source", rows, ratio, src.p_max_kw[rows], "kW", "", 0.0))
-    rows = np.flatnonzero(
-        (sto.source >= 0) & np.isfinite(sto.p_discharge_max_kw) & (sto.p_discharge_max_kw > 0)
-    )
-    p_kw = flow.ext_grid_p_kw[case][index.get_indexer(sto.source[rows])]
-    ratio = p_kw / sto.p_discharge_max_kw[rows]
-    names = [sto.name[k] for k in rows]
-    parts.append(_part(names, "storage", rows, ratio, sto.p_discharge_max_kw[rows], "kW", "", 0.0))
-    columns = [f for f in Loadings.__dataclass_fields__ if f != "name"]
-    return Loadings(
-        name=[name for part in parts for name in part.name],
-        **{column: np.concatenate([getattr(part, column) for part in parts]) for column in columns},
-    )
+        index = net.ext_grid.index
+        self.source = index.get_indexer(src.index)
+        self.storage = index.get_indexer(sto.source)
+        rows = np.flatnonzero(np.isfinite(src.p_max_kw))
+        self.at["source"], self.scale["source"] = (
+            self.source[rows],
+            1.0 / np.maximum(src.p_max_kw[rows], 1e-9),
+        )
+        parts.append(_part([src.name[k] for k in rows], "source", rows, src.p_max_kw[rows], "kW", "", 0.0))
+        rows = np.flatnonzero(
+            (sto.source >= 0) & np.isfinite(sto.p_discharge_max_kw) & (sto.p_discharge_max_kw > 0)
+        )
+        rating = sto.p_discharge_max_kw[rows]
+        self.at["storage"], self.scale["storage"] = self.storage[rows], 1.0 / rating
+        parts.append(_part([sto.name[k] for k in rows], "storage", rows, rating, "kW", "", 0.0))
+        columns = [f for f in Loadings.__dataclass_fields__ if f != "name"]
+        self.blank = Loadings(
+            name=[name for part in parts for name in part.name],
+            **{column: np.concatenate([getattr(part, column) for part in parts]) for column in columns},
+        )
+        self.ups = np.flatnonzero(self.blank.table == "ups")
+
+    def read(self, grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> Loadings:
+        """Return the loadings in one case, UPSs running in these modes."""
+        percent = {
+            "line": flow.line_loading_percent,
+            "trafo": flow.trafo_loading_percent,
+            "trafo3w": flow.trafo3w_loading_percent,
+            "switch": flow.switch_i_ka,
+        }
+        before = [percent[table][case][self.at[table]] * self.scale[table] for table in percent]
+        after = [flow.ext_grid_p_kw[case][self.at[t]] * self.scale[t] for t in ("source", "storage")]
+        by_ups, active = _ups_ratio(grid, flow, mode, case)
+        ratio = np.nan_to_num(np.concatenate([*before, by_ups, *after]), nan=0.0, posinf=0.0)
+        rating, unit, on_battery = (
+            values.copy() for values in (self.blank.rating, self.blank.unit, self.blank.on_battery)
+        )
+        rating[self.ups] = np.where(active, grid.upss.p_rated_kw, grid.upss.s_rated_kva)
+        unit[self.ups] = np.where(active, "kW", "kVA")
+        on_battery[self.ups] = mode == "battery"
+        return replace(
+            self.blank, loading=ratio * rating, rating=rating, unit=unit, ratio=ratio, on_battery=on_battery
+        )
 
 
-def _ups_part(grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> Loadings:
-    """UPSs by what their inverters give; what passes a static bypass loads its switch (rule 15)."""
-    ups = grid.upss
-    rows = np.arange(len(ups.index))
-    inverting = np.isin(mode, ("online", "battery"))
-    p_kw = np.where(inverting, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
-    s_kva = np.hypot(p_kw, np.where(inverting, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
+def _ups_ratio(grid: Grid, flow: FlowResult, mode: np.ndarray, case: int) -> tuple[np.ndarray, np.ndarray]:
+    """UPSs by what their inverters give, and where that binds by kW; what passes a bypass loads its switch (rule 15)."""
+    ups, running = grid.upss, inverting(mode)
+    p_kw = np.where(running, np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
+    s_kva = np.hypot(p_kw, np.where(running, np.nan_to_num(flow.ups_q_out_kvar[case]), 0.0))
     s_kva = s_kva * np.nan_to_num(flow.ups_phase_factor[case], nan=1.0)  # three times its worst phase
     by_p, by_s = p_kw / np.maximum(ups.p_rated_kw, 1e-9), s_kva / np.maximum(ups.s_rated_kva, 1e-9)
-    ratio, active = np.maximum(by_p, by_s), by_p >= by_s * (1.0 - 1e-3)  # the same but for rounding: kW
-    rating = np.where(active, ups.p_rated_kw, ups.s_rated_kva)
-    part = _part(ups.name, "ups", rows, ratio, rating, "kW", ups.curve, ups.budget_used)
-    unit = np.where(active, "kW", "kVA").astype(object)
-    return replace(part, unit=unit, temperature_c=ups.temperature_c, on_battery=mode == "battery")
+    return np.maximum(by_p, by_s), by_p >= by_s * (1.0 - 1e-3)  # the same but for rounding: kW
 
 
 def _part(
     name: list[str],
     table: str,
     position: np.ndarray,
-    ratio: np.ndarray,
     rating: np.ndarray,
     unit: str,
     curve: np.ndarray | str,
     used: np.ndarray | float,
+    temperature_c: np.ndarray | None = None,
 ) -> Loadings:
+    """Return the components of one table, without a loading yet."""
     n = len(name)
-    ratio = np.nan_to_num(np.asarray(ratio, dtype=float), nan=0.0, posinf=0.0)
     return Loadings(
         name=list(name),
         table=np.full(n, table, dtype=object),
         position=position,
-        loading=ratio * rating,
+        loading=np.zeros(n),
         rating=np.asarray(rating, dtype=float),
         unit=np.full(n, unit, dtype=object),
-        ratio=ratio,
+        ratio=np.zeros(n),
         curve=np.full(n, curve, dtype=object) if isinstance(curve, str) else curve,
         used=np.full(n, used) if isinstance(used, float) else used,
-        temperature_c=np.full(n, 25.0),
+        temperature_c=np.full(n, 25.0) if temperature_c is None else temperature_c,
         on_battery=np.zeros(n, dtype=bool),
     )
 
@@ -243,9 +275,9 @@ def overloads(
         Part of its budget that a component has used, where it is not the table's ``overload_used``.
     """
     state = response.state if state is None else state
-    flow = engine.run(flow_case(net, grid, demand, [state]))
+    flow = flow_of(net, grid, demand, [state], engine)
     table = loadings(net, grid, flow, state)
-    book = read_curves(net)
+    book = _meters(net, grid).book
     found = []
     for row in table.over():
         curve = table.curve_of(book, int(row))
@@ -266,15 +298,14 @@ def overloads(
 
 def drains_kw(net: Any, grid: Grid, flow: FlowResult, state: State, case: int = 0) -> dict[str, np.ndarray]:
     """Return the power in kW drawn from UPS batteries, row batteries and fuel; keys as `reserves_kwh`."""
-    sto, src = grid.storages, grid.sources
-    index = net.ext_grid.index
+    sto, src, meters = grid.storages, grid.sources, _meters(net, grid)
     p_source = np.nan_to_num(flow.ext_grid_p_kw[case])
     forming = np.zeros(len(sto.index))
     has = sto.source >= 0
-    forming[has] = p_source[index.get_indexer(sto.source[has])]
+    forming[has] = p_source[meters.storage[has]]
     storage = np.where(state.storage_on, forming, np.where(state.storage_ok, -state.storage_kw, 0.0))
     battery = np.where(state.ups_mode == "battery", np.nan_to_num(flow.ups_p_out_kw[case]), 0.0)
-    fuel = np.where(state.source_on & np.isfinite(src.fuel_kwh), p_source[index.get_indexer(src.index)], 0.0)
+    fuel = np.where(state.source_on & np.isfinite(src.fuel_kwh), p_source[meters.source], 0.0)
     return {key: np.maximum(p, 0.0) for key, p in (("ups", battery), ("storage", storage), ("source", fuel))}
 
 

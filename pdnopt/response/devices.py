@@ -24,7 +24,7 @@ import numpy as np
 
 from pdnopt.plant.actions import Action
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, connectivity
+from pdnopt.plant.state import State, connectivity, inverting
 from pdnopt.response.supply import Supply, supply
 
 __all__ = ["Devices", "Moment"]
@@ -332,8 +332,8 @@ def joined_sources(grid: Grid, state: State) -> tuple[str, ...]:
     island = connectivity(grid, state)
     at: dict[int, list[tuple[str, str]]] = {}
     src, ups, sto = grid.sources, grid.upss, grid.storages
-    inverting = np.isin(state.ups_mode, ("online", "battery"))
-    for table, on, name in ((src.node, state.source_on, src.name), (ups.out_node, inverting, ups.name)):
+    running = inverting(state.ups_mode)
+    for table, on, name in ((src.node, state.source_on, src.name), (ups.out_node, running, ups.name)):
         for k in np.flatnonzero(on & ~state.dead[table]):
             group = str(src.sync_group[k]) if table is src.node and src.parallel[k] else ""
             at.setdefault(int(island[table[k]]), []).append((name[k], group))

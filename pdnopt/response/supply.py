@@ -47,15 +47,22 @@ class Supply:
 
 
 def supply(grid: Grid, state: State) -> Supply:
-    """Follow voltage from sources and batteries through the UPSs that are online."""
-    return _follow(
-        grid,
-        state,
-        connectivity(grid, state),
-        source=state.source_on,
-        battery=state.ups_mode == "battery",
-        online=(state.ups_mode == "online") & state.rectifier_ok & state.inverter_ok,
-        storage=state.storage_on,
+    """Follow voltage from sources and batteries through the UPSs that are online.
+
+    The answer is kept and handed out again: do not change it.
+    """
+    able = state.rectifier_ok & state.inverter_ok
+    return grid.memory.recall(
+        ("supply", state.position, able.tobytes()),
+        lambda: _follow(
+            grid,
+            state,
+            connectivity(grid, state),
+            source=state.source_on,
+            battery=state.ups_mode == "battery",
+            online=(state.ups_mode == "online") & able,
+            storage=state.storage_on,
+        ),
     )
 
 

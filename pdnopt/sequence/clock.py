@@ -16,6 +16,9 @@ from pdnopt.sequence.structure import inspect
 
 __all__ = ["Step", "time_steps"]
 
+KEPT_WHEN_LATE = 32
+"""So many steps are told whatever the time: most plans have fewer, and one without its steps is none."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -37,10 +40,11 @@ def time_steps(
     interrupted: np.ndarray,
     latency_s: float,
     dwell_until_s: Mapping[str, float],
-) -> tuple[tuple[Step, ...], np.ndarray]:
-    """Give every step its time, follow who is dark for how long, and return the timed steps.
+) -> tuple[tuple[Step, ...], np.ndarray, bool]:
+    """Give every step its time, follow who is dark for how long; return the steps, who was dark, and whether all are told.
 
-    ``dwell_until_s``: transfer devices that may not move again before that time.
+    ``dwell_until_s``: transfer devices that may not move again before that time. Where the scene's time is over, only the
+    first `KEPT_WHEN_LATE` steps are told.
     """
     rests = dict(dwell_until_s)
     grid, demand = scene.grid, scene.demand
@@ -50,17 +54,21 @@ def time_steps(
     steps: list[Step] = []
     dark_since = np.where(scene.lit(start, inspect(grid, start)), inf, 0.0)
     interrupted = interrupted.copy()
+    whole = True
     for place, planned in enumerate(ordered):
+        if len(steps) >= KEPT_WHEN_LATE and scene.late:
+            whole = False
+            break
         found = (_as_found(scene, state, move) for move in planned.actions)
         batch = tuple(move for move in found if move.before != move.after)
-        if not batch:  # the devices did it by themselves on the way
+        if not batch and planned.loads is None:  # the devices did it by themselves on the way
             continue
         number = len(steps) + 1
         duration = max((_duration_s(scene, move) for move in batch), default=0.0)
-        acted = scene.actuator.act(state, batch)
+        acted = _acted(scene, state, batch, planned)
         after = scene.settle(acted)
         begins = clock
-        if batch[0].action == "start":
+        if batch and batch[0].action == "start":
             timed = []
             for move in batch:
                 k = scene.actuator.position(move.device)
@@ -68,14 +76,15 @@ def time_steps(
                 timed.append(replace(move, step=number, t_s=ready[move.device]))
             ends = clock
         else:
-            ahead = [*batch, *ordered[place + 1].actions] if planned.late else list(batch)
-            needs_s = _needs(scene, scene.after(state, ahead) if planned.late else after, ready)
-            begins = max(clock, needs_s, *(rests.get(move.device, 0.0) for move in ahead))
+            following = ordered[place + 1].actions if planned.late else ()
+            needs_s = _needs(scene, scene.after(acted, following) if planned.late else after, ready)
+            begins = max(clock, needs_s, *(rests.get(move.device, 0.0) for move in (*batch, *following)))
             ends = begins + planned.wait_s + duration
             rests |= {move.device: ends + dwell_s for move in batch if (dwell_s := _dwell_s(scene, move)) > 0}
             timed = [replace(move, step=number, t_s=ends) for move in batch]
+        told = tuple(timed) if planned.loads is None else planned.loads.actions(demand, number, ends)
         _follow_dark(scene, state, after, batch, begins, ends, dark_since, interrupted)
-        steps.append(Step(tuple(timed), after, ends, planned.row))
+        steps.append(Step(told, after, ends, planned.row))
         interrupted |= after.served <= 0
         moved = _moved_by_themselves(scene, acted, after)
         for name, takes_s, dwell_s in moved:
@@ -84,7 +93,14 @@ def time_steps(
     lit = scene.lit(state, inspect(grid, state)) & (state.served > 0)
     interrupted |= ~lit
     assert len(interrupted) == demand.n
-    return tuple(steps), interrupted
+    return tuple(steps), interrupted, whole
+
+
+def _acted(scene: Scene, state: State, batch: tuple[Action, ...], planned: Batch) -> State:
+    """Return the state after what is sent, before devices react."""
+    if planned.loads is not None:
+        return planned.loads.carried_out(scene.demand, state)
+    return scene.actuator.act(state, batch)
 
 
 def _as_found(scene: Scene, state: State, move: Action) -> Action:
@@ -116,6 +132,8 @@ def _duration_s(scene: Scene, move: Action) -> float:
 def _moved_by_themselves(scene: Scene, acted: State, after: State) -> list[tuple[str, float, float]]:
     """Return the transfer devices that move after a command: name, time that takes, time to stay, in s."""
     tr = scene.grid.transfers
+    if acted is after:
+        return []
     changed = acted.closed != after.closed
     moved = [k for k, positions in enumerate(tr.positions) if changed[positions].any()]
     return [(tr.name[k], float(tr.transfer_s[k]), float(tr.min_dwell_s[k])) for k in moved]
@@ -166,8 +184,9 @@ def _follow_dark(
             k = scene.actuator.position(move.device)
             if grid.transfers.closed_transition[k]:
                 continue
-            open_state = before.but(closed=before.closed.copy())
-            open_state.closed[grid.transfers.positions[k]] = False
+            apart = before.closed.copy()
+            apart[grid.transfers.positions[k]] = False
+            open_state = before.but(closed=apart)
             lit_open = scene.lit(open_state, inspect(grid, open_state))
             gap |= lit_before & ~lit_open & (grid.transfers.transfer_s[k] > demand.holdup_s)
     interrupted |= gap

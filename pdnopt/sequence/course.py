@@ -9,20 +9,21 @@ import numpy as np
 
 from pdnopt.plant.actions import Action
 from pdnopt.plant.demand import Demand
-from pdnopt.sequence.moves import load_moves
+from pdnopt.sequence.moves import LoadMoves, load_moves
 
 __all__ = ["Batch", "Course"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Actions that are sent together, and the row of the course's states that they lead to.
+    """What is sent together - device moves, or load commands - and the row of the course's states that it leads to.
 
     ``wait_s``: so long after the batch before. ``late``: just before the next batch, however long that waits.
     """
 
     actions: tuple[Action, ...]
     row: int
+    loads: LoadMoves | None = None
     wait_s: float = 0.0
     late: bool = False
 
@@ -75,9 +76,10 @@ class Course:
         """Append the load commands between two services of which one is nowhere above the other."""
         for some in self._portions(demand, now, then):
             moves = load_moves(demand, now, some)
-            if moves:
-                again = self.portion_kw < inf and bool(out) and out[-1].actions[0].action == "restore"
-                out.append(Batch(moves, row, RESTORE_INTERVAL_S if again else 0.0, late))
+            if moves is not None:
+                before = out[-1].loads if out else None
+                again = self.portion_kw < inf and before is not None and before.up
+                out.append(Batch((), row, moves, RESTORE_INTERVAL_S if again else 0.0, late))
             now = some
         return then
 

@@ -11,7 +11,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
 
-__all__ = ["Moves", "find_moves", "load_moves"]
+__all__ = ["LoadMoves", "Moves", "find_moves", "load_moves"]
 
 INVERTING = ("online", "battery")
 NEGLIGIBLE_KW = 1e-6
@@ -47,16 +47,51 @@ def find_moves(grid: Grid, start: State, target: State, reason: str) -> Moves:
     return Moves(tuple(starts), tuple(powers), tuple(devices), tuple(stops))
 
 
-def load_moves(demand: Demand, start: np.ndarray, target: np.ndarray) -> tuple[Action, ...]:
-    """Return the load commands from one service (power allowed over demand, shape (D,)) to another."""
+@dataclass(frozen=True)
+class LoadMoves:
+    """Load commands of one direction, sent together; arrays have shape (commands,).
+
+    Attributes
+    ----------
+    unit : int
+    before_kw, after_kw : float
+    up : bool
+        Restores; else caps and sheds.
+    """
+
+    unit: np.ndarray
+    before_kw: np.ndarray
+    after_kw: np.ndarray
+    up: bool
+
+    def carried_out(self, demand: Demand, state: State) -> State:
+        """Return the state after the commands."""
+        served, d_kw = state.served.copy(), demand.d_kw[self.unit]
+        part = np.clip(self.after_kw / np.where(d_kw > 0, d_kw, 1.0), 0.0, 1.0)
+        served[self.unit] = np.where(d_kw > 0, part, float(self.up))
+        return state.but(served=served)
+
+    def actions(self, demand: Demand, step: int, t_s: float) -> tuple[Action, ...]:
+        """Return the commands as actions of one step."""
+        rows = zip(self.unit.tolist(), self.before_kw.tolist(), self.after_kw.tolist(), strict=True)
+        down = ("cap", "shed")
+        return tuple(
+            Action(step, t_s, demand.name[u], "restore" if self.up else down[after <= 0], before, after)
+            for u, before, after in rows
+        )
+
+
+def load_moves(demand: Demand, start: np.ndarray, target: np.ndarray) -> LoadMoves | None:
+    """Return the load commands between two services of which one is nowhere above the other; None without any.
+
+    Services are power allowed over demand, shape (D,).
+    """
     before_kw, after_kw = start * demand.d_kw, target * demand.d_kw
-    switched = (start > 0) != (target > 0)
-    moves = []
-    for u in np.flatnonzero((np.abs(after_kw - before_kw) > NEGLIGIBLE_KW) | switched):
-        before, after = float(before_kw[u]), float(after_kw[u])
-        action = "shed" if target[u] <= 0 else "cap" if after < before else "restore"
-        moves.append(Action(0, 0.0, demand.name[u], action, before, after))
-    return tuple(moves)
+    switched = ((start > 0) != (target > 0)) & (before_kw != after_kw)
+    unit = np.flatnonzero((np.abs(after_kw - before_kw) > NEGLIGIBLE_KW) | switched)
+    if not len(unit):
+        return None
+    return LoadMoves(unit, before_kw[unit], after_kw[unit], bool(after_kw[unit[0]] > before_kw[unit[0]]))
 
 
 def _device_moves(grid: Grid, start: State, target: State, reason: str) -> list[Action]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from math import inf
 
@@ -81,7 +80,7 @@ def order_moves(
     until_s : float
         When the search ends, on the clock of time.perf_counter; what is found by then is returned.
     """
-    scene = Scene(grid, demand, Actuator(grid, demand), settle, judge, inspect(grid, start).extra)
+    scene = Scene(grid, demand, Actuator(grid, demand), settle, judge, inspect(grid, start).extra, until_s)
     ways = _Ways(
         scene,
         curves,
@@ -92,7 +91,6 @@ def order_moves(
         horizon_s,
         _dwelling(scene, automatic),
         reason,
-        until_s,
     )
     gentle, everybody = (target.served <= 0) | interrupted, np.ones(demand.n, dtype=bool)
     kept: Sequence | None = None
@@ -100,7 +98,7 @@ def order_moves(
         found, sound = ways.take(Manner(may_darken, calm))
         if kept is None or (found.complete and (sound or not kept.complete)):
             kept = found
-        if (found.complete and sound) or time.perf_counter() > until_s:
+        if (found.complete and sound) or scene.late:
             break
     assert kept is not None
     return kept
@@ -119,7 +117,6 @@ class _Ways:
     horizon_s: float
     dwell_until_s: dict[str, float]
     reason: str
-    until_s: float
 
     def take(self, manner: Manner) -> tuple[Sequence, bool]:
         """Return the sequence found in one manner, and whether its states keep all limits on the way."""
@@ -130,19 +127,19 @@ class _Ways:
         state = start.but(served=low)
         for batch in first:
             state = self.scene.after(state, batch)
-        devices, left = _devices(self.scene, state, target, manner, self.reason, self.until_s)
+        devices, left = _devices(self.scene, state, target, manner, self.reason)
         last = (moves.stops,) if moves.stops and not left else ()
         stages = (*first, *((move,) for move in devices), *last)
         course = Course(stages, np.tile(low, (len(stages) + 1, 1)), self._portion_kw())
         end = low if left else target.served
-        steps, dark = self._timed(course, end)
+        steps, dark, whole = self._timed(course, end)
         for _ in range(MAX_RELIEFS):
             relief = relieve(self.scene, self.curves, start, steps, course, self.horizon_s)
             if relief.course is None:
                 break
             course = relief.course
-            steps, dark = self._timed(course, end)
-        return Sequence(steps, dark, not left, left), not relief.broken
+            steps, dark, whole = self._timed(course, end)
+        return Sequence(steps, dark, whole and not left, left), not relief.broken
 
     def _portion_kw(self) -> float:
         """Return the load that may come back at once: part of the smallest load step of a genset that runs then."""
@@ -150,7 +147,7 @@ class _Ways:
         running = self.target.source_on & (sources.kind == "genset")
         return PORTION * float(sources.step_kw[running].min(initial=inf))
 
-    def _timed(self, course: Course, end: np.ndarray) -> tuple[tuple[Step, ...], np.ndarray]:
+    def _timed(self, course: Course, end: np.ndarray) -> tuple[tuple[Step, ...], np.ndarray, bool]:
         batches = course.batches(self.scene.demand, self.start.served, end)
         return time_steps(
             self.scene, self.start, batches, self.interrupted, self.latency_s, self.dwell_until_s
@@ -169,7 +166,7 @@ def _dwelling(scene: Scene, automatic: tuple[Action, ...]) -> dict[str, float]:
 
 
 def _devices(
-    scene: Scene, state: State, target: State, manner: Manner, reason: str, until_s: float
+    scene: Scene, state: State, target: State, manner: Manner, reason: str
 ) -> tuple[list[Action], tuple[str, ...]]:
     """Return the device moves in order, and the devices for which no order was found.
 
@@ -181,7 +178,7 @@ def _devices(
         moves = list(find_moves(scene.grid, state, target, reason).devices)
         if not moves:
             break
-        found = find_order(scene, state, moves, manner, until_s)
+        found = find_order(scene, state, moves, manner)
         if found is None:
             return ordered, tuple(move.device for move in moves)
         for move in found:

@@ -7,7 +7,8 @@ that is not enough, shed, least critical first. They are restored as soon as the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +21,17 @@ from pdnopt.sequence.scene import Scene
 from pdnopt.sequence.stress import VOLTAGE, CordLimits, Limited, broken_limits, too_large_steps
 from pdnopt.sequence.structure import inspect
 
+if TYPE_CHECKING:
+    from pdnopt.acjudge import Ratios
+
 __all__ = ["Relief", "relieve"]
 
 WITHIN = 1.0 + 5e-5
 PROBES = 9
 """Amounts of relief that are judged at once."""
+
+JUDGED_AT_ONCE = 32
+"""States of a course between two looks at the clock."""
 
 MAX_SPARED = 12
 """Shed units of which each is tried whether it must be."""
@@ -32,7 +39,10 @@ MAX_SPARED = 12
 
 @dataclass(frozen=True)
 class Relief:
-    """The course with less load, None where nothing is to be done or nothing helps; whether limits are broken without."""
+    """The course with less load, None where nothing is to be done or nothing helps; whether limits are broken without.
+
+    Limits that there was no time to judge count as broken.
+    """
 
     course: Course | None
     broken: bool
@@ -51,7 +61,9 @@ def relieve(
         return Relief(None, False)
     states = [start, *(step.state for step in steps)]
     until_s = np.array([*(step.t_s for step in steps), steps[-1].t_s])
-    ratios = scene.judge(states)
+    ratios = _judged(scene, states)
+    if ratios is None:
+        return Relief(None, True)
     cords = CordLimits(scene.grid, scene.demand, horizon_s)
     broken = broken_limits(scene.grid, curves, ratios, states, until_s)
     for found, more in zip(broken, cords.broken(states), strict=True):
@@ -75,6 +87,21 @@ def relieve(
             changed = True
     served = _closed_loops(scene, steps, _steady(course.served, served))
     return Relief(replace(course, served=served) if changed else None, any(broken) or bool(stepped))
+
+
+def _judged(scene: Scene, states: list[State]) -> Ratios | None:
+    """Return the loadings of the states of a course; None where the time is over before all are judged."""
+    parts: list[Ratios] = []
+    for first in range(0, len(states), JUDGED_AT_ONCE):
+        if parts and scene.late:
+            return None
+        parts.append(scene.judge(states[first : first + JUDGED_AT_ONCE]))
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(parts[0])},
+    )
 
 
 def _steady(before: np.ndarray, served: np.ndarray) -> np.ndarray:
@@ -138,7 +165,7 @@ class _Cutting:
         if not items:
             return None
         low, high = 0, len(cuts)  # the first ``high`` cuts are enough, the first ``low`` are not
-        while high - low > 1:
+        while high - low > 1 and not self.scene.late:  # ``high`` is enough at any time
             probes = np.unique(np.linspace(low, high, PROBES).round().astype(int))[1:-1]
             good = [all(row) for row in self._kept([cuts[:n] for n in probes], items)]
             high = int(min([n for n, ok in zip(probes, good, strict=True) if ok], default=high))
@@ -192,6 +219,8 @@ class _Cutting:
     def _spare(self, cuts: list[_Cut], items: list[Limited]) -> list[_Cut]:
         """Leave out sheds that later ones made needless, the most critical first."""
         for cut in [cut for cut in reversed(cuts) if cut.to <= 0][:MAX_SPARED]:
+            if self.scene.late:
+                break
             fewer = [other for other in cuts if other is not cut]
             if all(self._kept([fewer], items)[0]):
                 cuts = fewer

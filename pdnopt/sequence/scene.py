@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +32,8 @@ Settle = Callable[[State], State]
 class Scene:
     """The plant, what carries actions out on it, and what judges its states.
 
-    ``given_extra``: loops and parallel sources that the failure itself left (:class:`Structure`).
+    ``given_extra``: loops and parallel sources that the failure itself left (:class:`Structure`). ``until_s``: when the
+    time is over, on the clock of time.perf_counter.
     """
 
     grid: Grid
@@ -39,6 +42,23 @@ class Scene:
     settle: Settle
     judge: Judge
     given_extra: int
+    until_s: float = inf
+    known: dict[Hashable, float] = field(default_factory=dict)
+    """Stress of the states met so far."""
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return time.perf_counter() > self.until_s
+
+    def stress(self, states: list[State]) -> np.ndarray:
+        """Return how urgent each state is (`acjudge.Ratios.stress`); one batch for those not met before."""
+        keys = [(state.position, state.draw) for state in states]
+        fresh = {key: state for key, state in zip(keys, states, strict=True) if key not in self.known}
+        if fresh:
+            found = self.judge(list(fresh.values())).stress()
+            self.known.update(zip(fresh, found.tolist(), strict=True))
+        return np.array([self.known[key] for key in keys])
 
     def after(self, state: State, actions: Iterable[Action]) -> State:
         """Return the state after some actions and what devices then do by themselves."""

@@ -8,8 +8,7 @@ voltage. Make before break happens where it is allowed because the closing move 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -51,14 +50,9 @@ class _Option:
     structure: Structure
 
 
-def find_order(
-    scene: Scene, state: State, moves: list[Action], manner: Manner, until_s: float = inf
-) -> list[Action] | None:
-    """Return the moves in an allowed order; None where the search finds none.
-
-    ``until_s`` (on the clock of time.perf_counter) ends the search.
-    """
-    return _Search(scene, manner, until_s).run(state, moves)
+def find_order(scene: Scene, state: State, moves: list[Action], manner: Manner) -> list[Action] | None:
+    """Return the moves in an allowed order; None where the search finds none before the scene's time is over."""
+    return _Search(scene, manner).run(state, moves)
 
 
 def gentle_visits(moves: int) -> int:
@@ -73,16 +67,21 @@ def _visits(moves: int, calm: bool) -> int:
 class _Search:
     """One depth-first search within a number of visits."""
 
-    def __init__(self, scene: Scene, manner: Manner, until_s: float) -> None:
-        self.scene, self.may_darken, self.calm, self.until_s = scene, manner.may_darken, manner.calm, until_s
+    def __init__(self, scene: Scene, manner: Manner) -> None:
+        self.scene, self.may_darken, self.calm = scene, manner.may_darken, manner.calm
         self.visits = 0
+        self.dead_ends: set[Hashable] = set()
 
     def run(self, state: State, moves: list[Action]) -> list[Action] | None:
         self.visits = _visits(len(moves), self.calm)
         here = inspect(self.scene.grid, state)
-        worst = float(self.scene.judge([state]).stress()[0]) if self.calm and moves else inf
+        chunks = self._chunks(state, here, moves, len(moves))
+        first = next(chunks)
+        worst = inf
+        if self.calm and moves:  # judged together with what is looked at next
+            worst = float(self.scene.stress([state, *(option.state for option in first)])[0])
         if len(moves) > CANDIDATES:
-            first = [option for chunk in self._chunks(state, here, moves, len(moves)) for option in chunk]
+            first = [*first, *(option for chunk in chunks for option in chunk)]
             leading = [option.move for option, _ in self._ranked(first)]
             moves = [*leading, *(move for move in moves if not any(move is other for other in leading))]
         return self._visit(state, here, worst, moves)
@@ -90,8 +89,11 @@ class _Search:
     def _visit(self, state: State, here: Structure, worst: float, left: list[Action]) -> list[Action] | None:
         if not left:
             return []
+        place = (state.position, frozenset(map(id, left)))
+        if place in self.dead_ends:
+            return None
         self.visits -= 1
-        if self.visits < 0 or time.perf_counter() > self.until_s:
+        if self._over():
             return None
         for chunk in self._chunks(state, here, left, CANDIDATES):
             for option, stress in self._ranked(chunk):
@@ -101,13 +103,18 @@ class _Search:
                 rest = self._visit(option.state, option.structure, stress, others)
                 if rest is not None:
                     return [option.move, *rest]
+        if not self._over():
+            self.dead_ends.add(place)
         return None
+
+    def _over(self) -> bool:
+        return self.visits < 0 or self.scene.late
 
     def _ranked(self, options: list[_Option]) -> list[tuple[_Option, float]]:
         """Order options: darken nobody, part what the failure joined, relieve what is most urgent; then as given."""
         stress = np.zeros(len(options))
         if len(options) > 1 or (self.calm and options):
-            stress = self.scene.judge([option.state for option in options]).stress()
+            stress = self.scene.stress([option.state for option in options])
 
         def rank(k: int) -> tuple[bool, int, float, int]:
             joined = options[k].structure.extra if self.scene.given_extra else 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import Islands, State, islands
 from pdnopt.plant.sync import sync_labels
@@ -30,6 +29,11 @@ class Structure:
 
 def inspect(grid: Grid, state: State) -> Structure:
     """Inspect one state."""
+    key = ("structure", state.position, state.bypass_ok.tobytes())
+    return grid.memory.recall(key, lambda: _inspect(grid, state))
+
+
+def _inspect(grid: Grid, state: State) -> Structure:
     isl = islands(grid, state)
     labels = sync_labels(grid, state, isl)
     clash = bool((labels == "?").any()) or _locks_violated(grid, state)
@@ -50,10 +54,9 @@ def _loops(grid: Grid, state: State, isl: Islands) -> int:
     live = np.zeros(grid.n_blocks, dtype=bool)
     live[block[isl.energised]] = True
     on = state.closed & live[tail] & live[head] & (tail != head)
-    n = grid.n_blocks
-    graph = coo_array((np.ones(int(on.sum())), (tail[on], head[on])), shape=(n, n))
-    parts = int(connected_components(graph, directed=False)[0])
-    return int(on.sum()) - (n - parts)
+    part = connected_parts(grid.n_blocks, tail[on], head[on])
+    parts = int(part.max(initial=-1)) + 1
+    return int(on.sum()) - (grid.n_blocks - parts)
 
 
 def _parallel(grid: Grid, isl: Islands) -> int:

@@ -10,8 +10,11 @@ Impedances are pu on 1 MVA at the nominal bus voltages: v_drop = r * p_kw / 1000
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from pdnopt.plant.memory import Memory
 
 __all__ = [
     "Branches",
@@ -24,6 +27,9 @@ __all__ = [
     "Transfers",
     "Upss",
 ]
+
+KEPT_ANSWERS = 1024
+"""Answers about states: an ordering of moves asks about some hundred, most of them again and again."""
 
 FloatArray = np.ndarray
 IntArray = np.ndarray
@@ -190,6 +196,11 @@ class Grid:
     injection_p_kw: FloatArray
     injection_q_kvar: FloatArray
     node_of_bus: dict[int, int]
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What was found out about states of this plant; a Grid made of this one begins with nothing."""
+        return Memory(KEPT_ANSWERS)
 
     @property
     def n_blocks(self) -> int:
