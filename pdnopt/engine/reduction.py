@@ -11,7 +11,7 @@ switches; then most of the model follows, and array operations over its entries 
 
 They are repeated as long as they gain. Nothing here looks at costs: every feasible point remains one, so one reduction
 serves any objective. The rules are those of A. L. Brearley, G. Mitra and H. P. Williams, "Analysis of mathematical
-programming problems prior to applying the simplex algorithm", Mathematical Programming 8 (1975), and of M. W. P. Savelsbergh,
+programming problems prior to applying the simplex algorithm", Mathematical Programming 8 (1975), and of M. Savelsbergh,
 "Preprocessing and probing techniques for mixed integer programming problems", ORSA Journal on Computing 6 (1994).
 
 A row may be dropped because of bounds that other rows imply, and these because of it: so every bound that was drawn stays
@@ -107,6 +107,12 @@ class Reduction:
         whole: np.ndarray = self.point.copy()
         whole[self.columns] = x
         return whole
+
+    def then(self, further: Reduction) -> Reduction:
+        """Return this reduction followed by one of what it has left."""
+        rows, shift = self.rows[further.rows], self.shift.copy()
+        shift[self.rows] += further.shift
+        return Reduction(further.arrays, self.columns[further.columns], self.lift(further.point), rows, shift)
 
     def cost(self, cost: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the cost of the columns left, and what the fixed ones cost."""

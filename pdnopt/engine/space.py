@@ -1,0 +1,203 @@
+"""The model as the search narrows it: terms held, columns fixed; and the parts of it that are solved.
+
+Every part is reduced (:mod:`pdnopt.engine.reduction`) before HiGHS sees it. Points and objectives are those of the whole
+model: nobody outside of here sees the smaller one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from pdnopt.engine.highs import HighsModel, Outcome
+from pdnopt.engine.question import Question
+from pdnopt.engine.reduction import Arrays, Reduction, reduce_arrays
+
+__all__ = ["INTEGRAL", "Part", "Space"]
+
+INTEGRAL = 1e-6
+"""An integer column this near to an integer is one."""
+
+HOLD = 1e-7
+"""A held term may drift by this part of its scale, so that the next LP is not infeasible by rounding."""
+
+INFEASIBLE = Outcome("infeasible", None, inf, inf)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the model: some columns held, the rest as `reduced`; ``integer`` are the whole model's integer columns."""
+
+    reduced: Reduction
+    lp: HighsModel
+    mip: HighsModel
+
+    def relax(self, cost: np.ndarray, until_s: float) -> Outcome:
+        """Solve the LP relaxation; "infeasible" is taken at its word."""
+        return self._solve(self.lp, cost, until_s, believe=True)
+
+    def search(
+        self,
+        cost: np.ndarray,
+        gap: float,
+        until_s: float,
+        start: np.ndarray | None = None,
+        max_nodes: int | None = None,
+    ) -> Outcome:
+        """Solve the MIP. "infeasible" is taken at its word where nodes are limited: that is but a trial."""
+        return self._solve(self.mip, cost, until_s, gap, start, max_nodes, max_nodes is not None)
+
+    def refine(
+        self, relaxed: np.ndarray, cost: np.ndarray, gap: float, until_s: float, max_nodes: int
+    ) -> Outcome:
+        """Fix what an LP made integral, solve the rest as a small MIP."""
+        arrays = self.reduced.arrays
+        x = relaxed[self.reduced.columns]
+        settled = np.flatnonzero(arrays.integer & (np.abs(x - np.round(x)) <= INTEGRAL))
+        at = np.round(x[settled])
+        left = reduce_arrays(arrays.held(settled, at, at))
+        if left is None:
+            return INFEASIBLE
+        inner = Part(self.reduced.then(left), self.lp, self.mip)
+        return inner.search(cost, gap, until_s, max_nodes=max_nodes)
+
+    def _solve(
+        self,
+        solver: HighsModel,
+        cost: np.ndarray,
+        until_s: float,
+        gap: float = 0.0,
+        start: np.ndarray | None = None,
+        max_nodes: int | None = None,
+        believe: bool = False,
+    ) -> Outcome:
+        left = self.reduced
+        own, _ = left.cost(cost)
+        if not len(own):
+            return decided(left, cost)
+        load(solver, left.arrays)
+        solver.set_cost(own)
+        point = None if start is None else start[left.columns]
+        return lifted(left, cost, solver.solve(until_s, gap, point, max_nodes, believe))
+
+
+def load(solver: HighsModel, arrays: Arrays) -> None:
+    """Pass arrays to HiGHS."""
+    solver.load(
+        arrays.matrix, arrays.row_low, arrays.row_high, arrays.col_low, arrays.col_high, arrays.integer
+    )
+
+
+def decided(left: Reduction, cost: np.ndarray) -> Outcome:
+    """Return the one point of a model of which nothing is left."""
+    value = float(cost @ left.point)
+    return Outcome("optimal", left.point, value, value)
+
+
+def lifted(left: Reduction, cost: np.ndarray, outcome: Outcome) -> Outcome:
+    """Return an outcome of what is left as one of the whole model."""
+    constant = left.cost(cost)[1]
+    if outcome.x is None:
+        return Outcome(outcome.status, None, outcome.objective, outcome.bound + constant)
+    x = left.lift(outcome.x)
+    value = float(cost @ x)
+    return Outcome(outcome.status, x, value, min(outcome.bound + constant, value))
+
+
+class Space:
+    """The model of one question, ever narrower, and the HiGHS models that solve it and its parts.
+
+    Parameters
+    ----------
+    question : Question
+    relaxation, mip : HighsModel
+        The first keeps the LP of the whole between terms: it starts from the last basis.
+    """
+
+    def __init__(self, question: Question, relaxation: HighsModel, mip: HighsModel) -> None:
+        model = question.model
+        self.question, self.lp, self.mip = question, relaxation, mip
+        self.trial_lp = HighsModel(relax=True)
+        names = question.names
+        held = csr_array(np.vstack([model.cost[name] for name in names]))
+        self.row_of = {name: model.matrix.shape[0] + k for k, name in enumerate(names)}
+        self.arrays = Arrays(
+            csr_array(vstack([model.matrix, held], format="csr")),
+            np.r_[model.row_low, np.full(len(names), -inf)],
+            np.r_[model.row_high, np.full(len(names), inf)],
+            model.col_low.copy(),
+            model.col_high.copy(),
+            model.integer,
+        )
+        self._loaded: Reduction | None = None
+
+    def until(self, share: float) -> float:
+        """Return the time at which a search that may use a share of what is left must end."""
+        now, deadline_s = time.perf_counter(), self.question.deadline_s
+        return now + share * (deadline_s - now) if np.isfinite(deadline_s) else inf
+
+    def part(self, columns: np.ndarray, values: np.ndarray, moves: float = inf) -> Part | None:
+        """Return the part with some columns held and at most so many moves; None where it is infeasible."""
+        arrays = self.arrays.held(columns, values, values)
+        if np.isfinite(moves) and self.question.pinned in self.row_of:
+            row_high = arrays.row_high.copy()
+            at_most = moves - self.question.model.offset[self.question.pinned]
+            row_high[self.row_of[self.question.pinned]] = at_most
+            arrays = Arrays(
+                arrays.matrix,
+                arrays.row_low,
+                row_high,
+                arrays.col_low,
+                arrays.col_high,
+                arrays.integer,
+                arrays.entry_row,
+            )
+        left = reduce_arrays(arrays)
+        return None if left is None else Part(left, self.trial_lp, self.mip)
+
+    def whole(self) -> Part | None:
+        """Return all that is still open as a part; None where nothing feasible is."""
+        return self.part(np.zeros(0, dtype=int), np.zeros(0))
+
+    def search(
+        self, cost: np.ndarray, gap: float, until_s: float, start: np.ndarray | None = None
+    ) -> Outcome:
+        """Solve the MIP of all that is open."""
+        part = self.whole()
+        return INFEASIBLE if part is None else part.search(cost, gap, until_s, start)
+
+    def relax(self, cost: np.ndarray, cold: bool = False) -> Outcome:
+        """Solve the LP relaxation of all that is open, from the last basis unless ``cold``."""
+        if self._loaded is None or cold:
+            self._loaded = reduce_arrays(self.arrays, keep=list(self.row_of.values()))
+            if self._loaded is None:
+                return INFEASIBLE
+            load(self.lp, self._loaded.arrays)
+        if not len(self._loaded.columns):
+            return decided(self._loaded, cost)
+        self.lp.set_cost(self._loaded.cost(cost)[0])
+        return lifted(self._loaded, cost, self.lp.solve(self.question.deadline_s))
+
+    def hold(self, name: str, value: float) -> None:
+        """Keep a term at (or below) a value from now on."""
+        cost, row = self.question.model.cost[name], self.row_of[name]
+        slack = HOLD * max(1.0, abs(value), float(np.abs(cost).max(initial=0.0)))
+        high = value - self.question.model.offset[name] + slack
+        self.arrays.row_high[row] = high
+        if self._loaded is not None:
+            for place in np.flatnonzero(self._loaded.rows == row):
+                self.lp.set_row_bounds(int(place), -inf, high - self._loaded.shift[row])
+
+    def fix(self, columns: np.ndarray, values: np.ndarray) -> None:
+        """Fix columns for good. The LP keeps its basis: the incumbent is still in it."""
+        self.arrays.col_low[columns] = values
+        self.arrays.col_high[columns] = values
+        if self._loaded is not None:
+            place = np.full(len(self.arrays.col_low), -1)
+            place[self._loaded.columns] = np.arange(len(self._loaded.columns))
+            open_ = place[columns] >= 0
+            self.lp.set_col_bounds(place[columns][open_], values[open_], values[open_])
