@@ -13,6 +13,7 @@ from pdnopt.acjudge import AcJudge, Ratios
 from pdnopt.engine.compiled import CompiledModel, compile_model
 from pdnopt.engine.highs import HighsModel
 from pdnopt.engine.lexicographic import Ladder, Question, TermResult, solve_in_order
+from pdnopt.engine.remote import Worker
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
@@ -115,6 +116,7 @@ class Optimiser:
     ) -> None:
         self.formulation, self.grid, self.curves, self.judge = formulation, grid, curves, judge
         self._models: dict[Any, Prepared] = {}
+        self.worker = Worker()
         self.solvers: tuple[HighsModel, HighsModel]
         self.renew()
 
@@ -226,7 +228,7 @@ class Optimiser:
                 skipped=() if resting is None else ("actions", "losses", "margin_lost"),
                 outsides=[prepared.updater.outside(some, response.state) for some in near] if first else (),
             )
-            ladder = solve_in_order(question, self.solvers)
+            ladder = solve_in_order(question, self.solvers, self.worker)
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:
                 bounds = {term.name: term.bound for term in ladder.terms}

@@ -25,6 +25,8 @@ import numpy as np
 from pdnopt.engine.first import PART_SHARE, REFINE_NODES, first_point
 from pdnopt.engine.highs import HighsModel, Outcome
 from pdnopt.engine.question import Ladder, Question, TermResult
+from pdnopt.engine.remote import Worker
+from pdnopt.engine.solvers import Solvers
 from pdnopt.engine.space import INTEGRAL, Space
 
 __all__ = ["Ladder", "Question", "TermResult", "solve_in_order"]
@@ -39,7 +41,9 @@ MINOR_NODES = 10
 """Nodes of a search for a minor term (in reroute: every one that is not unserved load)."""
 
 
-def solve_in_order(question: Question, solvers: tuple[HighsModel, HighsModel] | None = None) -> Ladder:
+def solve_in_order(
+    question: Question, solvers: tuple[HighsModel, HighsModel] | None = None, worker: Worker | None = None
+) -> Ladder:
     """Minimise the terms of a compiled model one after another.
 
     Parameters
@@ -47,18 +51,20 @@ def solve_in_order(question: Question, solvers: tuple[HighsModel, HighsModel] | 
     question : Question
     solvers : (relaxation, mip), optional
         Reused HiGHS models.
+    worker : Worker, optional
+        Solves what is large enough to overshoot the deadline, and is killed there.
     """
-    run = _Run(question, solvers or (HighsModel(relax=True), HighsModel(relax=False)))
-    return run.ladder()
+    whole, mip = solvers or (HighsModel(relax=True), HighsModel(relax=False))
+    return _Run(question, Solvers(whole, mip, worker, np.isfinite(question.deadline_s))).ladder()
 
 
 class _Run:
     """One question being answered: the space that is left, and the incumbent."""
 
-    def __init__(self, question: Question, solvers: tuple[HighsModel, HighsModel]) -> None:
+    def __init__(self, question: Question, solvers: Solvers) -> None:
         self.question = question
         self.begun_s = time.perf_counter()
-        self.space = Space(question, *solvers)
+        self.space = Space(question, solvers)
         self.structure = np.zeros(0, dtype=int) if question.hint is None else question.hint[0]
         self.local = False
         self.x: np.ndarray | None = None
@@ -147,6 +153,9 @@ class _Run:
                 self.x, value = found.x, found.objective + offset
                 self._note(name, value, bound)
 
+        def tell(objective: float, lowest: float) -> None:
+            self._note(name, min(value, objective + offset), max(bound, lowest + offset))
+
         part = space.whole() if relaxed is not None and moving else None
         if part is not None and relaxed is not None:
             take(part.refine(relaxed, cost, gap, space.until(PART_SHARE), REFINE_NODES))
@@ -157,7 +166,7 @@ class _Run:
         if value > bound + gap and minor and moving and len(question.service):
             take(self._with(question.service, cost, gap, MINOR_NODES))
         if value > bound + gap and not (minor and len(question.service)):
-            searched = space.search(cost, gap, space.until(WHOLE_SHARE), self.x)
+            searched = space.search(cost, gap, space.until(WHOLE_SHARE), self.x, tell)
             take(searched)
             if np.isfinite(searched.bound):
                 bound = max(bound, searched.bound + offset)

@@ -13,9 +13,10 @@ from math import inf
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from pdnopt.engine.highs import HighsModel, Outcome
+from pdnopt.engine.highs import Outcome
 from pdnopt.engine.question import Question
 from pdnopt.engine.reduction import Arrays, Reduction, reduce_arrays
+from pdnopt.engine.solvers import Found, Solver, Solvers
 
 __all__ = ["INTEGRAL", "Part", "Space"]
 
@@ -30,15 +31,15 @@ INFEASIBLE = Outcome("infeasible", None, inf, inf)
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the model: some columns held, the rest as `reduced`; ``integer`` are the whole model's integer columns."""
+    """A part of the model: some columns held, and what that leaves open."""
 
     reduced: Reduction
-    lp: HighsModel
-    mip: HighsModel
+    solvers: Solvers
 
     def relax(self, cost: np.ndarray, until_s: float) -> Outcome:
         """Solve the LP relaxation; "infeasible" is taken at its word."""
-        return self._solve(self.lp, cost, until_s, believe=True)
+        solver = self.solvers.trial(self.reduced.arrays, relax=True)
+        return self._solve(solver, cost, until_s, believe=True)
 
     def search(
         self,
@@ -47,9 +48,17 @@ class Part:
         until_s: float,
         start: np.ndarray | None = None,
         max_nodes: int | None = None,
+        found: Found | None = None,
     ) -> Outcome:
         """Solve the MIP. "infeasible" is taken at its word where nodes are limited: that is but a trial."""
-        return self._solve(self.mip, cost, until_s, gap, start, max_nodes, max_nodes is not None)
+        constant = self.reduced.cost(cost)[1]
+
+        def tell(objective: float, bound: float) -> None:
+            if found is not None:
+                found(objective + constant, bound + constant)
+
+        solver = self.solvers.trial(self.reduced.arrays, relax=False, found=tell)
+        return self._solve(solver, cost, until_s, gap, start, max_nodes, max_nodes is not None)
 
     def refine(
         self, relaxed: np.ndarray, cost: np.ndarray, gap: float, until_s: float, max_nodes: int
@@ -62,12 +71,12 @@ class Part:
         left = reduce_arrays(arrays.held(settled, at, at))
         if left is None:
             return INFEASIBLE
-        inner = Part(self.reduced.then(left), self.lp, self.mip)
+        inner = Part(self.reduced.then(left), self.solvers)
         return inner.search(cost, gap, until_s, max_nodes=max_nodes)
 
     def _solve(
         self,
-        solver: HighsModel,
+        solver: Solver,
         cost: np.ndarray,
         until_s: float,
         gap: float = 0.0,
@@ -85,7 +94,7 @@ class Part:
         return lifted(left, cost, solver.solve(until_s, gap, point, max_nodes, believe))
 
 
-def load(solver: HighsModel, arrays: Arrays) -> None:
+def load(solver: Solver, arrays: Arrays) -> None:
     """Pass arrays to HiGHS."""
     solver.load(
         arrays.matrix, arrays.row_low, arrays.row_high, arrays.col_low, arrays.col_high, arrays.integer
@@ -114,14 +123,12 @@ class Space:
     Parameters
     ----------
     question : Question
-    relaxation, mip : HighsModel
-        The first keeps the LP of the whole between terms: it starts from the last basis.
+    solvers : Solvers
     """
 
-    def __init__(self, question: Question, relaxation: HighsModel, mip: HighsModel) -> None:
+    def __init__(self, question: Question, solvers: Solvers) -> None:
         model = question.model
-        self.question, self.lp, self.mip = question, relaxation, mip
-        self.trial_lp = HighsModel(relax=True)
+        self.question, self.solvers = question, solvers
         names = question.names
         held = csr_array(np.vstack([model.cost[name] for name in names]))
         self.row_of = {name: model.matrix.shape[0] + k for k, name in enumerate(names)}
@@ -133,7 +140,11 @@ class Space:
             model.col_high.copy(),
             model.integer,
         )
+        self._reduced: list[Reduction | None] = []
         self._loaded: Reduction | None = None
+        self._lp: Solver
+        if not question.frozen and not question.outsides:
+            solvers.expect(self.arrays.matrix.nnz)
 
     def until(self, share: float) -> float:
         """Return the time at which a search that may use a share of what is left must end."""
@@ -157,30 +168,43 @@ class Space:
                 arrays.entry_row,
             )
         left = reduce_arrays(arrays)
-        return None if left is None else Part(left, self.trial_lp, self.mip)
+        return None if left is None else Part(left, self.solvers)
 
     def whole(self) -> Part | None:
         """Return all that is still open as a part; None where nothing feasible is."""
-        return self.part(np.zeros(0, dtype=int), np.zeros(0))
+        left = self._open()
+        return None if left is None else Part(left, self.solvers)
+
+    def _open(self) -> Reduction | None:
+        """Reduce all that is still open, once as long as nothing is held or fixed."""
+        if not self._reduced:
+            self._reduced = [reduce_arrays(self.arrays, keep=list(self.row_of.values()))]
+        return self._reduced[0]
 
     def search(
-        self, cost: np.ndarray, gap: float, until_s: float, start: np.ndarray | None = None
+        self,
+        cost: np.ndarray,
+        gap: float,
+        until_s: float,
+        start: np.ndarray | None = None,
+        found: Found | None = None,
     ) -> Outcome:
-        """Solve the MIP of all that is open."""
+        """Solve the MIP of all that is open; ``found`` is told what a worker finds on the way."""
         part = self.whole()
-        return INFEASIBLE if part is None else part.search(cost, gap, until_s, start)
+        return INFEASIBLE if part is None else part.search(cost, gap, until_s, start, found=found)
 
     def relax(self, cost: np.ndarray, cold: bool = False) -> Outcome:
         """Solve the LP relaxation of all that is open, from the last basis unless ``cold``."""
         if self._loaded is None or cold:
-            self._loaded = reduce_arrays(self.arrays, keep=list(self.row_of.values()))
+            self._loaded = self._open()
             if self._loaded is None:
                 return INFEASIBLE
-            load(self.lp, self._loaded.arrays)
+            self._lp = self.solvers.whole(self._loaded.arrays)
+            load(self._lp, self._loaded.arrays)
         if not len(self._loaded.columns):
             return decided(self._loaded, cost)
-        self.lp.set_cost(self._loaded.cost(cost)[0])
-        return lifted(self._loaded, cost, self.lp.solve(self.question.deadline_s))
+        self._lp.set_cost(self._loaded.cost(cost)[0])
+        return lifted(self._loaded, cost, self._lp.solve(self.question.deadline_s))
 
     def hold(self, name: str, value: float) -> None:
         """Keep a term at (or below) a value from now on."""
@@ -188,16 +212,18 @@ class Space:
         slack = HOLD * max(1.0, abs(value), float(np.abs(cost).max(initial=0.0)))
         high = value - self.question.model.offset[name] + slack
         self.arrays.row_high[row] = high
+        self._reduced = []
         if self._loaded is not None:
             for place in np.flatnonzero(self._loaded.rows == row):
-                self.lp.set_row_bounds(int(place), -inf, high - self._loaded.shift[row])
+                self._lp.set_row_bounds(int(place), -inf, high - self._loaded.shift[row])
 
     def fix(self, columns: np.ndarray, values: np.ndarray) -> None:
         """Fix columns for good. The LP keeps its basis: the incumbent is still in it."""
         self.arrays.col_low[columns] = values
         self.arrays.col_high[columns] = values
+        self._reduced = []
         if self._loaded is not None:
             place = np.full(len(self.arrays.col_low), -1)
             place[self._loaded.columns] = np.arange(len(self._loaded.columns))
             open_ = place[columns] >= 0
-            self.lp.set_col_bounds(place[columns][open_], values[open_], values[open_])
+            self._lp.set_col_bounds(place[columns][open_], values[open_], values[open_])
