@@ -103,7 +103,7 @@ def test_a_point_told_on_the_way_is_kept_when_the_worker_is_stopped_for_good(wor
     assert stopped
     assert outcome.status == "feasible"
     assert not alive(stopped[0])
-    again = solver.solve(time.perf_counter() + 60.0, max_nodes=0)  # a new worker is sent the whole model
+    again = solver.solve(time.perf_counter() + 60.0, max_nodes=1)  # a new worker is sent the whole model
     assert worker.pid != stopped[0]
     assert again.x is not None
 
