@@ -86,8 +86,11 @@ def _locally(
 
     Few moves first (local branching: Fischetti and Lodi, Mathematical Programming 98, 2003): such MIPs are small.
     """
+    region = space.part(*outside)
+    if region is None:
+        return found
     for most in MOVES if space.question.pinned in space.row_of else (inf,):
-        part = space.part(*outside, moves=most)
+        part = space.limited(region, most)
         relaxed = None if part is None else part.relax(blend, space.question.deadline_s)
         if part is None or relaxed is None or relaxed.x is None:
             continue

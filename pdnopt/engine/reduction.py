@@ -102,6 +102,13 @@ class Reduction:
     rows: np.ndarray
     shift: np.ndarray
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where the whole model's columns are among those left; -1 where they are fixed."""
+        places = np.full(len(self.point), -1)
+        places[self.columns] = np.arange(len(self.columns))
+        return places
+
     def lift(self, x: np.ndarray) -> np.ndarray:
         """Return a point of the whole model from one of what is left."""
         whole: np.ndarray = self.point.copy()
@@ -123,7 +130,7 @@ class _InfeasibleError(Exception):
     """No point is inside the bounds."""
 
 
-def reduce_arrays(whole: Arrays, keep: Sequence[int] = ()) -> Reduction | None:
+def reduce_arrays(whole: Arrays, keep: Sequence[int] | np.ndarray = ()) -> Reduction | None:
     """Return what the bounds of a model leave open; None where they provably leave no point at all.
 
     Rows to ``keep`` stay as long as one of their columns does: their sides may be changed later.
@@ -137,9 +144,10 @@ def reduce_arrays(whole: Arrays, keep: Sequence[int] = ()) -> Reduction | None:
 class _Reducer:
     """Entries of the matrix as triples (row, column, value), sorted by row, ever fewer of them."""
 
-    def __init__(self, whole: Arrays, keep: Sequence[int]) -> None:
+    def __init__(self, whole: Arrays, keep: Sequence[int] | np.ndarray) -> None:
         self.integer = whole.integer
-        self.row, self.column, self.value = whole.entry_row, whole.matrix.indices, whole.matrix.data
+        self.row, self.value = whole.entry_row, whole.matrix.data
+        self.column = whole.matrix.indices.astype(np.int64)  # what numpy indexes by
         self.row_low, self.row_high = whole.row_low.astype(float), whole.row_high.astype(float)
         self.low, self.high = whole.col_low.astype(float), whole.col_high.astype(float)
         part = np.flatnonzero(whole.integer)
@@ -147,7 +155,7 @@ class _Reducer:
         self.high[part] = np.floor(self.high[part] + WHOLE) + 0.0
         self.shift, self.moved = np.zeros(len(self.row_low)), np.zeros(len(self.row_low))
         self.kept = np.zeros(len(self.row_low), dtype=bool)
-        self.kept[list(keep)] = True
+        self.kept[np.asarray(keep, dtype=int)] = True
         self._keep(np.abs(self.value) > TINY)
 
     def run(self) -> Reduction:
@@ -163,10 +171,19 @@ class _Reducer:
         return self._gather()
 
     def _keep(self, entries: np.ndarray) -> None:
-        self.row, self.column, self.value = self.row[entries], self.column[entries], self.value[entries]
+        at = np.flatnonzero(entries)
+        self.row, self.column, self.value = self.row.take(at), self.column.take(at), self.value.take(at)
 
     def _sum(self, row: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
         return np.bincount(row, parts, minlength=len(self.row_low))
+
+    def _total(self, parts: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows' sums of all parts but the infinite ones, and how many of those there are."""
+        if not len(open_):
+            return self._sum(self.row, parts), np.zeros(len(self.row_low))
+        bare = parts.copy()
+        bare[open_] = 0.0
+        return self._sum(self.row, bare), self._sum(self.row[open_])
 
     def _sided(self) -> np.ndarray:
         sided: np.ndarray = (self.row_low != -inf) | (self.row_high != inf) | self.kept
@@ -200,17 +217,13 @@ class _Reducer:
 
     def _follow_rows(self) -> None:
         """Compare what rows can be at least and at most, inside the column bounds, with their sides (rules 2 to 4)."""
-        at_low, at_high = self.value * self.low[self.column], self.value * self.high[self.column]
-        up = self.value > 0
-        least, greatest = np.where(up, at_low, at_high), np.where(up, at_high, at_low)
+        at_low = self.value * self.low.take(self.column)
+        at_high = self.value * self.high.take(self.column)
+        least, greatest = np.minimum(at_low, at_high), np.maximum(at_low, at_high)
         least_open, greatest_open = np.flatnonzero(least == -inf), np.flatnonzero(greatest == inf)
         width = greatest - least
-        sums = []
-        for part, open_ in ((least, least_open), (greatest, greatest_open)):
-            bare = part.copy()
-            bare[open_] = 0.0
-            sums.append((self._sum(self.row, bare), self._sum(self.row[open_])))
-        (lowest, n_low), (highest, n_high) = sums
+        lowest, n_low = self._total(least, least_open)
+        highest, n_high = self._total(greatest, greatest_open)
         error = ROUNDING * (1.0 + self.moved + np.maximum(np.abs(lowest), np.abs(highest)))
         above = np.where(n_low > 0, inf, self.row_high - lowest)
         below = np.where(n_high > 0, inf, highest - self.row_low)
@@ -225,7 +238,7 @@ class _Reducer:
         ):
             sign = 1.0 if side is self.row_high else -1.0
             slack = np.where(np.abs(side) == inf, inf, np.where(slack <= error, 0.0, slack))
-            closed = np.flatnonzero(width > slack[self.row])
+            closed = np.flatnonzero(width > slack.take(self.row))
             row = self.row[closed]
             bound = (far[closed] + sign * slack[row]) / self.value[closed]
             exact = (slack[row] == 0.0) | alone[row]

@@ -49,8 +49,9 @@ class Worker:
         self.generation = 0
         self.usable = os.name == "posix" and bool(sys.executable)
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner, self._ready, self._buffer = 0, False, bytearray()
-        self._end: weakref.finalize | None = None  # type: ignore[type-arg]
+        self._owner, self._ready, self._buffer = os.getpid(), False, bytearray()
+        self._all: list[subprocess.Popen[bytes]] = []
+        weakref.finalize(self, _end, self._all, self._owner)
 
     @property
     def pid(self) -> int | None:
@@ -60,7 +61,12 @@ class Worker:
     def start(self) -> None:
         """Start the process unless it runs; it gets ready while the caller goes on."""
         if self._owner != os.getpid():  # after a fork the process belongs to the parent
-            self._process, self._end, self._owner = None, None, os.getpid()
+            _end(self._all, self._owner)
+            self._process, self._owner = None, os.getpid()
+            weakref.finalize(self, _end, self._all, self._owner)
+        self._all[:] = [
+            process for process in self._all if process.poll() is None or process is self._process
+        ]
         if self._process is not None or not self.usable:
             return
         root = str(Path(pdnopt.__file__).parents[1])
@@ -83,22 +89,24 @@ class Worker:
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
         self._process, self._ready, self._buffer = process, False, bytearray()
+        self._all.append(process)
         self.generation += 1
-        self._end = weakref.finalize(self, _stop, process, os.getpid())
+
+    def drop(self) -> None:
+        """Kill the process, without waiting for its end: the time is over. The next use starts another."""
+        process = self._process
+        if process is None:
+            return
+        if not self._ready and process.poll() is not None:
+            self.usable = False  # it cannot even start here: solve in this process from now on
+        _close(process)
+        process.kill()
+        self._process = None
 
     def stop(self) -> None:
-        """Kill the process, if there is one. The next use starts another."""
-        if self._end is not None:
-            self._end()
-        self._process, self._end = None, None
-
-    def replace(self) -> None:
-        """Kill the process and start another, so that it is ready when it is needed."""
-        never_ready = not self._ready and self._process is not None and self._process.poll() is not None
-        self.stop()
-        if never_ready:
-            self.usable = False  # it cannot even start here: solve in this process from now on
-        self.start()
+        """Kill the process, if there is one, and wait for its end."""
+        self.drop()
+        _end(self._all, self._owner)
 
     def send(self, message: Message, until_s: float) -> None:
         """Write a message. Raises _GoneError, or _LateError where the worker does not read in time."""
@@ -169,16 +177,22 @@ def _wait(until_s: float, reading: int | None = None, writing: int | None = None
         raise _LateError
 
 
-def _stop(process: subprocess.Popen[bytes], owner: int) -> None:
-    """Kill a process and wait for its end; a fork of its owner leaves it alone."""
+def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
-    if owner == os.getpid():
-        process.kill()
-        process.wait()
-    else:
-        process.returncode = 0  # not a child of this process
+
+
+def _end(processes: list[subprocess.Popen[bytes]], owner: int) -> None:
+    """Kill processes and wait for their end; a fork of their owner leaves them alone."""
+    for process in processes:
+        _close(process)
+        if owner == os.getpid():
+            process.kill()
+            process.wait()
+        else:
+            process.returncode = 0  # not a child of this process
+    processes.clear()
 
 
 class RemoteModel:
@@ -259,7 +273,7 @@ class RemoteModel:
             while (message := self.worker.receive(deadline_s)).kind == Kind.FOUND:
                 best = self._better(message, best)
         except (_GoneError, _LateError):
-            self.worker.replace()
+            self.worker.drop()
             return best
         except BaseException:  # interrupted: what the worker still answers is of no question any more
             self.worker.stop()

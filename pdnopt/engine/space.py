@@ -7,7 +7,7 @@ model: nobody outside of here sees the smaller one.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -151,24 +151,33 @@ class Space:
         now, deadline_s = time.perf_counter(), self.question.deadline_s
         return now + share * (deadline_s - now) if np.isfinite(deadline_s) else inf
 
-    def part(self, columns: np.ndarray, values: np.ndarray, moves: float = inf) -> Part | None:
-        """Return the part with some columns held and at most so many moves; None where it is infeasible."""
-        arrays = self.arrays.held(columns, values, values)
-        if np.isfinite(moves) and self.question.pinned in self.row_of:
-            row_high = arrays.row_high.copy()
-            at_most = moves - self.question.model.offset[self.question.pinned]
-            row_high[self.row_of[self.question.pinned]] = at_most
-            arrays = Arrays(
-                arrays.matrix,
-                arrays.row_low,
-                row_high,
-                arrays.col_low,
-                arrays.col_high,
-                arrays.integer,
-                arrays.entry_row,
-            )
-        left = reduce_arrays(arrays)
-        return None if left is None else Part(left, self.solvers)
+    def part(self, columns: np.ndarray, values: np.ndarray) -> Part | None:
+        """Return the part with some columns held; None where it is infeasible."""
+        whole = self._open()
+        if whole is None:
+            return None
+        place = whole.places[columns]
+        gone = place < 0
+        if (np.abs(whole.point[columns[gone]] - values[gone]) > INTEGRAL).any():
+            return None
+        at = values[~gone]
+        keep = np.flatnonzero(whole.rows == self.row_of.get(self.question.pinned, -1))
+        left = reduce_arrays(whole.arrays.held(place[~gone], at, at), keep)
+        return None if left is None else Part(whole.then(left), self.solvers)
+
+    def limited(self, part: Part, moves: float) -> Part | None:
+        """Return a part with at most so many moves, if they are counted; None where it is infeasible."""
+        pinned, left = self.question.pinned, part.reduced
+        if pinned not in self.row_of or moves == inf:
+            return part
+        row = self.row_of[pinned]
+        room = moves - self.question.model.offset[pinned] - left.shift[row]
+        place = np.flatnonzero(left.rows == row)
+        if not len(place):
+            return part if room >= -INTEGRAL else None
+        row_high = left.arrays.row_high.copy()
+        row_high[place] = np.minimum(row_high[place], room)
+        return replace(part, reduced=replace(left, arrays=replace(left.arrays, row_high=row_high)))
 
     def whole(self) -> Part | None:
         """Return all that is still open as a part; None where nothing feasible is."""
@@ -178,7 +187,7 @@ class Space:
     def _open(self) -> Reduction | None:
         """Reduce all that is still open, once as long as nothing is held or fixed."""
         if not self._reduced:
-            self._reduced = [reduce_arrays(self.arrays, keep=list(self.row_of.values()))]
+            self._reduced = [reduce_arrays(self.arrays, list(self.row_of.values()))]
         return self._reduced[0]
 
     def search(
@@ -223,7 +232,6 @@ class Space:
         self.arrays.col_high[columns] = values
         self._reduced = []
         if self._loaded is not None:
-            place = np.full(len(self.arrays.col_low), -1)
-            place[self._loaded.columns] = np.arange(len(self._loaded.columns))
-            open_ = place[columns] >= 0
-            self._lp.set_col_bounds(place[columns][open_], values[open_], values[open_])
+            place = self._loaded.places[columns]
+            open_ = place >= 0
+            self._lp.set_col_bounds(place[open_], values[open_], values[open_])
