@@ -12,7 +12,8 @@ import numpy as np
 from pdnopt.acjudge import AcJudge, Ratios
 from pdnopt.engine.compiled import CompiledModel, compile_model
 from pdnopt.engine.highs import HighsModel
-from pdnopt.engine.lexicographic import Ladder, solve_in_order
+from pdnopt.engine.lexicographic import Ladder, Question, solve_in_order
+from pdnopt.engine.remote import Worker
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
@@ -123,6 +124,7 @@ class Optimiser:
     ) -> None:
         self.formulation, self.grid, self.curves, self.judge = formulation, grid, curves, judge
         self._models: dict[Any, Prepared] = {}
+        self.worker = Worker()
         self.solvers: tuple[HighsModel, HighsModel]
         self.renew()
 
@@ -219,26 +221,26 @@ class Optimiser:
             ):  # a tightened limit changes the service, not the switches
                 keep = np.setdiff1d(np.flatnonzero(prepared.model.integer), prepared.updater.service())
                 hint = (keep, np.round(best.ladder.x[keep]))
-            ladder = solve_in_order(
+            names = list(prepared.model.cost)
+            first = best is None
+            question = Question(
                 prepared.model,
-                {name: gaps(name) for name in prepared.model.cost},
-                {name: weights(name) for name in prepared.model.cost},
-                until_s,
-                solvers=self.solvers,
+                gaps={name: gaps(name) for name in names},
+                weights={name: weights(name) for name in names},
+                deadline_s=until_s,
                 hint=hint,
-                frozen=best is not None or resting is not None,
-                minor=[name for name in prepared.model.cost if not name.startswith("unserved_p")],
+                frozen=not first or resting is not None,
+                minor=[name for name in names if not name.startswith("unserved_p")],
                 indifferent=("unserved_p", INDIFFERENT_KW),
-                floors={name: 0.0 for name in prepared.model.cost if name != "margin_lost"},
+                floors={name: 0.0 for name in names if name != "margin_lost"},
                 pinned="actions",
                 service=prepared.updater.service(),
                 settled=("losses", "margin_lost"),
-                start=start if best is None else None,
+                start=start if first else None,
                 skipped=() if resting is None else ("actions", "losses", "margin_lost"),
-                outsides=[prepared.updater.outside(some, response.state) for some in near]
-                if best is None
-                else (),
+                outsides=[prepared.updater.outside(some, response.state) for some in near] if first else (),
             )
+            ladder = solve_in_order(question, self.solvers, self.worker)
             spans["solve_s"] += time.perf_counter() - begun
             if number == 0:
                 bounds = {term.name: term.bound for term in ladder.terms}

@@ -9,17 +9,22 @@ vector of zeros.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import highspy
 import numpy as np
-from scipy.sparse import csr_array
 
 from pdnopt.errors import PdnoptError
 
-__all__ = ["HighsModel", "Outcome", "SolverError"]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from pdnopt.engine.worker import Rows
+
+__all__ = ["STATUSES", "HighsModel", "Outcome", "SolverError"]
 
 NO_LIMIT = 2**31 - 1
 
@@ -27,6 +32,7 @@ STALLED = 2
 """Iterations for each row after which a warm start counts as stalled."""
 
 Status = Literal["optimal", "feasible", "infeasible", "no_incumbent"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class SolverError(PdnoptError, RuntimeError):
@@ -70,8 +76,7 @@ class HighsModel:
 
     def __init__(self, relax: bool, interior: bool = False) -> None:
         self._highs = highspy.Highs()
-        self._relax = relax
-        self._integer = np.zeros(0, dtype=bool)
+        self._relax = self._lp = relax
         for name, value in (
             ("output_flag", False),
             ("threads", 1),
@@ -84,7 +89,7 @@ class HighsModel:
 
     def load(
         self,
-        matrix: csr_array,
+        matrix: csr_array | Rows,
         row_low: np.ndarray,
         row_high: np.ndarray,
         col_low: np.ndarray,
@@ -113,8 +118,10 @@ class HighsModel:
         lp.a_matrix_.start_ = start
         lp.a_matrix_.index_ = matrix.indices[keep].astype(np.int32)
         lp.a_matrix_.value_ = matrix.data[keep]
-        self._integer = integer.copy()
-        if not self._relax:
+        self._lp = (
+            self._relax or not integer.any()
+        )  # to HiGHS a MIP without integers is an LP, clock and bound too
+        if not self._lp:
             kinds = [
                 highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous
                 for flag in integer
@@ -125,6 +132,21 @@ class HighsModel:
             raise SolverError("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
         self._rows, self._warm = n_rows, False
+
+    def watch(self, found: Callable[[np.ndarray | None, float, float], None]) -> None:
+        """Have ``found(x, objective, bound)`` called with every better point of a MIP; with None where only time passed."""
+
+        def better(event: Any) -> None:
+            data = event.data_out
+            found(
+                np.array(data.mip_solution), float(data.objective_function_value), float(data.mip_dual_bound)
+            )
+
+        def waiting(event: Any) -> None:
+            found(None, inf, float(event.data_out.mip_dual_bound))
+
+        self._highs.cbMipImprovingSolution.subscribe(better)
+        self._highs.cbMipInterrupt.subscribe(waiting)
 
     def forget(self) -> None:
         """Drop the last basis: the next LP starts with presolve, which pays once many columns are fixed."""
@@ -186,7 +208,7 @@ class HighsModel:
         dual : bool
             Only bounds have changed since the last LP, not costs: its basis is dual feasible.
         """
-        if not self._relax:
+        if not self._lp:
             _ok(
                 self._highs.setOptionValue("mip_max_nodes", NO_LIMIT if max_nodes is None else max_nodes),
                 "the nodes",
@@ -207,29 +229,29 @@ class HighsModel:
             return Outcome("no_incumbent", None, inf, -inf)
         highs = self._highs
         spent = (
-            highs.getRunTime() if self._relax else 0.0
-        )  # an LP counts all runs of the instance, a MIP only its own
+            highs.getRunTime() if self._lp else 0.0
+        )  # an LP counts all runs of the instance, a MIP its own
         _ok(highs.setOptionValue("time_limit", spent + left if left < 1e6 else inf), "the time limit")
-        if not self._relax:
+        # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
+        primal = self._lp and self._warm and not dual
+        _ok(highs.setOptionValue("simplex_strategy", 4 if primal else 1), "the strategy")
+        _ok(highs.setOptionValue("simplex_iteration_limit", self._patience()), "the iterations")
+        if not self._lp:
             _ok(highs.setOptionValue("mip_rel_gap", 0.0), "the gap")
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
                 highs.setSolution(len(start), self._columns, start)  # refused: it starts without one
-        if (
-            self._relax
-        ):  # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
-            _ok(highs.setOptionValue("simplex_strategy", 4 if self._warm and not dual else 1), "the strategy")
         self._warm = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
             return self._again()
-        if self._relax and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
+        if self._lp and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
             self.forget()  # a warm start that stalls: seen to run for seconds where a cold one takes 0.1 s
             return self._run(deadline_s, gap_abs, start, dual)
         return self._read()
 
     def _patience(self) -> int:
         """Return the iterations that an LP may take: few from a warm start, as many as it needs from a cold one."""
-        return STALLED * self._rows if self._warm else NO_LIMIT
+        return STALLED * self._rows if self._lp and self._warm else NO_LIMIT
 
     def _again(self) -> Outcome:
         """Run once more from nothing after an error inside HiGHS; a second error proves nothing and finds nothing."""
@@ -259,9 +281,9 @@ class HighsModel:
             raise SolverError(f"HiGHS stopped with {highs.modelStatusToString(status)}")
         objective = float(info.objective_function_value) if x is not None else inf
         if status == kind.kOptimal and x is not None:
-            bound = objective if self._relax else min(float(info.mip_dual_bound), objective)
+            bound = objective if self._lp else min(float(info.mip_dual_bound), objective)
             return Outcome("optimal", x, objective, bound)
-        bound = -inf if self._relax else float(info.mip_dual_bound)
+        bound = -inf if self._lp else float(info.mip_dual_bound)
         if x is None:
             return Outcome("no_incumbent", None, inf, bound)
         return Outcome("feasible", x, objective, bound)

@@ -9,9 +9,11 @@ import pyomo.environ as pyo
 import pytest
 from scipy.sparse import csr_array
 
+from pdnopt.engine import solvers
 from pdnopt.engine.compiled import CompiledModel, compile_model
 from pdnopt.engine.highs import HighsModel, SolverError
-from pdnopt.engine.lexicographic import solve_in_order
+from pdnopt.engine.lexicographic import Question, solve_in_order
+from pdnopt.engine.remote import Worker
 
 
 def random_knapsack(seed: int, n: int = 9) -> tuple[CompiledModel, np.ndarray, np.ndarray, np.ndarray]:
@@ -40,7 +42,8 @@ def test_lexicographic_optimum_equals_enumeration(seed: int) -> None:
         for z in itertools.product((0, 1), repeat=costs.shape[1])
         if (weights @ np.array(z) >= need).all()
     )
-    ladder = solve_in_order(model, {f"t{t}": 1e-6 for t in range(3)}, {"t0": 100.0, "t1": 10.0, "t2": 1.0})
+    gaps = {f"t{t}": 1e-6 for t in range(3)}
+    ladder = solve_in_order(Question(model, gaps, {"t0": 100.0, "t1": 10.0, "t2": 1.0}))
     assert ladder.status == "optimal"
     assert [term.value for term in ladder.terms] == pytest.approx(best, abs=1e-5)
     assert all(term.bound <= term.value + 1e-6 for term in ladder.terms)
@@ -51,7 +54,7 @@ def test_infeasible_is_told() -> None:
     m.z = pyo.Var([0, 1], domain=pyo.Binary)
     m.t0 = pyo.Objective(expr=m.z[0])
     m.c = pyo.Constraint(expr=m.z[0] + m.z[1] >= 3)
-    ladder = solve_in_order(compile_model(m), {"t0": 1e-6}, {"t0": 1.0})
+    ladder = solve_in_order(Question(compile_model(m), {"t0": 1e-6}, {"t0": 1.0}))
     assert ladder.status == "infeasible"
     assert ladder.x is None
 
@@ -59,7 +62,7 @@ def test_infeasible_is_told() -> None:
 def test_no_time_gives_no_incumbent_and_no_zero_vector() -> None:
     model, *_ = random_knapsack(0)
     gaps = {f"t{t}": 1e-6 for t in range(3)}
-    ladder = solve_in_order(model, gaps, {"t0": 1.0}, deadline_s=time.perf_counter() - 1.0)
+    ladder = solve_in_order(Question(model, gaps, {"t0": 1.0}, deadline_s=time.perf_counter() - 1.0))
     assert ladder.status == "no_incumbent"
     assert ladder.x is None
 
@@ -91,3 +94,25 @@ def test_tiny_coefficients_are_dropped_knowingly_and_rows_stay() -> None:
     assert outcome.status == "optimal"
     assert outcome.x is not None
     assert outcome.x.tolist() == pytest.approx([2.0, 1.0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_worker_gives_the_same_answer_and_its_finds_are_in_the_trace(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is sent to the worker here, however small; times aside the ladder is the same to the last bit."""
+    model, *_ = random_knapsack(seed, n=30)
+    gaps, weights = {f"t{t}": 1e-6 for t in range(3)}, {"t0": 100.0, "t1": 10.0, "t2": 1.0}
+    question = Question(model, gaps, weights, deadline_s=time.perf_counter() + 300.0)
+    here = solve_in_order(question)
+    monkeypatch.setattr(solvers, "LARGE", 0)
+    worker = Worker()
+    there = solve_in_order(question, worker=worker)
+    assert worker.pid is not None
+    worker.stop()
+    assert here.status == there.status == "optimal"
+    assert here.terms == there.terms
+    assert here.x is not None
+    assert there.x is not None
+    assert here.x.tolist() == there.x.tolist()
+    assert len(there.trace) >= len(here.trace)
