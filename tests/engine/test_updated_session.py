@@ -30,7 +30,7 @@ from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import Grid, read_grid
 from pdnopt.plant.names import component_names
 from pdnopt.problem import Updater
-from pdnopt.response import respond
+from pdnopt.response import Response, respond
 from tests.plants import LARGE, SMALL, random_failure, random_plant
 
 CASES = ("two_feed", "hall_2n", "micro_ats_row", "mim_pod", "ring_bus", "node_mesh")
@@ -39,10 +39,10 @@ CASES = ("two_feed", "hall_2n", "micro_ats_row", "mim_pod", "ring_bus", "node_me
 class Compiled:
     """A model compiled from a network, and its updater."""
 
-    def __init__(self, net: Any, like: Compiled | None = None) -> None:
+    def __init__(self, net: Any, like: Compiled | None = None, fine: bool = False) -> None:
         self.net, self.grid = net, read_grid(net)
         self.demand, self.curves = read_demand(net, self.grid), read_curves(net)
-        data: RerouteData = REROUTE.data(self.grid, self.demand, TERMS, voltages=True)
+        data: RerouteData = REROUTE.data(self.grid, self.demand, TERMS, fine, voltages=True)
         if like is not None:  # "larger than any flow" may be any number large enough: that of the first build
             assert like.data.flow.m_kw >= 1.5 * float(self.demand.d_kw.sum())
             data = replace(
@@ -52,9 +52,14 @@ class Compiled:
         self.model: CompiledModel = compile_model(REROUTE.build(data))
         self.updater: Updater = REROUTE.updater(self.model, data)
 
+    def serves(self, demand: Demand, response: Response) -> bool:
+        """Return whether the model's classes hold for these loads and power supplies."""
+        return REROUTE.fits(self.data.sets, demand, response.state.psu_dead)
+
     def write(self, grid: Grid, demand: Demand, net: Any, change: Change) -> None:
         """Write the numbers of a change, read from the network that has it."""
         response = respond(grid, demand, parse_failed(net, change.failed))
+        assert self.serves(demand, response)
         limits = REROUTE.limits(response.grid, self.curves, change.horizon_s, change.spent)
         if change.tighter < 1.0:
             limits = replace(
@@ -64,10 +69,8 @@ class Compiled:
                 switch_kva=limits.switch_kva * change.tighter,
                 source_kw=limits.source_kw * change.tighter,
             )
-        sets = self.data.sets
-        assert REROUTE.fits(sets, demand, response.state.psu_dead)
         numbers = REROUTE.numbers(
-            sets,
+            self.data.sets,
             demand,
             response,
             limits,
@@ -83,13 +86,7 @@ class Change:
     """A random change of a network and of what is asked of it."""
 
     def __init__(self, net: Any, rng: np.random.Generator) -> None:
-        self.failed = [
-            name
-            for name in random_failure(net, rng, int(rng.integers(0, 3)))
-            if not name.startswith(
-                "load:"
-            )  # one cord fails: its unit leaves its class, which is for the fine sets
-        ]
+        self.failed = random_failure(net, rng, int(rng.integers(0, 3)))
         self.horizon_s = float(rng.choice([600.0, 3600.0, 14_400.0]))
         self.firm, self.battery_use = bool(rng.random() < 0.8), float(rng.choice([1.0, 0.98, 0.8]))
         self.tighter = float(rng.choice([1.0, 1.0, 0.97]))
@@ -199,14 +196,19 @@ def assert_same(one: CompiledModel, other: CompiledModel) -> None:
 
 
 def check_updates(net: Any, seed: int, updates: int) -> None:
-    """Put one model through random updates; after each it must be the fresh one."""
+    """Put the models of one session through random updates; after each the one in use must be the fresh one.
+
+    As in a session, the model with a class for each unit answers where the units of a class no longer share alike.
+    """
     rng = np.random.default_rng(seed)
-    used = Compiled(net)
+    coarse, fine = Compiled(net), Compiled(net, fine=True)
     for _ in range(updates):
         change = Change(net, rng)
-        fresh = Compiled(change.net, like=used)
-        demand = with_load_kw(used.demand, change.loads_kw(net))
-        used.write(fresh.grid, demand, change.net, change)
+        demand, grid = with_load_kw(coarse.demand, change.loads_kw(net)), read_grid(change.net)
+        response = respond(grid, demand, parse_failed(change.net, change.failed))
+        used = coarse if coarse.serves(demand, response) else fine
+        fresh = Compiled(change.net, like=used, fine=used is fine)
+        used.write(grid, demand, change.net, change)
         fresh.write(fresh.grid, fresh.demand, change.net, change)
         assert_same(used.model, fresh.model)
 
@@ -259,6 +261,7 @@ def test_what_an_update_writes_is_what_the_algebra_states(case: str, curves: boo
             net[table]["overload_curve"] = ""
     used, rng = Compiled(net), np.random.default_rng(1)
     change = Change(net, rng)
+    change.failed = ["ups:" + str(net.ups["name"].iloc[0])] if len(net.ups) else []
     used.write(read_grid(change.net), with_load_kw(used.demand, change.loads_kw(net)), change.net, change)
     change.failed, change.spent, change.held = [], {}, frozenset()
     change.tighter, change.firm, change.horizon_s, change.battery_use = 1.0, True, 3600.0, 1.0
