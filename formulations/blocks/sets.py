@@ -53,6 +53,10 @@ class NetworkSets:
     limited_lives: np.ndarray  # bool
     firm_unit: np.ndarray  # rows (unit, feed) of units that may not be shed
     firm_feed: np.ndarray
+    auto_transfer: np.ndarray  # rows (transfer device that moves by itself, position held, other position)
+    auto_held: np.ndarray
+    auto_other: np.ndarray
+    interlocked: np.ndarray  # sorted numbers a * S + b of switches that one interlock names both
 
     @property
     def n_modes(self) -> int:
@@ -150,6 +154,8 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
     ]
     firm_rows = [(int(u), f) for u in np.flatnonzero(~demand.sheddable) for f in feeds_of[unit_group[u]]]
 
+    autos = np.array(_auto_pairs(grid), dtype=int).reshape(-1, 3)
+
     def column(rows: list[tuple[int, int]], k: int) -> np.ndarray:
         return np.array([row[k] for row in rows], dtype=int)
 
@@ -175,4 +181,28 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
         limited_lives=np.array([p[2] for p in limited_parts], dtype=bool),
         firm_unit=column(firm_rows, 0),
         firm_feed=column(firm_rows, 1),
+        auto_transfer=autos[:, 0],
+        auto_held=autos[:, 1],
+        auto_other=autos[:, 2],
+        interlocked=_interlocked(grid),
+    )
+
+
+def _auto_pairs(grid: Grid) -> list[tuple[int, int, int]]:
+    """Return (transfer, position held, other position) of the transfer devices that move by themselves."""
+    tr = grid.transfers
+    return [
+        (int(t), int(s), int(other))
+        for t in np.flatnonzero(tr.auto)
+        for s in tr.positions[t]
+        for other in tr.positions[t]
+        if s != other
+    ]
+
+
+def _interlocked(grid: Grid) -> np.ndarray:
+    n = len(grid.switches.index)
+    members = grid.interlocks.switches
+    return np.unique([int(a) * n + int(b) for mine in members for a in mine for b in mine if a != b]).astype(
+        int
     )
