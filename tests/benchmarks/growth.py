@@ -1,9 +1,9 @@
 """How build and fault-to-plan grow: ``campus`` of 1,000 to 50,000 rack circuits, each size in a fresh process.
 
-``python -m tests.benchmarks.growth [--sizes 1000 20000] [--repeat 3]`` prints for each size the circuits that it has, what
-it takes to read the network, to build the Pyomo model and to compile it (seconds), to write the numbers of
-a failure (median ms), from the failure to the verified plan (median ms of a UPS, a transformer, a main board and a cable of
-a ring that fail, and the longest of them), to check the plan, and the largest memory of the process. Exponents are of a
+``python -m tests.benchmarks.growth [--sizes 1000 20000] [--repeat 3]`` prints for each size the circuits that it has;
+seconds to read the network, to build the Pyomo model and to compile it; median ms to respond to a failure and write its
+numbers, and from the failure to the verified plan (a UPS, a transformer, a main board and a cable of a ring that fail: the
+median and the longest of the four); ms of the check; and the largest memory of the process. Exponents are those of a
 least-squares line through the logarithms of all sizes. The figure goes to ``out/bench/growth.png`` (extra ``plot``).
 """
 
@@ -23,11 +23,12 @@ import numpy as np
 from tests.benchmarks._reporting import OUT, Aims, Table, machine
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-CIRCUITS_PER_HALL = 853
+CIRCUITS_PER_HALL = 840  # about 853; so that 20,000 circuits are the 24 halls of the case
 FAILURES = ("ups:UPS-01A", "trafo:TX-01A", "bus:main 01A", "line:ring 1a0")
 SECONDS = ("read_s", "build_s", "compile_s", "update_s", "solve_s", "longest_s", "check_s")
 AIM_EXPONENT, AIM_SIZE, AIM_S = 1.2, 20_000, 1.5
 TIMEOUT_S = 3600.0
+UPDATES = 9
 
 
 def measure(halls: int, repeat: int) -> dict[str, Any]:
@@ -55,9 +56,11 @@ def measure(halls: int, repeat: int) -> dict[str, Any]:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     )  # before the model is built once more
     plant = Plant(net)
-    begun = time.perf_counter()
-    for _ in range(repeat):
+    updates = []
+    for _ in range(UPDATES):
+        begun = time.perf_counter()
         plant.write(FAILURES[0], None)
+        updates.append(time.perf_counter() - begun)
     medians = [float(np.median(times)) for times in walls.values()]
     return {
         "circuits": circuits,
@@ -67,7 +70,7 @@ def measure(halls: int, repeat: int) -> dict[str, Any]:
         "read_s": plant.read_s,
         "build_s": plant.build_s,
         "compile_s": plant.compile_s,
-        "update_s": (time.perf_counter() - begun) / repeat,
+        "update_s": float(np.median(updates)),
         "solve_s": float(np.median(medians)),
         "longest_s": max(medians),
         "check_s": float(np.median(checks)),
@@ -114,7 +117,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> bool:
         ("longest_s", "fault to verified plan, longest of four failures", "tab:red", "D"),
         ("solve_s", "fault to verified plan, median of four failures", "tab:blue", "o"),
         ("check_s", "check by AC power flow", "tab:green", "v"),
-        ("update_s", "update of the numbers", "tab:purple", "P"),
+        ("update_s", "response to the failure, update of the numbers", "tab:purple", "P"),
     )
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(11.5, 5.2), width_ratios=(2.2, 1), layout="constrained"
@@ -122,7 +125,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> bool:
     for key, label, colour, marker in lines:
         times = [row[key] for row in rows]
         slope = exponent(circuits, times)
-        left.loglog(circuits, times, marker=marker, color=colour, label=f"{label}: n^{slope:.2f}")
+        left.loglog(circuits, times, marker=marker, color=colour, label=f"{label}: $n^{{{slope:.2f}}}$")
     left.axhline(AIM_S, color="0.6", linestyle="--", linewidth=1)
     left.annotate(
         f"aim at {AIM_SIZE:,} circuits: {AIM_S:g} s",
@@ -183,17 +186,14 @@ def main() -> int:
     table.row("exponent", "", "", *(f"{slopes[key]:.2f}" for key in SECONDS), "", f"{slopes['peak_mb']:.2f}")
     print()
     aims = Aims()
-    for key, what in (
-        ("solve_s", "fault to plan, median failure"),
-        ("longest_s", "fault to plan, longest failure"),
-    ):
-        aims.add(f"exponent of {what}", f"{slopes[key]:.2f}", AIM_EXPONENT, not slopes[key] > AIM_EXPONENT)
-    aims.add(
-        "exponent of the build",
-        f"{slopes['build_s']:.2f}",
-        AIM_EXPONENT,
-        not slopes["build_s"] > AIM_EXPONENT,
-    )
+    growing = {
+        "solve_s": "fault to plan, median failure",
+        "longest_s": "fault to plan, longest failure",
+        "build_s": "the build",
+    }
+    for key, what in growing.items() if len(rows) > 1 else ():
+        met = slopes[key] <= AIM_EXPONENT
+        aims.add(f"exponent of {what}", f"{slopes[key]:.2f}", f"at most {AIM_EXPONENT}", met)
     for row in rows:
         if abs(row["circuits"] - AIM_SIZE) < 0.1 * AIM_SIZE:
             aims.add(f"fault to plan at {row['circuits']:,} circuits, longest",
