@@ -135,11 +135,12 @@ class RerouteUpdate:
         limited = np.arange(len(sets.limited_unit))
         some = limited[self.cap[sets.limited_unit] >= 0] if len(limited) else limited
         self._limited_cap = some
-        rows = model.rows("cord_limit", some)
+        pairs = list(zip(sets.limited_unit.tolist(), sets.limited_feed.tolist(), strict=True))
+        rows = model.rows("cord_limit", [pairs[r] for r in some])
         self._limit_rows = rows
         self._limit_on = model.entries(rows, self.on_unit[sets.limited_unit[some]])
         self._limit_feed = model.entries(rows, self.m_feed[sets.limited_feed[some]])
-        self._unfit_rows = model.rows("feed_unfit", limited)
+        self._unfit_rows = model.rows("feed_unfit", pairs)
         self._never_rows = model.rows("never_shed", range(len(sets.firm_unit)))
         self._gone_shed, self._gone_dark = model.rows("gone_shed", groups), model.rows("gone_dark", groups)
         h_group = model.columns("h_group", groups)

@@ -131,7 +131,10 @@ class Change:
 
 
 def without_effect(model: CompiledModel) -> tuple[np.ndarray, np.ndarray]:
-    """Return which columns and rows say nothing: the caps of units whose load has fallen to their floor.
+    """Return which columns and rows say nothing: cord limits that do not bind, caps of units at their floor.
+
+    A model has rows only for the cord limits that may bind at the loads that it was built for. ``on + m_feed <= 2`` says
+    nothing, nor does ``0 on + 0 m_feed - cap <= 0``.
 
     A model built for such loads has no such column. Here it is 0 by its row ``cap_floor`` (cap <= 0 on), and what a row
     ``cord_limit`` then says, the row ``feed_unfit`` of the same unit and feed must say too.
@@ -140,6 +143,11 @@ def without_effect(model: CompiledModel) -> tuple[np.ndarray, np.ndarray]:
     row_of = {name: k for k, name in enumerate(model.row_names)}
     by_column = model.matrix.tocsc()
     columns, rows = np.zeros(model.n_columns, dtype=bool), np.zeros(len(model.row_names), dtype=bool)
+    for name, row in row_of.items():
+        if name.startswith("feed_unfit(") and model.row_high[row] == 2.0:
+            rows[row] = True
+        if name.startswith("cord_limit(") and abs(model.row_high[row]) <= 1e-9:
+            rows[row] = True
     for name in (name for name in column_of if name.startswith("cap_kw(")):
         unit = name.removeprefix("cap_kw")
         row = row_of["cap_floor" + unit]
@@ -150,7 +158,7 @@ def without_effect(model: CompiledModel) -> tuple[np.ndarray, np.ndarray]:
         at = column_of[name]
         for other in by_column.indices[by_column.indptr[at] : by_column.indptr[at + 1]]:
             kind, _, key = model.row_names[other].partition("(")
-            if kind == "cord_limit":
+            if kind == "cord_limit" and not rows[other]:
                 rows[other] = True
                 unfit = model.row_high[row_of["feed_unfit(" + key]]
                 assert unfit == 1.0 or model.row_high[other] <= 1e-9
