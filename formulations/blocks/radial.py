@@ -55,6 +55,8 @@ def variables_radial(m: Any, grid: Grid, sets: NetworkSets) -> None:
         ups = int(grid.switches.ups[s])
         if ups >= 0 and arc_ends(sets, s, d)[0] == int(grid.nodes.block[grid.upss.out_node[ups]]):
             m.a_arc[s, d].setub(0)
+        if sets.one_way[s] == (-1 if d == 0 else 1):
+            m.a_arc[s, d].setub(0)
     m.y_live = pyo.Var(m.K, domain=pyo.Binary)
     m.g_source = pyo.Var(m.G, domain=pyo.Binary)
     m.u_online = pyo.Var(m.U, domain=pyo.Binary)

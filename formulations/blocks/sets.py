@@ -23,7 +23,7 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.plant.demand import CONTINUOUS_S, Demand, share_out
 from pdnopt.plant.grid import Grid
 
-__all__ = ["NetworkSets", "read_sets", "still_alike"]
+__all__ = ["NetworkSets", "one_way_switches", "read_sets", "still_alike"]
 
 MAX_SITES = 6
 DIGITS = 7
@@ -38,6 +38,7 @@ class NetworkSets:
 
     tail_block: np.ndarray  # (S,)
     head_block: np.ndarray  # (S,)
+    one_way: np.ndarray  # (S,) see one_way_switches
     groups: tuple[tuple[int, ...], ...]  # sites of each group
     unit_group: np.ndarray  # (D,)
     feed_group: np.ndarray  # (F,)
@@ -192,6 +193,7 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
     return NetworkSets(
         tail_block=block[grid.switches.tail],
         head_block=block[grid.switches.head],
+        one_way=one_way_switches(grid),
         groups=groups,
         unit_group=unit_group,
         feed_group=np.array(feed_group, dtype=int),
@@ -218,6 +220,35 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
         auto_other=autos[:, 2],
         interlocked=_interlocked(grid),
     )
+
+
+def one_way_switches(grid: Grid) -> np.ndarray:
+    """Return 1 for a switch that can only feed its head, -1: only its tail, 0: either; shape (S,).
+
+    Such a switch is the only way into a block without a source; or all ways into it are positions of one transfer device, of
+    which one is closed at most. Switches that can only feed out of a block are no way into it, so this is repeated from the
+    racks upwards. Where something may feed backwards (injections, batteries) none is found.
+    """
+    sw, block = grid.switches, grid.nodes.block
+    sign = np.zeros(len(sw.index), dtype=int)
+    if (grid.injection_p_kw > 0).any() or len(grid.storages.index):
+        return sign
+    barren = np.ones(grid.n_blocks, dtype=bool)
+    for nodes in (grid.sources.node, grid.upss.out_node):
+        barren[block[nodes]] = False
+    tail, head = block[sw.tail], block[sw.head]
+    switch = np.flatnonzero(tail != head)
+    gate = np.where(sw.transfer[switch] < 0, switch, -1 - sw.transfer[switch])
+    while True:
+        into = np.r_[sign[switch] >= 0, sign[switch] <= 0]  # it may feed its head, its tail
+        ends = np.column_stack([np.r_[head[switch], tail[switch]], np.r_[gate, gate]])[into]
+        ways = np.bincount(np.unique(ends, axis=0)[:, 0], minlength=grid.n_blocks)
+        pocket = barren & (ways == 1)
+        found = pocket[head[switch]].astype(int) - pocket[tail[switch]].astype(int)
+        new = (found != 0) & (sign[switch] == 0)
+        if not new.any():
+            return sign
+        sign[switch[new]] = found[new]
 
 
 def _heaviest_kw(grid: Grid, demand: Demand) -> np.ndarray:
