@@ -22,7 +22,7 @@ help:
 	@echo 'make layers   import-linter'
 	@echo 'make unit     pytest, without the soak tests'
 	@echo 'make soak     pytest, the soak tests (long)'
-	@echo 'make bench    every benchmark in tests/benchmarks'
+	@echo 'make bench    every benchmark (about half an hour); one: make bench BENCHMARKS=growth'
 	@echo 'make notebooks  run the notebooks and store their outputs'
 	@echo 'make clean    remove what make and the tools have written, $(VENV) included'
 
@@ -61,8 +61,7 @@ soak: $(STAMP)
 	$(PY) -m pytest -n $(WORKERS) -m soak
 
 bench: $(STAMP)
-	@set -e; for file in tests/benchmarks/[a-z]*.py; do \
-	  echo "== $$file"; $(PY) -W ignore -m tests.benchmarks.$$(basename $$file .py); done
+	$(PY) -m tests.benchmarks $(BENCHMARKS)
 
 notebooks: $(STAMP)
 	$(VENV)/bin/jupyter execute --inplace notebooks/*.ipynb

@@ -29,6 +29,7 @@ Ratings: `cases.ratings`, and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -42,7 +43,7 @@ from pdnopt.plant import create_empty_plant, create_overload_curve, create_utili
 __all__ = ["campus"]
 
 HV_KV = 110.0
-HALLS_PER_DISTRICT, DISTRICTS = 6, 4
+HALLS_PER_DISTRICT, HALLS, MOST_HALLS = 6, 24, 90
 RACKS_PER_HALL = 440
 UPS_MW = 2.4
 LEVEL = 0.5
@@ -51,6 +52,8 @@ GRID_TRANSFORMER = rt.Transformer(31.5, 125_000.0, 20_000.0, 12.0, "Yd")
 GRID_CURVE = ((1.30, 1800.0),)
 HV_LINE = rt.Conductor(0.12, 0.39, 0.645)
 """Overhead line 243-AL1/39-ST1A. SOURCE: EN 50182: 0.119 ohm/km, 645 A (commonly quoted)."""
+HALLS_PER_HV_LINE = 48
+"""Halls at full load that one overhead line carries: 48 times 2.54 MVA is 122 MVA."""
 HV_LENGTH_KM, RING_HEAD_KM, RING_KM = 5.0, 0.8, 0.15
 HV_FRAME_KA = 1.25
 SECTION_FRAME_KA = 1.25
@@ -59,25 +62,36 @@ SWITCH_MS = 100.0
 """Vacuum breakers and motor-operated ring main units (typical: below 100 ms, and the order)."""
 
 
-def campus(seed: int = 0) -> Any:
+def campus(seed: int = 0, halls: int = HALLS) -> Any:
     """Build the case.
 
     Parameters
     ----------
     seed : int
         Of the rack powers and of who sits where.
+    halls : int
+        1 to 90; each has 440 racks (about 853 circuits) and two UPSs. There is one district for up to six halls, else an
+        even number of districts with up to six halls each, so that every ring still ends at both utilities.
 
     Returns
     -------
     pandapowerNet
-        24 halls, 10,560 racks, 57.6 MW; 48 UPSs of 2.4 MW and as many gensets.
+        24 halls: 10,560 racks, 57.6 MW; 48 UPSs of 2.4 MW and as many gensets.
+
+    Raises
+    ------
+    ValueError
+        ``halls`` is not from 1 to 90: beyond that the 110 kV switchgear would be too small.
     """
+    if not 1 <= halls <= MOST_HALLS:
+        raise ValueError(f"halls must be from 1 to {MOST_HALLS}, not {halls}")
     d = Drawing()
     train = Train(d, "2N", UPS_MW)
-    grids, sections = _substation(d)
-    for district in range(DISTRICTS):
-        _district(train, district, [sections[district], sections[(district + 1) % DISTRICTS]])
-    halls = DISTRICTS * HALLS_PER_DISTRICT
+    sizes = _district_sizes(halls)
+    grids, sections = _substation(d, max(2, len(sizes)), -(-halls // HALLS_PER_HV_LINE))
+    for district, size in enumerate(sizes):
+        ends = [sections[district], sections[(district + 1) % len(sections)]]
+        _district(train, district, size, sum(sizes[:district]), ends)
     racks = halls * RACKS_PER_HALL
     installed_kw = 2000.0 * halls * UPS_MW
     feeds = Feeds.of(train)
@@ -102,38 +116,46 @@ def campus(seed: int = 0) -> Any:
     return net
 
 
-def _substation(d: Drawing) -> tuple[list[int], list[int]]:
-    """Two 110 kV lines and busbars, four transformers and sections; returns the grid buses and the sections."""
+def _district_sizes(halls: int) -> list[int]:
+    """Return the halls of each district: one district, or an even number of them, as equal as can be."""
+    n = -(-halls // HALLS_PER_DISTRICT)
+    n += n > 1 and n % 2
+    return [halls // n + (k < halls % n) for k in range(n)]
+
+
+def _substation(d: Drawing, n_sections: int, n_lines: int) -> tuple[list[int], list[int]]:
+    """Two 110 kV lines and busbars, a transformer and a section for each district; returns the grid buses and sections."""
     grids, bars, incomers = [], [], []
     for k in (1, 2):
         grids.append(d.bus(f"grid {k}", HV_KV))
         bars.append(d.bus(f"HV {k}", HV_KV))
-        line = d.line(f"HV line {k}", grids[-1], bars[-1], HV_LENGTH_KM, HV_LINE)
+        conductor = replace(HV_LINE, parallel=n_lines)
+        line = d.line(f"HV line {k}", grids[-1], bars[-1], HV_LENGTH_KM, conductor)
         d.switch(f"QF-{k}", grids[-1], line, HV_FRAME_KA, SWITCH_MS, et="l")
         incomers.append(d.switch(f"QI-{k}", bars[-1], line, HV_FRAME_KA, SWITCH_MS, et="l"))
     tie = d.switch("QT-HV", bars[0], bars[1], HV_FRAME_KA, SWITCH_MS, closed=False)
     d.interlock("main-tie-main HV", [*incomers, tie], 2)
     sections, mains = [], []
-    for k in range(1, DISTRICTS + 1):
+    for k in range(1, n_sections + 1):
         bar = bars[(k - 1) % 2]
         sections.append(d.bus(f"M{k}", rt.MV_KV))
         trafo = d.trafo(f"T{k}", bar, sections[-1], (HV_KV, rt.MV_KV), GRID_TRANSFORMER, "oil")
         d.switch(f"QH-T{k}", bar, trafo, HV_FRAME_KA, SWITCH_MS, et="t")
         mains.append(d.switch(f"QM-T{k}", sections[-1], trafo, SECTION_FRAME_KA, SWITCH_MS, et="t"))
-    for k in range(DISTRICTS):
-        after = (k + 1) % DISTRICTS
+    for k in range(n_sections if n_sections > 2 else 1):
+        after = (k + 1) % n_sections
         name = f"M{k + 1}-M{after + 1}"
         tie = d.switch(f"QT-{name}", sections[k], sections[after], SECTION_FRAME_KA, SWITCH_MS, closed=False)
         d.interlock(f"main-tie-main {name}", [mains[k], mains[after], tie], 2)
     return grids, sections
 
 
-def _district(train: Train, district: int, ends: list[int]) -> None:
-    """Six halls, and two rings between two sections, the second the other way round."""
+def _district(train: Train, district: int, halls: int, before: int, ends: list[int]) -> None:
+    """Up to six halls, and two rings between two sections, the second the other way round."""
     d = train.drawing
     boards: list[list[int]] = [[], []]
-    for hall in range(HALLS_PER_DISTRICT):
-        prefix = f"{district * HALLS_PER_DISTRICT + hall + 1:02d}"
+    for hall in range(halls):
+        prefix = f"{before + hall + 1:02d}"
         both = [d.bus(f"MV {prefix}-{k}", rt.MV_KV) for k in (1, 2)]
         train.block(prefix, both)
         d.switch(f"QT{prefix}-MV", both[0], both[1], RING_FRAME_KA, SWITCH_MS, closed=False)
@@ -143,8 +165,8 @@ def _district(train: Train, district: int, ends: list[int]) -> None:
     for letter, ring, (first, last) in zip("ab", boards, (ends, ends[::-1]), strict=True):
         for k, (near, far) in enumerate(pairwise([first, *ring, last])):
             name = f"{district + 1}{letter}{k}"
-            length_km = RING_HEAD_KM if k in (0, HALLS_PER_DISTRICT) else RING_KM
+            length_km = RING_HEAD_KM if k in (0, halls) else RING_KM
             line = d.line(f"ring {name}", near, far, length_km, cable)
-            opened = k == HALLS_PER_DISTRICT // 2
+            opened = k == halls // 2
             d.switch(f"QL-{name}", near, line, RING_FRAME_KA, SWITCH_MS, et="l", closed=not opened)
             d.switch(f"QR-{name}", far, line, RING_FRAME_KA, SWITCH_MS, et="l")

@@ -181,7 +181,7 @@ class Reroute:
         flow.constraint_reactive_balance(m, grid, sets, demand)  # (18)
         flow.constraint_switch_flow(m, grid, sets, lines)  # (19)
         flow.constraint_branch_rating(m, grid, lines)  # (20)
-        flow.constraint_switch_rating(m, grid)  # (21)
+        flow.constraint_switch_rating(m, grid, sets)  # (21)
         flow.constraint_loss_tangent(m, grid, lines)  # (22)
         if lines.voltages:
             flow.constraint_voltage_drop(m, grid)  # (23)

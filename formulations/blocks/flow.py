@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from formulations.blocks.sets import NetworkSets
+from formulations.blocks.sets import NetworkSets, one_way_switches
 from pdnopt.engine.compiled import slot
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
@@ -82,9 +82,9 @@ def read_flow(grid: Grid, demand: Demand, voltages: bool) -> FlowData:
 
 
 def _one_way(grid: Grid) -> np.ndarray:
-    """Find branches that can only be fed from one end: those of a block with one border switch and no source.
+    """Find branches that can only be fed from one end: those of a block with one way in and no source.
 
-    Seen from its border node, such a block is fed outwards along a search tree (its blocks are radial inside).
+    Seen from the node of that way, such a block is fed outwards along a search tree (its blocks are radial inside).
     """
     br, sw, block = grid.branches, grid.switches, grid.nodes.block
     sign = np.zeros(len(br.index), dtype=int)
@@ -94,6 +94,10 @@ def _one_way(grid: Grid) -> np.ndarray:
         np.add.at(border, block[ends], 1)
         gate[block[ends]] = ends
     closed = border == 1
+    into = one_way_switches(grid)
+    for way, ends in ((1, sw.head), (-1, sw.tail)):
+        closed[block[ends[into == way]]] = True
+        gate[block[ends[into == way]]] = ends[into == way]
     for nodes in (
         grid.sources.node,
         grid.upss.out_node,
@@ -258,13 +262,17 @@ def directions() -> list[tuple[float, float]]:
     return forward + [(-c, -s) for c, s in forward]
 
 
+def _ways() -> dict[int, range]:
+    """Return which directions bound a flow that goes either way (0), forwards only (1), backwards only (-1)."""
+    half = len(ANGLES_DEG)
+    return {0: range(2 * half), 1: range(half), -1: range(half, 2 * half)}
+
+
 def constraint_branch_rating(m: Any, grid: Grid, flow: FlowData) -> None:
     """(20) Branch: P cos a + Q sin a <= S + over_branch, kVA, for every direction a; half its loss rides along."""
     rated = [k for k in m.L if grid.branches.s_max_kva[k] < UNLIMITED_KVA]
-    half = len(ANGLES_DEG)
-    ways = {0: range(2 * half), 1: range(half), -1: range(half, 2 * half)}
+    ways, way = _ways(), directions()
     m.LR = pyo.Set(initialize=[(k, a) for k in rated for a in ways[int(flow.one_way[k])]], dimen=2)
-    way = directions()
     lossy = set(m.LO)
 
     def rule(_: Any, k: int, a: int) -> Any:
@@ -276,11 +284,11 @@ def constraint_branch_rating(m: Any, grid: Grid, flow: FlowData) -> None:
     m.branch_rating = pyo.Constraint(m.LR, rule=rule)
 
 
-def constraint_switch_rating(m: Any, grid: Grid) -> None:
+def constraint_switch_rating(m: Any, grid: Grid, sets: NetworkSets) -> None:
     """(21) Switch: P cos a + Q sin a <= S z_closed + over_switch, over_switch <= (what the budget allows) z_closed, kVA."""
     rated = [s for s in m.S if grid.switches.s_max_kva[s] < UNLIMITED_KVA]
-    m.SR = pyo.Set(initialize=[(s, a) for s in rated for a in range(2 * len(ANGLES_DEG))], dimen=2)
-    way = directions()
+    ways, way = _ways(), directions()
+    m.SR = pyo.Set(initialize=[(s, a) for s in rated for a in ways[int(sets.one_way[s])]], dimen=2)
 
     def rule(_: Any, s: int, a: int) -> Any:
         c, d = way[a]

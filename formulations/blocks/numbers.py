@@ -11,14 +11,14 @@ from math import inf
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from formulations.blocks.radial import auto_pairs
 from formulations.blocks.sets import NetworkSets
 from pdnopt.acjudge import Allowed
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand, share_out
 from pdnopt.plant.grid import Grid
-from pdnopt.plant.state import State, fed_units, islands, living_cords
+from pdnopt.plant.state import Islands, State, fed_units, islands, living_cords
 from pdnopt.plant.sync import sync_labels
 from pdnopt.response import Response
 from pdnopt.units import S_PER_H, UNLIMITED_KVA
@@ -144,16 +144,19 @@ def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[
         rating: np.ndarray,
         temperature: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out, use, long = np.zeros(len(names)), np.zeros(len(names)), np.ones(len(names))
-        for k in np.flatnonzero([isinstance(n, str) and bool(n) for n in names]):
-            warm = 25.0 if temperature is None else float(temperature[k])
-            gone = min(float(used[k]) + spent.get(owners[k], 0.0), 1.0)
-            curve = curves.curve(names[k], warm)
-            ratio = curve.sustainable_ratio((1.0 + WAY) * horizon_s, gone)
-            long[k] = min(curve.sustainable_ratio(FOR_GOOD * horizon_s, gone), ratio)
-            out[k] = (ratio - long[k]) * rating[k] if np.isfinite(rating[k]) else 0.0
-            use[k] = (1.0 + WAY) * horizon_s / curve.max_time_s(ratio) if ratio > long[k] else 0.0
-        return out, use, long
+        warm = np.full(len(names), 25.0) if temperature is None else temperature
+        gone = np.minimum(used + _of_names(owners, spent), 1.0)
+        kinds, rows = _alike(names, warm, gone)
+        ratios, longest, uses = np.ones(len(kinds) + 1), np.ones(len(kinds) + 1), np.zeros(len(kinds) + 1)
+        for k, row in enumerate(kinds, start=1):  # few: components of one curve and history are alike
+            curve, left = curves.curve(names[row], float(warm[row])), float(gone[row])
+            ratios[k] = curve.sustainable_ratio((1.0 + WAY) * horizon_s, left)
+            longest[k] = min(curve.sustainable_ratio(FOR_GOOD * horizon_s, left), ratios[k])
+            if ratios[k] > longest[k]:
+                uses[k] = (1.0 + WAY) * horizon_s / curve.max_time_s(ratios[k])
+        beyond = (ratios - longest)[rows]
+        limited = np.isfinite(rating)
+        return np.where(limited, beyond * np.where(limited, rating, 0.0), 0.0), uses[rows], longest[rows]
 
     branch_extra, branch_use, branch_long = extra(br.name, br.curve, br.budget_used, br.s_max_kva)
     switch_extra, switch_use, switch_long = extra(sw.name, sw.curve, sw.budget_used, sw.s_max_kva)
@@ -176,6 +179,31 @@ def read_limits(grid: Grid, curves: CurveBook, horizon_s: float, spent: Mapping[
         ups_use=ups_use,
         source_kw=np.where(src.p_max_kw < UNLIMITED_KVA, src.p_max_kw, inf),
     )
+
+
+def _of_names(owners: Sequence[str], some: Mapping[str, float]) -> np.ndarray:
+    """Return one number an owner: what ``some`` has under its name, else 0."""
+    found = np.zeros(len(owners))
+    if some:
+        names = np.asarray(owners, dtype=object)
+        for name, value in some.items():
+            found[names == name] = value
+    return found
+
+
+def _alike(names: np.ndarray, warm: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group components with a curve by curve, temperature and budget gone.
+
+    Returns a component that stands for each group, and for every component 1 + its group, 0 without a curve.
+    """
+    code, known = pd.factorize(names)
+    real = np.array([isinstance(name, str) and bool(name) for name in known], dtype=bool)
+    has = np.flatnonzero((code >= 0) & np.r_[real, False][code])
+    keys = np.column_stack([code[has].astype(float), warm[has], gone[has]])
+    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    rows = np.zeros(len(names), dtype=int)
+    rows[has] = 1 + group.ravel()
+    return has[first], rows
 
 
 def tighten_limits(limits: Limits, nominal: Limits, ratios: Any, over: float, extra: float) -> Limits | None:
@@ -249,6 +277,7 @@ def read_numbers(
     grid, before, state = response.grid, response.before, response.state
     interrupted, unservable = response.interrupted, response.unservable
     hours = horizon_s / S_PER_H
+    isl = response.islands
     as_given = living_cords(demand, before, islands(grid, before).energised)
     usable = demand.cord_ok & ~state.psu_dead
     fraction, mode_ok = _modes(sets, demand, usable, as_given)
@@ -270,13 +299,13 @@ def read_numbers(
     form = store.grid_forming & state.storage_ok & ~state.dead[store.node] & (store.source >= 0)
     discharge_kw = np.minimum(store.p_discharge_max_kw, battery_use * store.e_usable_kwh / hours)
     follow = state.storage_ok & ~state.dead[store.node]
-    keep_arc, keep_source, keep_ups, keep_form = _continuity(sets, grid, demand, state)
+    keep_arc, keep_source, keep_ups, keep_form = _continuity(sets, grid, demand, state, isl)
     return NetworkNumbers(
         d_kw=demand.d_kw,
         min_kw=demand.min_kw,
         may_serve=~unservable & state.unit_ok,
         lit=~interrupted,
-        kept=fed_units(demand, state, islands(grid, state).energised) & ~demand.sheddable & firm,
+        kept=fed_units(demand, state, isl.energised) & ~demand.sheddable & firm,
         mode_ok=mode_ok,
         limited_ok=limited_ok,
         limited_excess_kw=limited_excess_kw,
@@ -309,7 +338,7 @@ def read_numbers(
         keep_source=keep_source,
         keep_ups=keep_ups,
         keep_form=keep_form,
-        auto_free=_auto_free(grid, state, movable),
+        auto_free=state.transfer_ok[sets.auto_transfer] & movable[sets.auto_other],
         limits=limits,
     )
 
@@ -317,9 +346,10 @@ def read_numbers(
 def held_in_place(numbers: NetworkNumbers, grid: Grid, held: Collection[str]) -> NetworkNumbers:
     """Return the numbers with some switches, transfer devices, UPSs, gensets and batteries where they stand."""
     sw = grid.switches
+    wanted = np.array(sorted(held), dtype=str)
 
     def named(names: Sequence[str]) -> np.ndarray:
-        return np.array([name in held for name in names], dtype=bool)
+        return np.isin(np.asarray(names, dtype=str), wanted)
 
     transfer, ups = named(grid.transfers.name), named(grid.upss.name)
     fixed = named(sw.name)
@@ -340,11 +370,6 @@ def held_in_place(numbers: NetworkNumbers, grid: Grid, held: Collection[str]) ->
         inverter_low=(ups & inverter).astype(float),
         form_high=np.where(form, numbers.form_start, numbers.form_high),
     )
-
-
-def _auto_free(grid: Grid, state: State, movable: np.ndarray) -> np.ndarray:
-    pairs = auto_pairs(grid)
-    return np.array([bool(state.transfer_ok[t] and movable[other]) for t, _, other in pairs], dtype=bool)
 
 
 def _modes(
@@ -376,27 +401,41 @@ def _cord_limits(
     return fed & (largest * d_kw >= floor_kw - 1e-9), (1.0 - largest) * d_kw
 
 
-def _feeding_arcs(sets: NetworkSets, grid: Grid, state: State, live: np.ndarray) -> np.ndarray:
-    """Return bool (S, 2): arcs that feed their head block in the present state (a tree from the roots)."""
-    feeding = np.zeros((len(grid.switches.index), 2), dtype=bool)
-    neighbours: dict[int, list[tuple[int, int, int]]] = {}
-    for s in np.flatnonzero(state.closed & (sets.tail_block != sets.head_block)):
-        a, b = int(sets.tail_block[s]), int(sets.head_block[s])
-        neighbours.setdefault(a, []).append((int(s), 0, b))
-        neighbours.setdefault(b, []).append((int(s), 1, a))
-    queue = list(dict.fromkeys(int(grid.nodes.block[node]) for _, _, node in islands(grid, state).roots))
-    seen = set(queue)
-    for here in queue:
-        for switch, d, there in neighbours.get(here, ()):
-            if there not in seen and live[there]:
-                seen.add(there)
-                queue.append(there)
-                feeding[switch, d] = True
+def _feeding_arcs(sets: NetworkSets, grid: Grid, state: State, isl: Islands, live: np.ndarray) -> np.ndarray:
+    """Return bool (S, 2): arcs that feed their head block in the present state (a tree from the roots).
+
+    Level by level from all roots at once; of two arcs into one block the first counts, in the order in which their
+    blocks were reached and then of the switches.
+    """
+    n_switches = len(grid.switches.index)
+    feeding = np.zeros((n_switches, 2), dtype=bool)
+    shut = np.flatnonzero(state.closed & (sets.tail_block != sets.head_block))
+    switch, way = np.r_[shut, shut], np.repeat([0, 1], len(shut))
+    source = np.r_[sets.tail_block[shut], sets.head_block[shut]]
+    target = np.r_[sets.head_block[shut], sets.tail_block[shut]]
+    rank = np.full(grid.n_blocks, -1)  # in the order of being reached
+    front = _first_of_each(grid.nodes.block[np.array([node for _, _, node in isl.roots], dtype=int)])
+    reached = 0
+    while len(front):
+        rank[front] = reached + np.arange(len(front))
+        begun, reached = reached, reached + len(front)
+        new = np.flatnonzero((rank[source] >= begun) & (rank[target] < 0) & live[target])
+        new = new[np.lexsort((switch[new], rank[source[new]]))]
+        _, first = np.unique(target[new], return_index=True)
+        chosen = new[np.sort(first)]
+        feeding[switch[chosen], way[chosen]] = True
+        front = target[chosen]
     return feeding
 
 
+def _first_of_each(values: np.ndarray) -> np.ndarray:
+    """Return the values without repetition, in the order of their first occurrence."""
+    _, first = np.unique(values, return_index=True)
+    return np.asarray(values[np.sort(first)])
+
+
 def _continuity(
-    sets: NetworkSets, grid: Grid, demand: Demand, state: State
+    sets: NetworkSets, grid: Grid, demand: Demand, state: State, isl: Islands
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return which arcs and sources keep a block alive without a gap longer than the shortest hold-up.
 
@@ -404,42 +443,39 @@ def _continuity(
     transition in sync; a plain switch from a block in sync (make before break), unless an interlock
     forbids both to be closed together. A UPS passes between inverter and static bypass without a gap.
     """
-    isl = islands(grid, state)
     label_of_node = sync_labels(grid, state, isl)
     block = grid.nodes.block
     live = np.zeros(grid.n_blocks, dtype=bool)
     live[block[isl.energised]] = True
-    label_of_block = np.full(grid.n_blocks, "", dtype=object)
-    label_of_block[block[isl.energised]] = label_of_node[isl.energised]
-    keep = _feeding_arcs(sets, grid, state, live)
-    feeding = keep.copy()
+    label_of_block = np.full(grid.n_blocks, -1)
+    label_of_block[block[isl.energised]] = pd.factorize(label_of_node[isl.energised])[0]
+    keep = _feeding_arcs(sets, grid, state, isl, live)
     feeder = np.full(grid.n_blocks, -1)
     for d, head in ((0, sets.head_block), (1, sets.tail_block)):
-        rows = np.flatnonzero(feeding[:, d])
+        rows = np.flatnonzero(keep[:, d])
         feeder[head[rows]] = rows
     holdup_s = float(demand.holdup_s.min()) if demand.n else 0.0
     sw, tr = grid.switches, grid.transfers
-    together = _interlocked_pairs(grid)
+    inverting = np.isin(state.ups_mode, ("online", "battery"))
+    fast = tr.transfer_s <= holdup_s
     for d, source, target in ((0, sets.tail_block, sets.head_block), (1, sets.head_block, sets.tail_block)):
-        for s in np.flatnonzero((source != target) & live[source] & live[target] & ~feeding[:, d]):
-            now = int(feeder[target[s]])
-            device = int(sw.transfer[s])
-            same_sync = label_of_block[source[s]] == label_of_block[target[s]]
-            if device >= 0:
-                sibling = now >= 0 and sw.transfer[now] == device
-                gentle = tr.transfer_s[device] <= holdup_s or (tr.closed_transition[device] and same_sync)
-                keep[s, d] = sibling and gentle
-            elif sw.ups[s] >= 0:
-                keep[s, d] = state.ups_mode[sw.ups[s]] in ("online", "battery")
-            else:
-                plain = now < 0 or sw.transfer[now] < 0
-                keep[s, d] = same_sync and plain and (int(s), now) not in together
-    ups_live = np.isin(state.ups_mode, ("online", "battery", "bypass", "eco"))
+        s = np.flatnonzero((source != target) & live[source] & live[target] & ~keep[:, d])
+        now, device, ups = feeder[target[s]], sw.transfer[s], sw.ups[s]
+        in_sync = label_of_block[source[s]] == label_of_block[target[s]]
+        fed_by = np.where(now >= 0, sw.transfer[now], -1)  # the transfer device that feeds it now
+        plain = in_sync & (fed_by < 0) & ~_excluded(sets, s, now)
+        through = device >= 0
+        sibling = through & (fed_by == device)
+        gentle = (
+            np.r_[fast, False][device] | (np.r_[tr.closed_transition, False][device] & in_sync)
+        )  # fmt: skip
+        bypass = np.r_[inverting, False][ups]
+        keep[s, d] = np.where(through, sibling & gentle, np.where(ups >= 0, bypass, plain))
+    ups_live = inverting | np.isin(state.ups_mode, ("bypass", "eco"))
     return keep, state.source_on.copy(), ups_live, state.storage_on.copy()
 
 
-def _interlocked_pairs(grid: Grid) -> set[tuple[int, int]]:
-    pairs: set[tuple[int, int]] = set()
-    for members in grid.interlocks.switches:
-        pairs |= {(int(a), int(b)) for a in members for b in members if a != b}
-    return pairs
+def _excluded(sets: NetworkSets, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return whether an interlock names both switches of each pair; a position of -1 is no switch."""
+    pair = one * len(sets.tail_block) + other
+    return (other >= 0) & np.isin(pair, sets.interlocked)

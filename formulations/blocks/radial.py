@@ -55,6 +55,8 @@ def variables_radial(m: Any, grid: Grid, sets: NetworkSets) -> None:
         ups = int(grid.switches.ups[s])
         if ups >= 0 and arc_ends(sets, s, d)[0] == int(grid.nodes.block[grid.upss.out_node[ups]]):
             m.a_arc[s, d].setub(0)
+        if sets.one_way[s] == (-1 if d == 0 else 1):
+            m.a_arc[s, d].setub(0)
     m.y_live = pyo.Var(m.K, domain=pyo.Binary)
     m.g_source = pyo.Var(m.G, domain=pyo.Binary)
     m.u_online = pyo.Var(m.U, domain=pyo.Binary)
@@ -127,16 +129,10 @@ def constraint_transfer_exclusive(m: Any, grid: Grid) -> None:
     m.transfer_exclusive = pyo.Constraint(m.T, rule=rule)
 
 
-def auto_pairs(grid: Grid) -> list[tuple[int, int, int]]:
-    """Return (transfer, position held, other position) of the transfer devices that move by themselves."""
-    tr = grid.transfers
-    return [
-        (int(t), int(s), int(other))
-        for t in np.flatnonzero(tr.auto)
-        for s in tr.positions[t]
-        for other in tr.positions[t]
-        if s != other
-    ]
+def auto_pairs(sets: NetworkSets) -> list[tuple[int, int, int]]:
+    """Return the index of (5b): transfer, position held, other position."""
+    columns = (sets.auto_transfer, sets.auto_held, sets.auto_other)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def constraint_transfer_auto(m: Any, grid: Grid, sets: NetworkSets) -> None:
@@ -144,7 +140,7 @@ def constraint_transfer_auto(m: Any, grid: Grid, sets: NetworkSets) -> None:
 
     `update` relaxes it where the device or the other position cannot move.
     """
-    m.TA = pyo.Set(initialize=auto_pairs(grid), dimen=3)
+    m.TA = pyo.Set(initialize=auto_pairs(sets), dimen=3)
     block = grid.nodes.block
 
     def rule(_: Any, t: int, s: int, other: int) -> Any:

@@ -107,10 +107,10 @@ def constraint_cap_floor(m: Any, demand: Demand) -> None:
 
 def constraint_cord_limit(m: Any, sets: NetworkSets) -> None:
     """(14) No cord beyond its limit: cap_kw[u] >= excess[u,f] (on_unit[u] + m_feed[f] - 1), kW."""
-    m.LI = pyo.RangeSet(0, len(sets.limited_unit) - 1)
+    pairs = zip(sets.limited_unit.tolist(), sets.limited_feed.tolist(), strict=True)
+    m.LI = pyo.Set(initialize=list(pairs), dimen=2)
 
-    def rule(_: Any, r: int) -> Any:
-        u, f = int(sets.limited_unit[r]), int(sets.limited_feed[r])
+    def rule(_: Any, u: int, f: int) -> Any:
         if u not in m.C:
             return pyo.Constraint.Skip
         return 1.0 * m.on_unit[u] + 1.0 * m.m_feed[f] - m.cap_kw[u] <= 1.0
@@ -121,7 +121,4 @@ def constraint_cord_limit(m: Any, sets: NetworkSets) -> None:
 def constraint_feed_unfit(m: Any, sets: NetworkSets) -> None:
     """(14b) A feed whose cords cannot carry even the floor cannot serve the unit: on_unit[u] + m_feed[f] <= 1."""
 
-    def rule(_: Any, r: int) -> Any:
-        return m.on_unit[int(sets.limited_unit[r])] + m.m_feed[int(sets.limited_feed[r])] <= 2.0
-
-    m.feed_unfit = pyo.Constraint(m.LI, rule=rule)
+    m.feed_unfit = pyo.Constraint(m.LI, rule=lambda _, u, f: m.on_unit[u] + m.m_feed[f] <= 2.0)

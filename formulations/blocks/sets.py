@@ -15,17 +15,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from math import inf
 
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
-from pdnopt.plant.demand import Demand
+from pdnopt.plant.demand import CONTINUOUS_S, Demand, share_out
 from pdnopt.plant.grid import Grid
 
-__all__ = ["NetworkSets", "read_sets", "still_alike"]
+__all__ = ["NetworkSets", "one_way_switches", "read_sets", "still_alike"]
 
 MAX_SITES = 6
 DIGITS = 7
+
+SPREAD = 1.3
+"""A unit may rise by this beyond the level at which the plant's UPSs are full before a cord limit without a row matters."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class NetworkSets:
 
     tail_block: np.ndarray  # (S,)
     head_block: np.ndarray  # (S,)
+    one_way: np.ndarray  # (S,) see one_way_switches
     groups: tuple[tuple[int, ...], ...]  # sites of each group
     unit_group: np.ndarray  # (D,)
     feed_group: np.ndarray  # (F,)
@@ -46,13 +51,19 @@ class NetworkSets:
     part_mode: np.ndarray  # one row per mode and cord of the unit that stands for the class
     part_cord: np.ndarray
     part_site_lives: np.ndarray  # bool: the cord's block is in the mode's feed
-    limited_unit: np.ndarray  # rows (unit, feed) of units with a cord limit
+    limited_unit: np.ndarray  # rows (unit, feed) in which a cord limit may bind
     limited_feed: np.ndarray
     limited_part: np.ndarray  # one row per limited row and cord of its unit: the limited row
     limited_cord: np.ndarray
     limited_lives: np.ndarray  # bool
+    quiet_kw: np.ndarray  # (D,) up to this demand the feeds that are in no such row overload no cord
     firm_unit: np.ndarray  # rows (unit, feed) of units that may not be shed
     firm_feed: np.ndarray
+    auto_transfer: np.ndarray  # rows (transfer device that moves by itself, position held, other position)
+    auto_held: np.ndarray
+    auto_other: np.ndarray
+    pattern: np.ndarray  # (cords, 4) how the cords shared when the sets were read
+    interlocked: np.ndarray  # sorted numbers a * S + b of switches that one interlock names both
 
     @property
     def n_modes(self) -> int:
@@ -81,10 +92,21 @@ def _pattern(demand: Demand) -> np.ndarray:
 
 
 def still_alike(sets: NetworkSets, demand: Demand, psu_dead: np.ndarray) -> bool:
-    """True if the units of every class still share alike under these loads and power supplies."""
+    """True if the units of every class still share alike under these loads and power supplies.
+
+    And if no cord can be beyond its limit under a feed for which the sets have no row.
+    """
+    if (demand.d_kw > sets.quiet_kw).any():
+        return False
+    watched = np.isfinite(sets.quiet_kw)[demand.cord_unit]
+    rows = np.column_stack([_pattern(demand), psu_dead])
+    if watched.any():
+        as_built = np.abs(rows - np.column_stack([sets.pattern, np.zeros(len(rows))])).max(axis=1)
+        idle = demand.d_kw[demand.cord_unit] <= 0
+        if (as_built[watched & ~idle] > 2 * 10.0**-DIGITS).any():
+            return False
     if sets.n_classes == demand.n:
         return True
-    rows = np.column_stack([_pattern(demand), psu_dead])
     order = np.lexsort((demand.cord_node, demand.cord_unit))
     first = np.searchsorted(demand.cord_unit[order], np.arange(demand.n))
     rank = np.arange(len(order)) - first[demand.cord_unit[order]]
@@ -148,7 +170,22 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
         for r, (u, f) in enumerate(limited_rows)
         for cord in cords[u]
     ]
+    parts_of_limits = np.array(limited_parts, dtype=int).reshape(-1, 3)
+    limited_array = np.array(limited_rows, dtype=int).reshape(-1, 2)
+    most_kw = _most_kw(demand, parts_of_limits, len(limited_rows))
+    quiet = (
+        np.zeros(len(limited_rows), dtype=bool)
+        if fine
+        else most_kw >= _heaviest_kw(grid, demand)[limited_array[:, 0]]
+    )
+    quiet_kw = np.full(demand.n, inf)
+    np.minimum.at(quiet_kw, limited_array[quiet, 0], most_kw[quiet])
+    number = np.cumsum(~quiet) - 1
+    parts_of_limits = parts_of_limits[~quiet[parts_of_limits[:, 0]]]
+    limited_array = limited_array[~quiet]
     firm_rows = [(int(u), f) for u in np.flatnonzero(~demand.sheddable) for f in feeds_of[unit_group[u]]]
+
+    autos = np.array(_auto_pairs(grid), dtype=int).reshape(-1, 3)
 
     def column(rows: list[tuple[int, int]], k: int) -> np.ndarray:
         return np.array([row[k] for row in rows], dtype=int)
@@ -156,6 +193,7 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
     return NetworkSets(
         tail_block=block[grid.switches.tail],
         head_block=block[grid.switches.head],
+        one_way=one_way_switches(grid),
         groups=groups,
         unit_group=unit_group,
         feed_group=np.array(feed_group, dtype=int),
@@ -168,11 +206,92 @@ def read_sets(grid: Grid, demand: Demand, fine: bool = False) -> NetworkSets:
         part_mode=np.array([p[0] for p in parts], dtype=int),
         part_cord=np.array([p[1] for p in parts], dtype=int),
         part_site_lives=np.array([p[2] for p in parts], dtype=bool),
-        limited_unit=column(limited_rows, 0),
-        limited_feed=column(limited_rows, 1),
-        limited_part=np.array([p[0] for p in limited_parts], dtype=int),
-        limited_cord=np.array([p[1] for p in limited_parts], dtype=int),
-        limited_lives=np.array([p[2] for p in limited_parts], dtype=bool),
+        limited_unit=limited_array[:, 0],
+        limited_feed=limited_array[:, 1],
+        limited_part=number[parts_of_limits[:, 0]],
+        limited_cord=parts_of_limits[:, 1],
+        limited_lives=parts_of_limits[:, 2] > 0,
+        quiet_kw=quiet_kw,
+        pattern=pattern,
         firm_unit=column(firm_rows, 0),
         firm_feed=column(firm_rows, 1),
+        auto_transfer=autos[:, 0],
+        auto_held=autos[:, 1],
+        auto_other=autos[:, 2],
+        interlocked=_interlocked(grid),
+    )
+
+
+def one_way_switches(grid: Grid) -> np.ndarray:
+    """Return 1 for a switch that can only feed its head, -1: only its tail, 0: either; shape (S,).
+
+    Such a switch is the only way into a block without a source; or all ways into it are positions of one transfer device, of
+    which one is closed at most. Switches that can only feed out of a block are no way into it, so this is repeated from the
+    racks upwards. Where something may feed backwards (injections, batteries) none is found.
+    """
+    sw, block = grid.switches, grid.nodes.block
+    sign = np.zeros(len(sw.index), dtype=int)
+    if (grid.injection_p_kw > 0).any() or len(grid.storages.index):
+        return sign
+    barren = np.ones(grid.n_blocks, dtype=bool)
+    for nodes in (grid.sources.node, grid.upss.out_node):
+        barren[block[nodes]] = False
+    tail, head = block[sw.tail], block[sw.head]
+    switch = np.flatnonzero(tail != head)
+    gate = np.where(sw.transfer[switch] < 0, switch, -1 - sw.transfer[switch])
+    while True:
+        into = np.r_[sign[switch] >= 0, sign[switch] <= 0]  # it may feed its head, its tail
+        ends = np.column_stack([np.r_[head[switch], tail[switch]], np.r_[gate, gate]])[into]
+        ways = np.bincount(np.unique(ends, axis=0)[:, 0], minlength=grid.n_blocks)
+        pocket = barren & (ways == 1)
+        found = pocket[head[switch]].astype(int) - pocket[tail[switch]].astype(int)
+        new = (found != 0) & (sign[switch] == 0)
+        if not new.any():
+            return sign
+        sign[switch[new]] = found[new]
+
+
+def _heaviest_kw(grid: Grid, demand: Demand) -> np.ndarray:
+    """Return what each unit may draw, kW, in the coarse sets: loads that fill all UPSs, and a spread around them."""
+    total_kw = float(demand.d_kw.sum())
+    full = float(grid.upss.p_rated_kw.sum()) / total_kw if total_kw > 0 else 1.0
+    return np.asarray(SPREAD * max(full, 1.0) * demand.d_kw)
+
+
+def _most_kw(demand: Demand, parts: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return for each row (unit, feed) the largest demand at which no living cord is beyond its limit, kW.
+
+    ``parts`` has one row a cord: row, cord, whether its site lives. Whether cords draw as given or by their shares depends
+    on what lived before the failure: the worse counts. Breakers are those of a continuous load.
+    """
+    row, cord, lives = parts[:, 0], parts[:, 1], (parts[:, 2] > 0) & demand.cord_ok[parts[:, 1]]
+    unit_kw = demand.d_kw[demand.cord_unit[cord]]
+    share = demand.cord_share[cord]
+    part = np.where(unit_kw > 0, demand.cord_kw[cord] / np.where(unit_kw > 0, unit_kw, 1.0), share)
+    drawn = np.zeros(len(parts))
+    for as_given in (lives, np.zeros(len(parts), dtype=bool)):
+        drawn = np.maximum(drawn, share_out(row, n_rows, part, share, lives, as_given))
+    limit_kw = demand.cord_limit_kw(CONTINUOUS_S)[cord]
+    most = np.full(n_rows, inf)
+    np.minimum.at(most, row, np.where(drawn > 0, limit_kw / np.where(drawn > 0, drawn, 1.0), inf))
+    return most
+
+
+def _auto_pairs(grid: Grid) -> list[tuple[int, int, int]]:
+    """Return (transfer, position held, other position) of the transfer devices that move by themselves."""
+    tr = grid.transfers
+    return [
+        (int(t), int(s), int(other))
+        for t in np.flatnonzero(tr.auto)
+        for s in tr.positions[t]
+        for other in tr.positions[t]
+        if s != other
+    ]
+
+
+def _interlocked(grid: Grid) -> np.ndarray:
+    n = len(grid.switches.index)
+    members = grid.interlocks.switches
+    return np.unique([int(a) * n + int(b) for mine in members for a in mine for b in mine if a != b]).astype(
+        int
     )

@@ -74,9 +74,12 @@ class RerouteUpdate:
         self._ratings(model, data)
         self._service(model, data)
         self.ups_on_mains, self.ups_kept = model.rows("ups_on_mains", u_all), model.rows("ups_kept", u_all)
-        self.transfer_auto = model.rows("transfer_auto", auto_pairs(grid))
+        self.transfer_auto = model.rows("transfer_auto", auto_pairs(sets))
         self.joined_held = model.rows("joined_held", g_all)
         self.bypass = grid.upss.bypass
+        positions = grid.transfers.positions
+        self._positions = np.concatenate([*positions, np.zeros(0)]).astype(int)
+        self._device = np.repeat(np.arange(len(positions)), [len(mine) for mine in positions]).astype(int)
 
     def _ratings(self, model: CompiledModel, data: RerouteData) -> None:
         grid, both = data.grid, range(2 * len(ANGLES_DEG))
@@ -133,11 +136,12 @@ class RerouteUpdate:
         limited = np.arange(len(sets.limited_unit))
         some = limited[self.cap[sets.limited_unit] >= 0] if len(limited) else limited
         self._limited_cap = some
-        rows = model.rows("cord_limit", some)
+        pairs = list(zip(sets.limited_unit.tolist(), sets.limited_feed.tolist(), strict=True))
+        rows = model.rows("cord_limit", [pairs[r] for r in some])
         self._limit_rows = rows
         self._limit_on = model.entries(rows, self.on_unit[sets.limited_unit[some]])
         self._limit_feed = model.entries(rows, self.m_feed[sets.limited_feed[some]])
-        self._unfit_rows = model.rows("feed_unfit", limited)
+        self._unfit_rows = model.rows("feed_unfit", pairs)
         self._never_rows = model.rows("never_shed", range(len(sets.firm_unit)))
         self._gone_shed, self._gone_dark = model.rows("gone_shed", groups), model.rows("gone_dark", groups)
         h_group = model.columns("h_group", groups)
@@ -215,16 +219,9 @@ class RerouteUpdate:
         able = np.zeros((sets.n_classes, len(sets.feed_group)), dtype=bool)
         able[sets.mode_class, sets.mode_feed] = v.mode_ok
         bound = able[sets.unit_class[sets.firm_unit], sets.firm_feed] & v.may_serve[sets.firm_unit]
-        unfit = set(
-            zip(
-                sets.limited_unit[~v.limited_ok].tolist(),
-                sets.limited_feed[~v.limited_ok].tolist(),
-                strict=True,
-            )
-        )
-        if unfit:
-            pairs = zip(sets.firm_unit.tolist(), sets.firm_feed.tolist(), strict=True)
-            bound &= np.array([pair not in unfit for pair in pairs], dtype=bool)
+        n_feeds = len(sets.feed_group)
+        unfit = (sets.limited_unit * n_feeds + sets.limited_feed)[~v.limited_ok]
+        bound &= ~np.isin(sets.firm_unit * n_feeds + sets.firm_feed, unfit)
         self.model.row_low[self._never_rows] = np.where(bound, 0.0, -1.0)
 
     def _write_limits(self, v: NetworkNumbers) -> None:
@@ -286,10 +283,11 @@ class RerouteUpdate:
         closed = v.z_start > 0.5
         _add(cost, self.z[plain], np.where(closed[plain], -1.0, 1.0))
         constant += float(closed[plain].sum())
-        for positions in grid.transfers.positions:
-            start = positions[closed[positions]]
-            _add(cost, self.z[start if len(start) else positions], -1.0 if len(start) else 1.0)
-            constant += float(len(start))
+        at, device = self._positions, self._device
+        stands = np.bincount(device, weights=closed[at], minlength=len(grid.transfers.index)) > 0
+        chosen = closed[at] | ~stands[device]
+        _add(cost, self.z[at[chosen]], np.where(stands[device[chosen]], -1.0, 1.0))
+        constant += float(closed[at].sum())
         running = v.source_start > 0.5
         genset = grid.sources.kind == "genset"
         for columns in (self.g, self.e):

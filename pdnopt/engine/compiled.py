@@ -18,6 +18,9 @@ from scipy.sparse import csr_array
 
 __all__ = ["CompiledModel", "compile_model", "slot"]
 
+READABLE = str.maketrans({" ": "_", "[": "(", "]": ")"})
+"""HiGHS erases names with a ``[``."""
+
 
 def slot(value: float) -> float:
     """Return ``value``, or 1.0 where it is zero: a coefficient that `update` overwrites before every solve."""
@@ -165,13 +168,18 @@ def _index(items: Sequence[Any]) -> tuple[dict[str, dict[Hashable, int]], list[s
     """Map component name -> index -> position, and make names without ``[`` (HiGHS erases those)."""
     where: dict[str, dict[Hashable, int]] = {}
     names = []
+    parents: dict[int, tuple[str, dict[Hashable, int]]] = {}  # Pyomo takes long to say a component's name
     for position, item in enumerate(items):
-        parent = item.parent_component().local_name
+        parent = item.parent_component()
+        known = parents.get(id(parent))
+        if known is None:
+            known = parents[id(parent)] = (parent.local_name, where.setdefault(parent.local_name, {}))
+        name, places = known
         key = item.index()
-        where.setdefault(parent, {})[key] = position
+        places[key] = position
         if key is None:
-            names.append(parent)
+            names.append(name)
         else:
-            text = ",".join(str(part) for part in key) if isinstance(key, tuple) else str(key)
-            names.append(f"{parent}({text})".replace(" ", "_").replace("[", "(").replace("]", ")"))
+            text = ",".join(map(str, key)) if isinstance(key, tuple) else str(key)
+            names.append(f"{name}({text})".translate(READABLE))
     return where, names

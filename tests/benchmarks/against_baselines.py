@@ -26,6 +26,7 @@ from pdnopt.checker import Checker
 from pdnopt.plan import Plan
 from pdnopt.session import Session
 from pdnopt.sweeps import contingencies
+from tests.benchmarks._reporting import Table
 
 OVERLOADS = {"Overload", "BudgetExceeded", "BatteryEnergy", "FuelEnergy"}
 WAYS = ("devices alone", "breadth first", "breadth first, then shed", "pdnopt")
@@ -88,25 +89,13 @@ def main() -> None:
     )
     parser.add_argument("--case", nargs="*", default=DEFAULT)
     options = parser.parse_args()
-    heads = [
-        "case",
-        "way",
-        "failures",
-        "verified",
-        "unserved p1 kW",
-        "p2 kW",
-        "p3 kW",
-        "overloads",
-        "other",
-        "actions",
-    ]
-    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    heads = "case, way, failures, verified, unserved p1 kW, p2 kW, p3 kW, overloads, other, actions"
+    table = Table(*heads.split(", "))
     for name in options.case:
         for way, tally in compare(name).items():
             unserved = [f"{tally.unserved_kw.get(priority, 0.0):.1f}" for priority in (1, 2, 3)]
             counts = [tally.overloads, tally.other, tally.actions]
-            row = [name, way, tally.failures, tally.verified, *unserved, *counts]
-            print(f"| {' | '.join(str(cell) for cell in row)} |", flush=True)
+            table.row(name, way, tally.failures, tally.verified, *unserved, *counts)
 
 
 if __name__ == "__main__":

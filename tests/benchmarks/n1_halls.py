@@ -10,7 +10,6 @@ smaller gap; the times stay those of the first solve, the time of the longest pr
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cases.hall import load_level_kw
 from pdnopt.plant.names import component_names
 from pdnopt.result import Result
 from pdnopt.session import Session
+from tests.benchmarks._reporting import Table, machine
 
 LEVELS = (0.60, 0.75, 0.90, 0.95)
 TABLES = ("ext_grid", "ups", "trafo", "transfer", "bus", "line", "switch")
@@ -188,8 +188,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     heads = "case, level, failures, verified, worst gap %, p1 beyond bound kW, p50 ms, p99 ms, p50 / LP, proofs, longest s"
-    columns = heads.split(", ")
-    table = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    summary = []
     for case in options.case:
         for level in options.levels:
             rows = []
@@ -205,11 +204,16 @@ def main() -> None:
             beyond = max(row.result.unserved_by_priority.get(1, 0.0) - row.bound_kw for row in rows)
             verified = sum(row.result.ok for row in rows)
             p50, p99 = np.percentile(times, [50, 99])
-            table.append(f"| {case} | {level:.2f} | {len(rows)} | {verified} | {100 * max(r.worst_gap for r in rows):.3f} | "
-                         f"{beyond:.2f} | {p50:.0f} | {p99:.0f} | {p50 / bare:.1f} | "
-                         f"{sum(r.proof is not None for r in rows)} | {max(r.proof_s for r in rows):.0f} |")  # fmt: skip
-    print(f"\ncores: {os.cpu_count()}\n")
-    print("\n".join(table))
+            worst = f"{100 * max(row.worst_gap for row in rows):.3f}"
+            proofs = (sum(row.proof is not None for row in rows), f"{max(row.proof_s for row in rows):.0f}")
+            times_ms = (f"{p50:.0f}", f"{p99:.0f}", f"{p50 / bare:.1f}")
+            summary.append(
+                (case, f"{level:.2f}", len(rows), verified, worst, f"{beyond:.2f}", *times_ms, *proofs)
+            )
+    print(f"\n{machine()}\n")
+    table = Table(*heads.split(", "))
+    for cells in summary:
+        table.row(*cells)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import sys
 import time
 
 import pdnopt
+from tests.benchmarks._reporting import Table
 from tests.feeder.systems import SYSTEMS, best_known_kw, data_folder, system
 
 AIM_PERCENT = 0.05
-HEAD = "| system | loss kW | best known kW | difference % | bound kW | gap % | moves | time s |"
+HEAD = "system, loss kW, best known kW, difference %, bound kW, gap %, moves, time s, met"
 
 
 def main() -> int:
@@ -27,8 +28,7 @@ def main() -> int:
     if data_folder() is None:
         print("no outside data: set PDNOPT_TEST_DATA")
         return 0
-    print(HEAD)
-    print("|---|---|---|---|---|---|---|---|")
+    table = Table(*HEAD.split(", "))
     missed = 0
     for name in wanted.case or SYSTEMS:
         net, best = system(name), best_known_kw(name)
@@ -42,12 +42,15 @@ def main() -> int:
         good = result.ok and result.unserved_kw < 1e-6 and difference <= AIM_PERCENT
         good &= bound <= best * (1.0 + 1e-4)  # published to four figures
         missed += not good
-        print(
-            f"| {name} | {loss:.4f} | {best:g} | {difference:+.4f} | {bound:.4f} | "
-            f"{100.0 * result.gap['losses']:.3f} | {len(result.plan.actions)} | {took_s:.1f} |"
-            + ("" if good else " missed"),
-            flush=True,
+        figures = (
+            f"{loss:.4f}",
+            f"{best:g}",
+            f"{difference:+.4f}",
+            f"{bound:.4f}",
+            f"{100.0 * result.gap['losses']:.3f}",
         )
+        met = "yes" if good else "**no**"
+        table.row(name, *figures, len(result.plan.actions), f"{took_s:.1f}", met)
     return int(missed > 0)
 
 

@@ -63,6 +63,25 @@ def test_it_is_sound_and_its_loadings_are_those_of_the_sums(net: Any) -> None:
     assert big.to_numpy() == pytest.approx(np.full(4, 100.0 * 15.1 / 31.5), abs=0.8)
 
 
+@pytest.mark.parametrize(("halls", "sections"), [(1, 2), (6, 2), (9, 2), (15, 4)])
+def test_smaller_ones_are_sound_too(halls: int, sections: int) -> None:
+    net = campus(halls=halls)
+    assert_sound(net)
+    assert (len(net.ups), (net.trafo["sn_mva"] == 31.5).sum()) == (2 * halls, sections)
+    assert len(racks_of(net)) == 440 * halls
+    grid = read_grid(net)
+    demand = read_demand(net, grid)
+    for utility in ("ext_grid:Utility-1", "ext_grid:Utility-2"):
+        response = respond(grid, demand, parse_failed(net, [utility]))
+        assert (response.state.ups_mode == "battery").sum() == halls  # one of the two UPSs of every hall
+
+
+@pytest.mark.parametrize("halls", [0, 91])
+def test_a_number_of_halls_that_cannot_be_built_is_refused(halls: int) -> None:
+    with pytest.raises(ValueError, match=f"1 to 90, not {halls}"):
+        campus(halls=halls)
+
+
 def test_it_is_the_same_each_time(net: Any) -> None:
     again = campus()
     for table in ("bus", "line", "trafo", "switch", "transfer", "interlock", "load", "ups", "ext_grid"):
