@@ -75,7 +75,7 @@ class Cluster:
         left = {number for task in tasks for number in task.numbers}
         ends: Counter[int] = Counter()
         pending: dict[Any, list[Task]] = {}
-        done = self._distributed.as_completed()
+        done = self._distributed.as_completed(loop=self.client.loop)
         try:
             while left:
                 while todo:

@@ -51,9 +51,13 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             self._claim(dict(signature))
+            self.rows: list[Row] = self._read()
         except OSError as error:
+            self._unlock()
             raise self._refused(error.strerror or str(error), "a folder that can be written") from None
-        self.rows: list[Row] = self._read()
+        except InputError:
+            self._unlock()
+            raise
         self._written_at = time.monotonic()
 
     def add(self, row: Row) -> None:
@@ -80,9 +84,7 @@ class Store:
         try:
             self.flush()
         finally:
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            self._unlock()
 
     def __enter__(self) -> Store:
         return self
@@ -125,12 +127,10 @@ class Store:
         except (ValueError, TypeError, AttributeError):
             raise self._refused("a damaged _sweep.json", "the folder of a sweep") from None
         if differs:
-            self._unlock()
             what = f"rows of another sweep: {', '.join(differs)} differ{'s' if len(differs) == 1 else ''}"
             raise self._refused(what, "the same network and keywords")
 
     def _refused(self, found: str, allowed: str) -> InputError:
-        self._unlock()
         todo = "Choose another folder, or delete this one to begin anew."
         return InputError(Issue("Resume", "resume", str(self.folder), found, allowed, todo))
 
