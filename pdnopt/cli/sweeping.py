@@ -99,7 +99,7 @@ def sweep(
         from pdnopt.report import write_sweep_report
 
         level = load_levels if load_level is None else f"{load_level:g}"
-        facts = _facts(net, network, k, components, level, time_limit_s)
+        facts = {"Answers": _answered(frame)} | _facts(net, network, k, components, level, time_limit_s)
         written = writable(report, lambda: write_sweep_report(frame, facts, report))
         typer.echo(f"report: {written}", err=as_json)
     if out is not None:
@@ -176,12 +176,9 @@ def _summary(frame: pd.DataFrame) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().items())
     lines = [
         f"{good} of {len(frame)} contingencies have a verified plan; {len(dark)} leave load unserved ({counts})",
-        f"{frame.attrs['pruned']} pruned, {frame.attrs['shared']} shared with another one"
-        f", {(frame['answer'] == 'solved').sum()} solved"
-        + (f" ({frame.attrs['singles']} single failures besides)" if frame.attrs["singles"] else "")
-        + (f", {frame.attrs['resumed']} were there already" if frame.attrs["resumed"] else ""),
+        _answered(frame),
     ]
-    labels = _labels(frame)
+    labels = frame.attrs["load_case"]
     for row in dark.head(WORST).to_dict(orient="records"):
         case = ", ".join(f"{name} {row[name]}" for name in labels)
         lines.append(
@@ -193,11 +190,13 @@ def _summary(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _labels(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that say which load case a row is of."""
-    columns = list(frame.columns)
-    between = columns[columns.index("total_s") + 1 : columns.index("answer")]
-    return [str(name) for name in between if not str(name).startswith("unserved_p")]
+def _answered(frame: pd.DataFrame) -> str:
+    """Return how many contingencies were solved, and how many were answered without."""
+    told = frame.attrs
+    text = f"{told['pruned']} pruned, {told['shared']} shared with another one"
+    text += f", {(frame['answer'] == 'solved').sum()} solved"
+    text += f" ({told['singles']} single failures besides)" if told["singles"] else ""
+    return text + (f", {told['resumed']} were there already" if told["resumed"] else "")
 
 
 def _write(frame: pd.DataFrame, out: Path) -> None:

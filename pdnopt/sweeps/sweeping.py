@@ -110,7 +110,7 @@ def sweep(
         - ``same_as``: the contingency whose plan it shares.
 
         ``frame.attrs``: ``pruned``, ``shared``, ``crashed``, ``resumed``: numbers of rows; ``singles``: single failures
-        solved besides, to prune pairs with.
+        solved besides, to prune pairs with; ``load_case``: the columns that say which load case a row is of.
 
     Raises
     ------
@@ -233,5 +233,7 @@ def _frame(ledger: Ledger, priorities: Sequence[int], plans: bool, singles: int)
     ]
     frame = pd.DataFrame([ledger.rows[number] for number in sorted(ledger.rows)], columns=columns)
     counts = {name: int((frame["answer"] == name).sum()) for name in ("pruned", "shared", CRASHED)}
-    frame.attrs.update(counts, resumed=ledger.resumed, singles=singles)
+    frame.attrs.update(
+        counts, resumed=ledger.resumed, singles=singles, load_case=ledger.contest.cases.columns
+    )
     return frame
