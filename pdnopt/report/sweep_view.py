@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf, isfinite, log10
@@ -42,7 +42,15 @@ STATUSES = {
     "infeasible": "no plan exists",
     "no_incumbent": "none found in time",
     "failed": "refused by the checker",
+    "crashed": "ended every worker process",
 }
+
+
+ANSWERS = {
+    "shared": "same plant as another one",
+    "pruned": "follows from the two alone",
+}
+"""What is said of a contingency that was not solved itself."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,8 @@ def read_sweep_view(frame: pd.DataFrame, facts: Mapping[str, str], when: datetim
     order = np.lexsort([-np.asarray(key, dtype=float) for key in keys] + [ok])
     worst = {m.column: _finite_max(frame[m.column]) for m in MEASURES}
     records = frame.to_dict(orient="records")
-    rows = tuple(_row(records[k], bool(ok[k]), worst) for k in order)
+    labels = [str(name) for name in frame.attrs.get("load_case", ())]
+    rows = tuple(_row(records[k], bool(ok[k]), worst, labels) for k in order)
     good, total = int(ok.sum()), len(frame)
     network = facts.get("Network", "")
     return SweepView(
@@ -187,12 +196,15 @@ def _finite_max(column: Any) -> float:
     return float(values[np.isfinite(values)].max(initial=0.0))
 
 
-def _row(record: Mapping[str, Any], ok: bool, worst: Mapping[str, float]) -> SweepRow:
+def _row(record: Mapping[str, Any], ok: bool, worst: Mapping[str, float], labels: Sequence[str]) -> SweepRow:
     names = str(record["contingency"]).split(" + ")
+    notes = [" + ".join(dict.fromkeys(name.partition(":")[0] for name in names))]
+    notes += [f"{label.replace('_', ' ')} {record[label]}" for label in labels]
+    notes += [ANSWERS[record["answer"]]] if record.get("answer") in ANSWERS else []
     component = str(record["worst_component"] or "")
     return SweepRow(
         name=" + ".join(short(name) for name in names),
-        note=" + ".join(dict.fromkeys(name.partition(":")[0] for name in names)),
+        note=", ".join(notes),
         status=STATUSES.get(str(record["status"]), str(record["status"])),
         ok=ok,
         cells=tuple(_cell(m, float(record[m.column]), worst[m.column]) for m in MEASURES),
@@ -240,14 +252,14 @@ def _figures(frame: pd.DataFrame, ok: np.ndarray) -> tuple[Figure, ...]:
         return ()
     unserved = frame["unserved_kw"].to_numpy(dtype=float)
     dark = int((unserved > 0.05).sum())
-    top = int(np.nanargmax(unserved))
+    top = int(np.nan_to_num(unserved, nan=-1.0).argmax())
     names = [" + ".join(short(n) for n in str(text).split(" + ")) for text in frame["contingency"]]
     loading = np.nan_to_num(frame["worst_loading_percent"].to_numpy(dtype=float), nan=0.0)
-    deadline = frame["deadline_s"].to_numpy(dtype=float)
+    deadline = np.nan_to_num(frame["deadline_s"].to_numpy(dtype=float), nan=inf)
     first = int(np.argmin(deadline))
     idle = int((ok & (frame["n_actions"] == 0).to_numpy(dtype=bool)).sum())
     solve = float(frame["total_s"].max())
-    slow = names[int(frame["total_s"].to_numpy(dtype=float).argmax())]
+    slow = names[int(frame["total_s"].fillna(0.0).to_numpy(dtype=float).argmax())]
     good = int(ok.sum())
     verified = Figure(
         f"{number(good, 0)} of {number(total, 0)}",

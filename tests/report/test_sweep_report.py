@@ -49,6 +49,24 @@ def table(n: int) -> pd.DataFrame:
     )
 
 
+def test_load_cases_answers_and_crashes_are_told() -> None:
+    """What a sweep has beside its first columns: the load case, rows that were not solved, workers that died."""
+    rows = [
+        {**row("ups:UPS-A"), "load_case": 0.7, "answer": "shared"},
+        {
+            **row("ups:UPS-B", status="crashed", unserved_kw=nan, deadline_s=nan, total_s=nan),
+            "load_case": 0.9,
+        },
+    ]
+    table = pd.DataFrame(rows)
+    table.attrs["load_case"] = ["load_case"]
+    view = read_sweep_view(table, FACTS, WHEN)
+    told = {item.name: (item.note, item.status) for item in view.rows}
+    assert told["UPS-A"] == ("ups, load case 0.7, same plant as another one", "verified, proved")
+    assert told["UPS-B"] == ("ups, load case 0.9", "ended every worker process")
+    assert "1 of 2" in [figure.value for figure in view.figures]
+
+
 class Rows(HTMLParser):
     """Counts the rows of the list, and checks that tags nest."""
 

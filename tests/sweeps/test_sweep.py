@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pandapower.networks as pn
@@ -19,8 +20,12 @@ def test_two_feed_row_by_row() -> None:
     seen: list[tuple[int, int, str]] = []
     net = pdnopt.load_case("two_feed")
     frame = pdnopt.sweep(net, components=["ups", "ext_grid"], progress=lambda *at: seen.append(at))
-    assert list(frame.columns) == list(COLUMNS)
+    more = ["unserved_p2_kw", "unserved_p3_kw", "answer", "same_as"]
+    assert list(frame.columns) == [*COLUMNS, *more]
     assert seen[0] == (0, len(frame), frame["contingency"][0])
+    assert [done for done, _, _ in seen] == list(range(len(frame) + 1))
+    by_priority = frame[["unserved_p1_kw", "unserved_p2_kw", "unserved_p3_kw"]].sum(axis=1)
+    assert by_priority.to_numpy() == pytest.approx(frame["unserved_kw"].to_numpy())
     row = frame.set_index("contingency").loc["ups:UPS-A"]
     one = pdnopt.solve(net, "reroute", failed=["ups:UPS-A"], explain=False)
     assert row["status"] == one.status == "optimal"
@@ -56,9 +61,23 @@ def test_a_plain_network() -> None:
 
 @pytest.mark.parametrize(
     ("keywords", "field"),
-    [({"k": 3}, "k"), ({"components": ["nonsense"]}, "components"), ({"failed": ["ups:UPS-A"]}, "failed")],
+    [
+        ({"k": 3}, "k"),
+        ({"components": ["nonsense"]}, "components"),
+        ({"failed": ["ups:UPS-A"]}, "failed"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"problem": "nonsense"}, "problem"),
+        ({"workers": 0}, "workers"),
+        ({"workers": 2, "cluster": "tcp://127.0.0.1:1"}, "workers"),
+        ({"workers": 2, "extend": print}, "extend"),
+        ({"resume": "folder", "extend": print}, "resume"),
+        ({"loads": [1.0]}, "loads"),
+    ],
 )
-def test_bad_input(keywords: dict[str, Any], field: str) -> None:
+def test_bad_input(
+    keywords: dict[str, Any], field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(pdnopt.InputError, match=field):
         pdnopt.sweep(pdnopt.load_case("two_feed"), **keywords)
 
@@ -69,6 +88,8 @@ def test_the_command_line(tmp_path: Any) -> None:
     assert run.exit_code == 0, run.output
     assert "2 of 2 contingencies have a verified plan; 2 leave load unserved" in run.output
     assert out.read_text().startswith("contingency,status")
+    assert "0 pruned, 0 shared with another one, 2 solved" in run.output
+    assert "20.2 kW not served: ups:UPS-A" in run.output
     run = CliRunner().invoke(app, ["sweep", "two_feed", "--components", "ext_grid", "--json"])
     rows = json.loads(run.stdout)
     assert all(row["deadline_s"] is None or row["deadline_s"] < inf for row in rows)

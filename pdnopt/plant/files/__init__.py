@@ -12,7 +12,14 @@ object columns.
 """
 
 from pdnopt.plant.files.decoder import MAX_DEPTH
-from pdnopt.plant.files.reading import MAX_BYTES, read_network
-from pdnopt.plant.files.writing import write_network
+from pdnopt.plant.files.reading import MAX_BYTES, network_from_text, read_network
+from pdnopt.plant.files.writing import network_to_text, write_network
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "read_network", "write_network"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "network_from_text",
+    "network_to_text",
+    "read_network",
+    "write_network",
+]

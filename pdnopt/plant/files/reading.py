@@ -16,7 +16,7 @@ from pdnopt.plant.files.decoder import Decoder, parse
 from pdnopt.plant.files.refusal import refusal
 from pdnopt.plant.tables import ensure_tables
 
-__all__ = ["MAX_BYTES", "read_network"]
+__all__ = ["MAX_BYTES", "network_from_text", "read_network"]
 
 MAX_BYTES = 512 * 1024 * 1024
 """Largest file that is read: 512 MB, some millions of circuits."""
@@ -44,12 +44,16 @@ def read_network(path: str | os.PathLike[str]) -> Any:
         findings of the file at once, each with its place in the JSON.
     """
     path = Path(path)
-    document = parse(_read_text(path), "$", str(path))
-    decoder = Decoder(str(path))
-    net = decoder.network(document)
+    return network_from_text(_read_text(path), str(path))
+
+
+def network_from_text(text: str, name: str = "text") -> Any:
+    """Return the network of a JSON text, as `read_network` does of a file; ``name`` is what errors call it."""
+    decoder = Decoder(name)
+    net = decoder.network(parse(text, "$", name))
     if decoder.issues or net is None:
         raise InputError(decoder.issues)
-    _convert(net, str(path))
+    _convert(net, name)
     ensure_tables(net)
     return net
 

@@ -14,7 +14,7 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.plant.files.encoder import encode
 from pdnopt.plant.files.refusal import refusal
 
-__all__ = ["write_network"]
+__all__ = ["network_to_text", "write_network"]
 
 
 def write_network(net: Any, path: str | os.PathLike[str]) -> None:
@@ -38,14 +38,7 @@ def write_network(net: Any, path: str | os.PathLike[str]) -> None:
     name = str(path)
     if path.suffix.lower() != ".json":
         raise refusal("Suffix", "file", name, path.suffix, "a .json file", "Write for example 'plant.json'.")
-    if not isinstance(net, pandapowerNet):
-        todo = "Build one with pdnopt.plant.create_empty_plant."
-        raise refusal("NotANetwork", "net", "", type(net).__name__, "a pandapowerNet", todo)
-    issues: list[Issue] = []
-    document = encode(net, "net", issues)
-    if issues:
-        raise InputError(issues)
-    text = json.dumps(document, indent=2, allow_nan=False)
+    text = network_to_text(net, indent=2)
     scratch = ""
     try:
         with tempfile.NamedTemporaryFile(
@@ -64,3 +57,15 @@ def write_network(net: Any, path: str | os.PathLike[str]) -> None:
         raise refusal(
             "File", "file", name, text, "a place that can be written", "Check path and permissions."
         ) from None
+
+
+def network_to_text(net: Any, indent: int | None = None) -> str:
+    """Return a network as the JSON text that `write_network` writes; raises what that raises for the network."""
+    if not isinstance(net, pandapowerNet):
+        todo = "Build one with pdnopt.plant.create_empty_plant."
+        raise refusal("NotANetwork", "net", "", type(net).__name__, "a pandapowerNet", todo)
+    issues: list[Issue] = []
+    document = encode(net, "net", issues)
+    if issues:
+        raise InputError(issues)
+    return json.dumps(document, indent=indent, allow_nan=False)
