@@ -79,7 +79,14 @@ N_TANGENTS = 4
 """Tangents kept of each branch, the closest to a plan's flow."""
 
 TAN_DIGITS = 6
-HELD_KW = 1e-6
+SAME_KW = 1e-6
+
+WEIGHT = 1.25
+"""Weight of a kW over one of the next less critical priority in an LP that bounds the latter.
+
+Any weight gives a valid bound: the weighted sum of the terms is at least its minimum, and the more critical ones are no
+larger than in the plan. It is tight where one kW of a priority never costs more than this of the next.
+"""
 
 
 @dataclass(frozen=True)
@@ -167,22 +174,21 @@ class UnservedRelaxation:
         total_kw = {p: float(demand.d_kw[demand.priority == p].sum()) for p in unserved_kw}
         able_kw = {p: float(demand.d_kw[(demand.priority == p) & may_serve].sum()) for p in unserved_kw}
         bounds = {p: total_kw[p] - able_kw[p] for p in unserved_kw}
-        short = [p for p in sorted(unserved_kw) if unserved_kw[p] > bounds[p] + HELD_KW]
+        short = [p for p in sorted(unserved_kw) if unserved_kw[p] > bounds[p] + SAME_KW]
         if not short:
             return bounds
         solver, served, columns = self._load(demand, may_serve, point)
-        for p in sorted(unserved_kw):
-            mine = np.flatnonzero(served == p)
-            if p in short:
-                cost = np.zeros(columns)
-                cost[mine] = -1.0
-                solver.set_cost(cost)
-                outcome = solver.solve(deadline_s, believe=True)
-                if outcome.status == "optimal":
-                    bounds[p] = max(bounds[p], total_kw[p] + outcome.objective)
-            row = csr_array((np.ones(len(mine)), (np.zeros(len(mine), dtype=int), mine)), shape=(1, columns))
-            least_kw = min(total_kw[p] - unserved_kw[p], able_kw[p]) - HELD_KW * max(total_kw[p], 1.0)
-            solver.add_rows(row, np.array([least_kw]), np.array([inf]))
+        for p in short:
+            cost = np.zeros(columns)
+            held_kw = 0.0
+            for rank, other in enumerate(sorted((q for q in unserved_kw if q <= p), reverse=True)):
+                weight = WEIGHT**rank
+                cost[: len(served)] -= weight * (served == other)
+                held_kw += weight * (total_kw[other] - (unserved_kw[other] if other < p else 0.0))
+            solver.set_cost(cost)
+            outcome = solver.solve(deadline_s, believe=True)
+            if outcome.status == "optimal":
+                bounds[p] = max(bounds[p], held_kw + outcome.objective)
         return bounds
 
     def _load(
@@ -233,7 +239,7 @@ class UnservedRelaxation:
             ],
             format="csr",
         )
-        solver, model = HighsModel(relax=True), self.model
+        solver, model = HighsModel(relax=True, primal=True), self.model
         solver.load(
             csr_array(matrix),
             np.r_[(*given, low, np.full(n_classes, -inf))],

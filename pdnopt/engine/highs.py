@@ -72,11 +72,14 @@ class HighsModel:
         Solve the LP relaxation; successive runs start from the last basis.
     interior : bool
         Solve it by the interior-point method without crossover: no basis, for LPs on which the simplex method is slow.
+    primal : bool
+        Solve it by the primal simplex method without presolve: for LPs in which nothing at all is a feasible start.
     """
 
-    def __init__(self, relax: bool, interior: bool = False) -> None:
+    def __init__(self, relax: bool, interior: bool = False, primal: bool = False) -> None:
         self._highs = highspy.Highs()
         self._relax = self._lp = relax
+        self._primal = primal
         for name, value in (
             ("output_flag", False),
             ("threads", 1),
@@ -84,6 +87,7 @@ class HighsModel:
             ("mip_feasibility_tolerance", 1e-7),
             ("mip_heuristic_run_feasibility_jump", False),
             *((("solver", "ipm"), ("run_crossover", "off")) if interior else ()),
+            *((("presolve", "off"),) if primal else ()),
         ):
             _ok(self._highs.setOptionValue(name, value), f"option {name}")
 
@@ -233,7 +237,7 @@ class HighsModel:
         )  # an LP counts all runs of the instance, a MIP its own
         _ok(highs.setOptionValue("time_limit", spent + left if left < 1e6 else inf), "the time limit")
         # after a change of costs or bounds the last basis is primal feasible, or nearly so; not new rows
-        primal = self._lp and self._warm and not dual
+        primal = self._lp and (self._primal or (self._warm and not dual))
         _ok(highs.setOptionValue("simplex_strategy", 4 if primal else 1), "the strategy")
         _ok(highs.setOptionValue("simplex_iteration_limit", self._patience()), "the iterations")
         if not self._lp:
