@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isnan, nan
 from typing import Any
 
 from pdnopt.acjudge import AcJudge
@@ -25,6 +25,9 @@ __all__ = ["Attempt", "Attempts", "Job", "serves_no_less", "status_of", "unserve
 
 SPANS = ("update_s", "solve_s", "sequence_s", "check_s")
 
+TraceRow = tuple[float, str, float, float]
+"""Seconds since the call, term, value, bound."""
+
 ORDER_SHARE = 0.6
 """Part of the time left that the search for an order of moves may use."""
 
@@ -35,6 +38,7 @@ class Job:
 
     ``spent``: the part of its overload budget that a component has used before a plan can relieve it, by name.
     ``gaps``: by how much a term may miss its bound and count as proved, in its unit.
+    ``trace``: what was known when, of solves and of verified plans; ``first_plan_s``: when the first plan was verified.
     """
 
     options: Any
@@ -43,13 +47,28 @@ class Job:
     found: tuple[Overload, ...]
     spent: dict[str, float]
     gaps: Callable[[str], float]
+    begun_s: float
     deadline_s: float
     spans: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SPANS, 0.0))
+    trace: list[TraceRow] = field(default_factory=list)
+    first_plan_s: float = nan
 
     @property
     def late(self) -> bool:
         """Whether the time is over."""
         return time.perf_counter() >= self.deadline_s
+
+    def tell(self, ladder: Ladder, begun_s: float) -> None:
+        """Add what a solve that began at a time found to the trace."""
+        offset_s = begun_s - self.begun_s
+        self.trace += [(offset_s + t_s, *rest) for t_s, *rest in ladder.trace]
+
+    def verified(self, answer: Answer) -> None:
+        """Note that a plan was verified now."""
+        now_s = time.perf_counter() - self.begun_s
+        if isnan(self.first_plan_s):
+            self.first_plan_s = now_s
+        self.trace += [(now_s, term.name, term.value, term.bound) for term in answer.ladder.terms]
 
     def until_s(self, share: float) -> float:
         """Return when a share of the time left is over, on the clock of time.perf_counter."""
@@ -101,7 +120,10 @@ class Attempts:
         report = self.checker.report(plan)
         job.spans["check_s"] += time.perf_counter() - begun
         status = status_of(answer, sequence, report.issues, job.gaps)
-        return Attempt(answer, prepared, target, sequence, plan, report, status)
+        attempt = Attempt(answer, prepared, target, sequence, plan, report, status)
+        if attempt.ok:
+            job.verified(answer)
+        return attempt
 
     def _order(self, job: Job, target: State) -> Sequence:
         options, response, demand = job.options, job.response, job.demand

@@ -117,7 +117,7 @@ def result_of(
         cascade=told.cascade,
         worst_component=report.worst_component,
         worst_loading_percent=report.worst_loading_percent,
-        trace=tuple(answer.ladder.trace),
+        trace=tuple(sorted(job.trace, key=lambda row: row[0])),
         network=origin.network,
         fingerprint=origin.fingerprint,
         notes=told.notes,

@@ -82,12 +82,14 @@ class Result:
     issues : list of Issue
         The independent checker's findings; empty = verified.
     timings : dict
-        build_s, update_s, solve_s, sequence_s, check_s, total_s.
+        build_s, update_s, solve_s, sequence_s, check_s, total_s; first_plan_s: when the first plan was verified, the
+        session's build left out (NaN: never).
     clocks : tuple of Clock
     reasons : tuple of Reason
     cascade : tuple
         What would trip if nobody acted.
     trace : tuple of (s, term, value, bound)
+        What was known when, seconds since the call: of every solve, and of every plan when it was verified.
     """
 
     problem: str
@@ -148,7 +150,7 @@ class Result:
             "issues": [issue.to_dict() for issue in self.issues],
             "reasons": [asdict(reason) for reason in self.reasons],
             "clocks": [{k: _finite(v) for k, v in asdict(clock).items()} for clock in self.clocks],
-            "timings": dict(self.timings),
+            "timings": {name: _finite(value) for name, value in self.timings.items()},
             "notes": list(self.notes),
         }
 

@@ -178,5 +178,6 @@ def _tail(result: Result) -> list[str]:
         lines.append(
             "  checker      no findings: end state and every step on the way verified by AC power flow"
         )
-    spent = "  ".join(f"{name[:-2]} {1000 * value:.0f} ms" for name, value in result.timings.items())
+    known = {name[:-2].replace("_", " "): value for name, value in result.timings.items() if value == value}
+    spent = "  ".join(f"{name} {1000 * value:.0f} ms" for name, value in known.items())
     return [*lines, f"  time         {spent}"]

@@ -224,6 +224,5 @@ class Shortcuts:
         proved = all(
             t.value <= t.bound + job.gaps(t.name) + INDIFFERENT_KW for t in found if t.name in unserved
         )
-        trace = [(0.0, t.name, t.value, t.bound) for t in found]
-        ladder = Ladder("optimal" if proved else "feasible", point, found, trace)
+        ladder = Ladder("optimal" if proved else "feasible", point, found)
         return Answer(ladder, service.state, {t.name: t.bound for t in found}, service.ratios)

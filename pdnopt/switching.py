@@ -83,11 +83,12 @@ class SwitchingRunner:
         found = overloads(self.net, response.grid, demand, response, self.engine)
         gaps = scales(demand, options.gap, self.optimiser.models[0].small)[0]
         spent = self._spent(found, options)
-        job = Job(options, demand, response, found, spent, gaps, started + options.time_limit_s)
+        job = Job(options, demand, response, found, spent, gaps, started, started + options.time_limit_s)
         attempt = self.shortcuts.stand(job) or self.shortcuts.repaired(job) or self._search(job)
         clocks = clocks_of(self.net, job, attempt.sequence, self.engine)
         told = self._told(job, attempt, bool(clocks)) if options.explain else Told()
-        timings = {"build_s": build_s, **job.spans, "total_s": time.perf_counter() - started}
+        total_s = time.perf_counter() - started
+        timings = {"build_s": build_s, **job.spans, "first_plan_s": job.first_plan_s, "total_s": total_s}
         return result_of(job, attempt, clocks, told, timings, self.origin)
 
     def _told(self, job: Job, attempt: Attempt, clocks: bool) -> Told:
@@ -143,9 +144,11 @@ class SwitchingRunner:
             prepared = self.optimiser.prepare(options, demand, response.state.psu_dead, task.voltages)
             fits = point is not None and prepared is first and not task.narrowed
             start = point.x if point is not None and fits else None
+            begun_s = time.perf_counter()
             answer = self.optimiser.optimise(
                 prepared, response, demand, options, task, job.deadline_s, job.spans, start=start
             )
+            job.tell(answer.ladder, begun_s)
             if refine:
                 answer = self._refined(job, task, answer)
             following = self._unanswered(task, answer, demand)
@@ -217,7 +220,10 @@ class SwitchingRunner:
 
     def _proved(self, job: Job, attempt: Attempt, bounds: dict[str, float]) -> Attempt:
         """Return an attempt with the bounds of the problem as it is: a narrower one proves nothing about it."""
-        attempt.answer.bounds = bounds
+        floors = {
+            term.name: -1.0 if term.name == "margin_lost" else 0.0 for term in attempt.answer.ladder.terms
+        }
+        attempt.answer.bounds = {name: max(floor, bounds.get(name, floor)) for name, floor in floors.items()}
         issues = attempt.report.issues
         return replace(attempt, status=status_of(attempt.answer, attempt.sequence, issues, job.gaps))
 

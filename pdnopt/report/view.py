@@ -71,6 +71,7 @@ TIMINGS = {
     "solve_s": "solve",
     "sequence_s": "order",
     "check_s": "check",
+    "first_plan_s": "first verified plan",
     "total_s": "total",
 }
 
@@ -248,7 +249,7 @@ def read_view(
         issues=tuple(result.issues),
         verified=result.ok and not any(issue.severity == "error" for issue in result.issues),
         terms=tuple(_term_row(result, name) for name in result.objective),
-        timings=tuple((TIMINGS.get(name, name), value) for name, value in result.timings.items()),
+        timings=tuple((TIMINGS.get(n, n), value) for n, value in result.timings.items() if value == value),
         inputs=_inputs(result),
         fingerprint=result.fingerprint or digest,
         versions=versions,
