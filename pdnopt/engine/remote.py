@@ -30,6 +30,9 @@ __all__ = ["RemoteModel", "Worker"]
 EARLY_SHARE, EARLY_S = 0.05, 0.05
 """HiGHS is told to end this part of the time left, this long at most, before the worker is killed."""
 
+MOST_FAILED_STARTS = 3
+"""A worker that has ended so often before it was ready cannot run here."""
+
 FEASIBLE = 1e-6
 """A point that a worker tells before it has ended counts if it breaks nothing by more than this."""
 
@@ -50,6 +53,7 @@ class Worker:
         self.usable = os.name == "posix" and bool(sys.executable)
         self._process: subprocess.Popen[bytes] | None = None
         self._owner, self._ready, self._buffer = os.getpid(), False, bytearray()
+        self._failed_starts = 0
         self._all: list[subprocess.Popen[bytes]] = []
         weakref.finalize(self, _end, self._all, self._owner)
 
@@ -98,7 +102,8 @@ class Worker:
         if process is None:
             return
         if not self._ready and process.poll() is not None:
-            self.usable = False  # it cannot even start here: solve in this process from now on
+            self._failed_starts += 1
+            self.usable = self._failed_starts < MOST_FAILED_STARTS  # else solve in this process from now on
         _close(process)
         process.kill()
         self._process = None
