@@ -22,7 +22,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 import pdnopt
-from pdnopt.engine.highs import STATUSES, Outcome, SolverError
+from pdnopt.engine.highs import STATUSES, Outcome, SolverError, refuse_nan
 from pdnopt.engine.wire import Kind, Message, WireError, decode, encode
 
 __all__ = ["RemoteModel", "Worker"]
@@ -230,7 +230,8 @@ class RemoteModel:
         col_high: np.ndarray,
         integer: np.ndarray,
     ) -> None:
-        """Take over a whole model."""
+        """Take over a whole model. Raises SolverError where data are not finite."""
+        refuse_nan(matrix.data, {"row": (row_low, row_high), "column": (col_low, col_high)})
         self._matrix, self._integer = matrix, integer
         self._row_low, self._row_high = row_low.copy(), row_high.copy()
         self._col_low, self._col_high = col_low.copy(), col_high.copy()
@@ -239,6 +240,8 @@ class RemoteModel:
 
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
+        if not np.isfinite(cost).all():
+            raise SolverError("a cost is NaN or infinite")
         self._cost = cost.copy()
         self._pending.append(Message(Kind.COST, self.slot, (), (self._cost,)))
 
@@ -283,9 +286,9 @@ class RemoteModel:
         except BaseException:  # interrupted: what the worker still answers is of no question any more
             self.worker.stop()
             raise
-        if message.kind != Kind.DONE:
-            self._generation = 0
-            raise SolverError("HiGHS refused the model; report it with the network and the failure")
+        if message.kind != Kind.DONE:  # HiGHS gave up: out of memory, or worse
+            self.worker.drop()
+            return best
         return self._ended(message, best)
 
     def _sync(self, until_s: float) -> None:
