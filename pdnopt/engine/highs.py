@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pdnopt.engine.worker import Rows
 
-__all__ = ["STATUSES", "HighsModel", "Outcome", "SolverError"]
+__all__ = ["STATUSES", "HighsModel", "Outcome", "SolverError", "refuse_nan"]
 
 NO_LIMIT = 2**31 - 1
 
@@ -61,6 +61,15 @@ class Outcome:
 def _ok(status: highspy.HighsStatus, what: str) -> None:
     if status == highspy.HighsStatus.kError:
         raise SolverError(f"HiGHS refused {what}")
+
+
+def refuse_nan(data: np.ndarray, bounds: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Raise SolverError where coefficients are not finite or bounds are NaN: HiGHS would call that optimal."""
+    if not np.isfinite(data).all():
+        raise SolverError("a coefficient is NaN or infinite")
+    for name, (low, high) in bounds.items():
+        if np.isnan(low).any() or np.isnan(high).any():
+            raise SolverError(f"a {name} bound is NaN")
 
 
 class HighsModel:
@@ -101,11 +110,7 @@ class HighsModel:
         integer: np.ndarray,
     ) -> None:
         """Pass a whole model. Raises SolverError where data are not finite or HiGHS refuses it."""
-        if not np.isfinite(matrix.data).all():
-            raise SolverError("a coefficient is NaN or infinite")
-        for name, low, high in (("row", row_low, row_high), ("column", col_low, col_high)):
-            if np.isnan(low).any() or np.isnan(high).any():
-                raise SolverError(f"a {name} bound is NaN")
+        refuse_nan(matrix.data, {"row": (row_low, row_high), "column": (col_low, col_high)})
         keep = np.abs(matrix.data) > 1e-9  # HiGHS drops such entries with a warning; drop them knowingly
         counts = (
             np.add.reduceat(keep, matrix.indptr[:-1]) if len(matrix.data) else np.zeros(matrix.shape[0], int)

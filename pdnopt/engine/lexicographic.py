@@ -124,7 +124,10 @@ class _Run:
         gap, offset = question.gaps[name], question.model.offset[name]
         value, bound = question.value(name, self.x), question.least(name)
         self._note(name, value, bound)
-        if value > bound + gap:
+        if value > bound + gap and self.local and name in question.settled:
+            # nothing moves, and near the disturbance no bound is claimed: the structure as found is all there is to solve
+            value, bound = self._search(name, value, bound, None)
+        elif value > bound + gap:
             relaxed = self.space.relax(question.model.cost[name], cold=name in question.settled)
             if relaxed.status == "optimal" and relaxed.x is not None:
                 bound = max(bound, relaxed.objective + offset)

@@ -22,13 +22,16 @@ import numpy as np
 from scipy.sparse import csr_array
 
 import pdnopt
-from pdnopt.engine.highs import STATUSES, Outcome, SolverError
+from pdnopt.engine.highs import STATUSES, Outcome, SolverError, refuse_nan
 from pdnopt.engine.wire import Kind, Message, WireError, decode, encode
 
 __all__ = ["RemoteModel", "Worker"]
 
 EARLY_SHARE, EARLY_S = 0.05, 0.05
 """HiGHS is told to end this part of the time left, this long at most, before the worker is killed."""
+
+MOST_FAILED_STARTS = 3
+"""A worker that has ended so often before it was ready cannot run here."""
 
 FEASIBLE = 1e-6
 """A point that a worker tells before it has ended counts if it breaks nothing by more than this."""
@@ -50,6 +53,7 @@ class Worker:
         self.usable = os.name == "posix" and bool(sys.executable)
         self._process: subprocess.Popen[bytes] | None = None
         self._owner, self._ready, self._buffer = os.getpid(), False, bytearray()
+        self._failed_starts = 0
         self._all: list[subprocess.Popen[bytes]] = []
         weakref.finalize(self, _end, self._all, self._owner)
 
@@ -98,7 +102,8 @@ class Worker:
         if process is None:
             return
         if not self._ready and process.poll() is not None:
-            self.usable = False  # it cannot even start here: solve in this process from now on
+            self._failed_starts += 1
+            self.usable = self._failed_starts < MOST_FAILED_STARTS  # else solve in this process from now on
         _close(process)
         process.kill()
         self._process = None
@@ -225,7 +230,8 @@ class RemoteModel:
         col_high: np.ndarray,
         integer: np.ndarray,
     ) -> None:
-        """Take over a whole model."""
+        """Take over a whole model. Raises SolverError where data are not finite."""
+        refuse_nan(matrix.data, {"row": (row_low, row_high), "column": (col_low, col_high)})
         self._matrix, self._integer = matrix, integer
         self._row_low, self._row_high = row_low.copy(), row_high.copy()
         self._col_low, self._col_high = col_low.copy(), col_high.copy()
@@ -234,6 +240,8 @@ class RemoteModel:
 
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
+        if not np.isfinite(cost).all():
+            raise SolverError("a cost is NaN or infinite")
         self._cost = cost.copy()
         self._pending.append(Message(Kind.COST, self.slot, (), (self._cost,)))
 
@@ -278,9 +286,9 @@ class RemoteModel:
         except BaseException:  # interrupted: what the worker still answers is of no question any more
             self.worker.stop()
             raise
-        if message.kind != Kind.DONE:
-            self._generation = 0
-            raise SolverError("HiGHS refused the model; report it with the network and the failure")
+        if message.kind != Kind.DONE:  # HiGHS gave up: out of memory, or worse
+            self.worker.drop()
+            return best
         return self._ended(message, best)
 
     def _sync(self, until_s: float) -> None:

@@ -26,7 +26,7 @@ INTEGRAL = 1e-6
 HOLD = 1e-7
 """A held term may drift by this part of its scale, so that the next LP is not infeasible by rounding."""
 
-INFEASIBLE = Outcome("infeasible", None, inf, inf)
+INFEASIBLE, NOTHING = Outcome("infeasible", None, inf, inf), Outcome("no_incumbent", None, inf, -inf)
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,14 @@ class Space:
         now, deadline_s = time.perf_counter(), self.question.deadline_s
         return now + share * (deadline_s - now) if np.isfinite(deadline_s) else inf
 
+    @property
+    def late(self) -> bool:
+        """Whether the time is over: nothing is reduced or solved any more."""
+        return time.perf_counter() >= self.question.deadline_s
+
     def part(self, columns: np.ndarray, values: np.ndarray) -> Part | None:
-        """Return the part with some columns held; None where it is infeasible."""
-        whole = self._open()
+        """Return the part with some columns held; None where it is infeasible, or the time is over."""
+        whole = None if self.late else self._open()
         if whole is None:
             return None
         place = whole.places[columns]
@@ -180,8 +185,8 @@ class Space:
         return replace(part, reduced=replace(left, arrays=replace(left.arrays, row_high=row_high)))
 
     def whole(self) -> Part | None:
-        """Return all that is still open as a part; None where nothing feasible is."""
-        left = self._open()
+        """Return all that is still open as a part; None where nothing feasible is, or the time is over."""
+        left = None if self.late else self._open()
         return None if left is None else Part(left, self.solvers)
 
     def _open(self) -> Reduction | None:
@@ -199,11 +204,15 @@ class Space:
         found: Found | None = None,
     ) -> Outcome:
         """Solve the MIP of all that is open; ``found`` is told what a worker finds on the way."""
+        if self.late:
+            return NOTHING
         part = self.whole()
         return INFEASIBLE if part is None else part.search(cost, gap, until_s, start, found=found)
 
     def relax(self, cost: np.ndarray, cold: bool = False) -> Outcome:
         """Solve the LP relaxation of all that is open, from the last basis unless ``cold``."""
+        if self.late:
+            return NOTHING
         if self._loaded is None or cold:
             self._loaded = self._open()
             if self._loaded is None:

@@ -151,17 +151,37 @@ def test_a_killed_worker_has_found_nothing_better_and_the_next_one_works(worker:
     assert other.solve(time.perf_counter() + 30.0).status == "optimal"
 
 
-def test_what_highs_refuses_is_an_error_and_the_worker_lives_on(worker: Worker) -> None:
+def test_what_is_not_finite_is_refused_before_it_is_sent(worker: Worker) -> None:
     model, cost = market_split(1, 6)
     solver = RemoteModel(worker, 1, relax=True)
     solver.load(*model)
-    solver.set_cost(np.full(len(cost), np.nan))
-    with pytest.raises(SolverError):
-        solver.solve(time.perf_counter() + 30.0)
-    pid = worker.pid
-    solver.set_cost(cost)
-    assert solver.solve(time.perf_counter() + 30.0).status == "optimal"
-    assert worker.pid == pid
+    with pytest.raises(SolverError, match="cost"):
+        solver.set_cost(np.full(len(cost), np.nan))
+    matrix, *rest = model
+    with pytest.raises(SolverError, match="coefficient"):
+        solver.load(csr_array(matrix * np.inf), *rest)
+    assert worker.pid is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits another process's memory by prlimit")
+def test_a_worker_out_of_memory_has_found_nothing_and_the_next_one_works(worker: Worker) -> None:
+    import resource
+
+    small, its_cost = market_split(1, 6)
+    solver = RemoteModel(worker, 1, relax=True)
+    solver.load(*small)
+    solver.set_cost(its_cost)
+    assert solver.solve(time.perf_counter() + 60.0).status == "optimal"
+    assert worker.pid is not None
+    with open(f"/proc/{worker.pid}/statm", encoding="utf-8") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (used + (1 << 24), used + (1 << 24)))
+    n = 2_000_000
+    large = RemoteModel(worker, 2, relax=False)
+    wide = csr_array((np.ones(n), (np.zeros(n, dtype=int), np.arange(n))), shape=(1, n))
+    large.load(wide, np.ones(1), np.full(1, 9.0), np.zeros(n), np.ones(n), np.ones(n, dtype=bool))
+    assert large.solve(time.perf_counter() + 60.0).status == "no_incumbent"
+    assert solver.solve(time.perf_counter() + 60.0).status == "optimal"
 
 
 def test_a_worker_that_cannot_start_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
