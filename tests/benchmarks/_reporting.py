@@ -64,7 +64,7 @@ def milliseconds(times_s: Iterable[float], percentiles: Sequence[float] = (50, 9
 
 
 def ratio(theirs_s: Sequence[float], ours_s: Sequence[float], limit_s: float = np.inf) -> str:
-    """Return the (lower) median ratio of two lists of times of the same jobs, ">" before it if the median job was cut off."""
+    """Return the (lower) median ratio of two lists of times of the same jobs, ">" before it if that job was cut off."""
     theirs, ours = np.asarray(theirs_s, dtype=float), np.asarray(ours_s, dtype=float)
     if not len(theirs):
         return "-"
