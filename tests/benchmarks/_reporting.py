@@ -64,11 +64,13 @@ def milliseconds(times_s: Iterable[float], percentiles: Sequence[float] = (50, 9
 
 
 def ratio(theirs_s: Sequence[float], ours_s: Sequence[float], limit_s: float = np.inf) -> str:
-    """Return the median ratio of two lists of times of the same jobs, ">" before it if the median job was cut off."""
+    """Return the (lower) median ratio of two lists of times of the same jobs, ">" before it if that job was cut off."""
     theirs, ours = np.asarray(theirs_s, dtype=float), np.asarray(ours_s, dtype=float)
     if not len(theirs):
         return "-"
     ratios = np.minimum(theirs, limit_s) / ours
-    middle = float(np.median(ratios))
+    middle = float(
+        np.percentile(ratios, 50, method="lower")
+    )  # one of them, so that a cut one is known as such
     cut = ~np.isfinite(theirs)
     return f"{'> ' if (cut & (ratios <= middle)).any() else ''}{middle:.2f}"
