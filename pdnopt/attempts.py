@@ -61,7 +61,7 @@ class Job:
     def tell(self, ladder: Ladder, begun_s: float) -> None:
         """Add what a solve that began at a time found to the trace."""
         offset_s = begun_s - self.begun_s
-        self.trace += [(offset_s + t_s, *rest) for t_s, *rest in ladder.trace]
+        self.trace += [(offset_s + t_s, name, value, bound) for t_s, name, value, bound in ladder.trace]
 
     def verified(self, answer: Answer) -> None:
         """Note that a plan was verified now."""
