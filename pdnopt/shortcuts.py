@@ -107,17 +107,19 @@ class Shortcuts:
         first = terms[: terms.index("actions")] if "actions" in terms else MOVING_TERMS
         if job.options.extend is not None or terms[0] != "unserved" or set(MOVING_TERMS) & set(first):
             return None, Situation(None, {})
-        numbers = self._write(job, prepared)
+        limits = self.formulation.limits(job.response.grid, self.curves, job.options.horizon_s, job.spent)
+        question = self._question(job, limits)
+        numbers = self._write(job, prepared, limits)
         best: Attempt | None = None
         bounds: dict[str, float] = {}
         for state in islice(self._rests(job), MAX_RESTS):
             begun = time.perf_counter()
-            service = serve(job.demand, job.response, state, self.judge, self._question(job))
+            service = serve(job.demand, job.response, state, self.judge, question)
             if service is None:
                 job.spans["solve_s"] += time.perf_counter() - begun
                 continue
             point = self._point(job, prepared, service)
-            values = self._values(job, service)
+            values = self._values(job, service, limits)
             if not bounds:
                 bounds = self._bounds(job, prepared, numbers, point, values)
             answer = self._answer(terms, job, service, point, values, bounds)
@@ -133,10 +135,9 @@ class Shortcuts:
                 break
         return None, Situation(best, bounds)
 
-    def _write(self, job: Job, prepared: Prepared) -> Any:
+    def _write(self, job: Job, prepared: Prepared, limits: Any) -> Any:
         begun = time.perf_counter()
         options, response = job.options, job.response
-        limits = self.formulation.limits(response.grid, self.curves, options.horizon_s, job.spent)
         numbers = self.formulation.numbers(
             prepared.sets, job.demand, response, limits, options.horizon_s, battery_use=BATTERY_USE
         )
@@ -160,8 +161,7 @@ class Shortcuts:
                 yield from trims(job.demand, job.response, repair, job.options.horizon_s, BATTERY_USE)
             yield repair.state
 
-    def _question(self, job: Job) -> Question:
-        limits = self.formulation.limits(job.response.grid, self.curves, job.options.horizon_s, job.spent)
+    def _question(self, job: Job, limits: Any) -> Question:
         return Question(
             limits.allowed(),
             job.options.horizon_s,
@@ -177,10 +177,9 @@ class Shortcuts:
         live[grid.nodes.block[islands(grid, service.state).energised]] = True
         return prepared.updater.point(service.state, live, service.on, service.flows)
 
-    def _values(self, job: Job, service: Service) -> dict[str, float]:
+    def _values(self, job: Job, service: Service, limits: Any) -> dict[str, float]:
         """Return the value of every term of a service, in its unit."""
         demand, response, state = job.demand, job.response, service.state
-        limits = self.formulation.limits(response.grid, self.curves, job.options.horizon_s, job.spent)
         fed = fed_units(demand, state, islands(response.grid, state).energised) & state.unit_ok
         missing_kw = demand.d_kw * (1.0 - np.where(fed, state.served, 0.0))
         dark = ~fed | (state.served <= 0.0)
