@@ -80,11 +80,35 @@ class _Search:
         worst = inf
         if self.calm and moves:  # judged together with what is looked at next
             worst = float(self.scene.stress([state, *(option.state for option in first)])[0])
+        if len(moves) > CANDIDATES and worst <= 1.0 + CALM:
+            straight = self._straight(state, here, moves)
+            if straight is not None:
+                return straight
         if len(moves) > CANDIDATES:
             first = [*first, *(option for chunk in chunks for option in chunk)]
             leading = [option.move for option, _ in self._ranked(first)]
             moves = [*leading, *(move for move in moves if not any(move is other for other in leading))]
         return self._visit(state, here, worst, moves)
+
+    def _straight(self, state: State, here: Structure, moves: list[Action]) -> list[Action] | None:
+        """Return the moves as given, each as soon as it is allowed and darkens nobody, if no state on the way is overloaded.
+
+        Where nothing needs relief the order matters little: most orders will do, and all states of one are judged at once.
+        """
+        ordered: list[Action] = []
+        states: list[State] = []
+        left = list(moves)
+        while left:
+            lit = self.scene.lit(state, here)
+            options = (self._option(state, here, lit, move) for move in left)
+            option = next((found for found in options if found is not None and not found.darkens), None)
+            if option is None or self.scene.late:
+                return None
+            ordered.append(option.move)
+            states.append(option.state)
+            state, here = option.state, option.structure
+            left = [move for move in left if move is not option.move]
+        return ordered if (self.scene.stress(states) <= 1.0 + CALM).all() else None
 
     def _visit(self, state: State, here: Structure, worst: float, left: list[Action]) -> list[Action] | None:
         if not left:
