@@ -277,7 +277,13 @@ class FlowEngine:
             if out is not None:
                 on[:, rows] &= ~out
         on[:, m.weak_rows] &= closed[:, m.weak]
-        on &= ~(in_zone[:, br.tail] | in_zone[:, br.head])
+        opened = np.zeros((2, n, len(br.tail)), dtype=bool)
+        for side in (0, 1):
+            rows = m.gate_side == side
+            case, which = np.nonzero(~closed[:, m.gate[rows]])
+            opened[side, case, m.gate_branch[rows][which]] = True
+        # what ends behind an open switch at a dead bus may live on from its other end
+        on &= ~(in_zone[:, br.tail] & ~opened[0] | in_zone[:, br.head] & ~opened[1])
         ends = [on & alive[:, br.tail], on & alive[:, br.head]]
         # a line that ends in a bus out of service stays charged from its other end (as in pandapower);
         # a transformer or a switch does not
@@ -285,11 +291,8 @@ class FlowEngine:
         both[m.line_rows] = False
         ends[0][:, both] &= ends[1][:, both]
         ends[1][:, both] &= ends[0][:, both]
-        for side in (0, 1):
-            rows = m.gate_side == side
-            opened = ~closed[:, m.gate[rows]]
-            case, which = np.nonzero(opened)
-            ends[side][case, m.gate_branch[rows][which]] = False
+        ends[0] &= ~opened[0]
+        ends[1] &= ~opened[1]
         alive &= ~in_zone
         update: dict[str, dict[str, np.ndarray]] = {}
         if len(br.tail):

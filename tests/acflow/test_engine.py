@@ -214,3 +214,18 @@ def hall(n_pdu=50, n_load=1000):
 def test_hall_agrees():
     net = hall()
     assert_same(powerflow(net), powerflow(net, engine="pandapower"))
+
+
+def test_a_transformer_behind_an_open_switch_at_a_dead_bus_lives_from_its_other_end():
+    net = pp.create_empty_network()
+    hv, lv = pp.create_bus(net, 20.0, name="hv"), pp.create_bus(net, 0.4, name="lv")
+    pp.create_ext_grid(net, lv)
+    pp.create_transformer(net, hv, lv, "0.63 MVA 20/0.4 kV")
+    pp.create_switch(net, hv, 0, et="t", closed=False)
+    pp.create_load(net, lv, 0.1, 0.02)
+    found = FlowEngine(net).run(FlowCases(dead_bus=np.array([[True, False]])))
+    net.bus.loc[hv, "in_service"] = False
+    pp.runpp(net)
+    assert net.res_trafo.pl_mw[0] > 0.001  # it is magnetised
+    assert found.losses_kw[0] == pytest.approx(1e3 * net.res_trafo.pl_mw[0], rel=1e-4)
+    assert found.trafo_loading_percent[0, 0] == pytest.approx(net.res_trafo.loading_percent[0], rel=1e-4)
