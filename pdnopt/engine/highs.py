@@ -8,6 +8,8 @@ vector of zeros.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +40,11 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 class SolverError(PdnoptError, RuntimeError):
     """HiGHS refused the model or returned something that cannot be believed."""
 
+
+STDOUT = 1
+
+_greeted = False
+"""Whether HiGHS has written its banner in this process."""
 
 BROKEN = (
     highspy.HighsModelStatus.kLoadError,
@@ -72,6 +79,23 @@ def refuse_nan(data: np.ndarray, bounds: dict[str, tuple[np.ndarray, np.ndarray]
             raise SolverError(f"a {name} bound is NaN")
 
 
+def _quiet_highs() -> highspy.Highs:
+    """Return a new HiGHS; the first of a process writes a banner (since 1.16) before any option can forbid it."""
+    global _greeted
+    if _greeted:
+        return highspy.Highs()
+    _greeted = True
+    sys.stdout.flush()
+    kept, nowhere = os.dup(STDOUT), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDOUT)
+        return highspy.Highs()
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class HighsModel:
     """A persistent HiGHS instance on one thread. Load once, then change bounds and costs.
 
@@ -86,7 +110,7 @@ class HighsModel:
     """
 
     def __init__(self, relax: bool, interior: bool = False, primal: bool = False) -> None:
-        self._highs = highspy.Highs()
+        self._highs = _quiet_highs()
         self._relax = self._lp = relax
         self._primal = primal
         for name, value in (
