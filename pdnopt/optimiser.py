@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,8 @@ class Optimiser:
         self, formulation: Formulation, grid: Grid, demand: Demand, curves: CurveBook, judge: AcJudge
     ) -> None:
         self.formulation, self.grid, self.curves, self.judge = formulation, grid, curves, judge
+        idle = not demand.d_kw.any()  # loads of a network without any: 1 kW each, for the sizes of the model
+        self.demand = replace(demand, d_kw=np.ones(demand.n)) if idle else demand
         self._models: dict[Any, Prepared] = {}
         self.worker = Worker()
         self.solvers: tuple[HighsModel, HighsModel]
@@ -144,33 +147,38 @@ class Optimiser:
     def prepare(self, options: Any, demand: Demand, psu_dead: np.ndarray, voltages: bool) -> Prepared:
         """Return the compiled model for these terms, compiled now if it was not needed before.
 
-        Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit.
+        Coarse classes serve as long as their units share alike; voltages are modelled once one is below its limit. A
+        model is that of the network's own loads, doubled as often as the loads of this call want it: what was solved
+        before has no say in it.
         """
-        terms = self.terms(options)
         prepared: Prepared | None = None
         for fine in (False, True):
-            key = (terms, options.extend, voltages, fine)
-            prepared = self._models.get(key)
-            if prepared is None or float(demand.d_kw.sum()) > prepared.largest_kw:
-                prepared = self._models[key] = self._compile(options, demand, terms, voltages, fine)
+            prepared = self._model(options, voltages, fine, 0)
+            asked_kw = float(demand.d_kw.sum())
+            if asked_kw > prepared.largest_kw:
+                doubled = ceil(log2(asked_kw / float(self.demand.d_kw.sum())))
+                prepared = self._model(options, voltages, fine, doubled)
             if self.formulation.fits(prepared.sets, demand, psu_dead):
                 return prepared
         assert prepared is not None
         return prepared
 
-    def _compile(
-        self, options: Any, demand: Demand, terms: tuple[str, ...], voltages: bool, fine: bool
-    ) -> Prepared:
-        data = self.formulation.data(self.grid, demand, terms, fine, voltages)
-        model = self.formulation.build(data)
-        if options.extend is not None:
-            options.extend(model, data)
-        compiled = compile_model(model)
-        updater, relaxation = (
-            self.formulation.updater(compiled, data),
-            self.formulation.relaxation(compiled, data),
-        )
-        return Prepared(compiled, updater, relaxation, data.sets, data.flow.m_kw / 1.5)
+    def _model(self, options: Any, voltages: bool, fine: bool, doubled: int) -> Prepared:
+        terms = self.terms(options)
+        key = (terms, options.extend, voltages, fine, doubled)
+        if key not in self._models:
+            more = 2.0**doubled
+            own = self.demand
+            demand = replace(own, d_kw=own.d_kw * more, min_kw=own.min_kw * more, cord_kw=own.cord_kw * more)
+            data = self.formulation.data(self.grid, demand, terms, fine, voltages)
+            model = self.formulation.build(data)
+            if options.extend is not None:
+                options.extend(model, data)
+            compiled = compile_model(model)
+            updater = self.formulation.updater(compiled, data)
+            relaxation = self.formulation.relaxation(compiled, data)
+            self._models[key] = Prepared(compiled, updater, relaxation, data.sets, data.flow.m_kw / 1.5)
+        return self._models[key]
 
     def optimise(
         self,
