@@ -20,10 +20,7 @@ __all__ = ["Bench", "bench_of"]
 
 
 class Bench:
-    """One network, and the session of the load case at hand.
-
-    A session that has solved other loads before may have been compiled for those, and choose another one of several
-    equally good plans; so each load case gets a session of its own, whoever solves what in which order.
+    """One network and its session, which solves every contingency of every load case.
 
     Parameters
     ----------
@@ -35,8 +32,11 @@ class Bench:
     def __init__(self, net: Any, job: Job) -> None:
         self.net, self.job = net, job
         self._ratings = ratings_kw(read_grid(net))
-        self._session: Session | None = None
-        self._case = -1
+
+    @cached_property
+    def _session(self) -> Session:
+        keywords = {"explain": False, **self.job.keywords, "validate": False}
+        return Session(self.net, self.job.problem, **keywords)
 
     @cached_property
     def _checker(self) -> Checker:
@@ -44,15 +44,14 @@ class Bench:
 
     def solve(self, task: Task) -> Iterator[Row]:
         """Yield the row of a contingency, then those of the outages with the same outcome."""
-        session = self._session_of(task.case)
-        result = session.solve(failed=task.failed)
+        result = self._solve(task.case, task.failed)
         row = row_of(task, result, self._ratings, self.job.plans)
         yield row
         for number, failed in task.same:
             shared = self._shared(number, failed, row, result)
             if shared is None:
                 other = replace(task, number=number, failed=failed)
-                shared = row_of(other, session.solve(failed=failed), self._ratings, self.job.plans)
+                shared = row_of(other, self._solve(task.case, failed), self._ratings, self.job.plans)
             yield shared
 
     def _shared(self, number: int, failed: Sequence[str], row: Row, result: Result) -> Row | None:
@@ -66,16 +65,9 @@ class Bench:
         shared = shared_row(number, failed, row, report, self._ratings)
         return {**shared, "total_s": time.perf_counter() - begun}
 
-    def _session_of(self, case: int) -> Session:
-        if self._session is None or case != self._case:
-            keywords = dict(self.job.keywords)
-            if self.job.loads:
-                keywords["p_load_kw"] = self.job.loads[case]
-            self._session = Session(
-                self.net, self.job.problem, **{"explain": False, **keywords, "validate": False}
-            )
-            self._case = case
-        return self._session
+    def _solve(self, case: int, failed: Sequence[str]) -> Result:
+        loads = {"p_load_kw": self.job.loads[case]} if self.job.loads else {}
+        return self._session.solve(failed=failed, **loads)
 
 
 def bench_of(text: str) -> Bench:
