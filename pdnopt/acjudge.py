@@ -30,6 +30,7 @@ class Ratios:
     source: np.ndarray
     source_kw: np.ndarray
     ups_kw: np.ndarray
+    storage_kw: np.ndarray  # what batteries that form an island give
     under_v_pu: np.ndarray  # (states, nodes) how far below v_min
     losses_kw: np.ndarray
     converged: np.ndarray
@@ -66,6 +67,8 @@ class AcJudge:
         self._line_limit = _limit(net.line)
         self._trafo_limit = _limit(net.trafo)
         index = {int(i): k for k, i in enumerate(net.ext_grid.index)}
+        self._forms = grid.storages.source >= 0
+        self._storage_rows = np.array([index.get(int(i), 0) for i in grid.storages.source], dtype=int)
         self._source_rows = np.array([index[int(i)] for i in grid.sources.index], dtype=int)
         self._bus_nodes = np.flatnonzero(grid.nodes.bus >= 0)
 
@@ -97,6 +100,7 @@ class AcJudge:
             source=_clean(p_source / grid.sources.p_max_kw),
             source_kw=_clean(p_source),
             ups_kw=_clean(flow.ups_p_out_kw),
+            storage_kw=_clean(np.where(self._forms, flow.ext_grid_p_kw[:, self._storage_rows], 0.0)),
             under_v_pu=under,
             losses_kw=flow.losses_kw,
             converged=flow.converged,

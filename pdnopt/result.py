@@ -82,8 +82,8 @@ class Result:
     issues : list of Issue
         The independent checker's findings; empty = verified.
     timings : dict
-        build_s, update_s, solve_s, sequence_s, check_s, total_s; first_plan_s: when the first plan was verified, the
-        session's build left out (NaN: never).
+        build_s, update_s, solve_s, sequence_s, check_s, total_s; first_plan_s: when the first plan was verified, since the
+        call began (NaN: never).
     clocks : tuple of Clock
     reasons : tuple of Reason
     cascade : tuple

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 
 from pdnopt.acjudge import AcJudge, Allowed, Ratios
 from pdnopt.plant.demand import Demand, cord_draw_kw
+from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, initial_state, islands, living_cords
 from pdnopt.problem import Flows
 from pdnopt.response import Response
@@ -68,7 +69,7 @@ class Service:
 class _Rated:
     """Components that were over a limit: what they are, their limit, and the node below each."""
 
-    kind: np.ndarray  # "branch", "switch", "ups", "source", "battery", "fuel"
+    kind: np.ndarray  # "branch", "switch", "ups", "source", "battery", "fuel", "storage"
     position: np.ndarray
     top: np.ndarray
 
@@ -183,6 +184,7 @@ def _over(
         ("source", ratios.source[0] > allowed.source * (1 + OVER)),
         ("battery", battery & (energy_kwh > question.battery_use * grid.upss.e_kwh * (1 + OVER))),
         ("fuel", ratios.source_kw[0] * hours > grid.sources.fuel_kwh * (1 + OVER)),
+        ("storage", state.storage_on & (ratios.storage_kw[0] > _storage_kw(grid, question) * (1 + OVER))),
     )
     seen = set(zip(known.kind.tolist(), known.position.tolist(), strict=True))
     kinds, positions, tops = [], [], []
@@ -199,6 +201,13 @@ def _over(
     return _Rated(np.array(kinds, dtype=object), np.array(positions, dtype=int), np.array(tops, dtype=int))
 
 
+def _storage_kw(grid: Grid, question: Question) -> np.ndarray:
+    """Return what each battery of the rows may give over the horizon, kW."""
+    sto = grid.storages
+    energy_kw = question.battery_use * sto.e_usable_kwh * S_PER_H / question.horizon_s
+    return np.asarray(np.minimum(sto.p_discharge_max_kw, energy_kw))
+
+
 def _top(forest: Forest, kind: str, k: int) -> int:
     """Return the node below a component, -1 where it is no edge or root of the forest."""
     grid = forest.grid
@@ -206,6 +215,8 @@ def _top(forest: Forest, kind: str, k: int) -> int:
         return int(grid.upss.out_node[k])
     if kind in ("source", "fuel"):
         return int(grid.sources.node[k])
+    if kind == "storage":
+        return int(grid.storages.node[k])
     return forest.child_of(BRANCH if kind == "branch" else SWITCH, k)
 
 
@@ -222,7 +233,7 @@ def _loadings(
     for row, (kind, k, top) in enumerate(zip(*_parts(rated), strict=True)):
         p_top, q_top = float(p[top]), float(q[top])
         s_top = max(float(np.hypot(p_top, q_top)), 1e-9)
-        active = kind in ("source", "fuel", "battery")
+        active = kind in ("source", "fuel", "battery", "storage")
         if kind == "ups":
             active = p_top / grid.upss.p_rated_kw[k] > s_top / grid.upss.s_rated_kva[k]
         if kind in ("branch", "switch", "ups"):
@@ -230,6 +241,8 @@ def _loadings(
             values[row] = getattr(ratios, kind)[0, k] / limit
         elif kind == "source":
             values[row] = ratios.source[0, k] / allowed.source[k]
+        elif kind == "storage":
+            values[row] = ratios.storage_kw[0, k] / max(float(_storage_kw(grid, question)[k]), 1e-9)
         elif kind == "fuel":
             values[row] = ratios.source_kw[0, k] * hours / max(grid.sources.fuel_kwh[k], 1e-9)
         else:

@@ -89,7 +89,7 @@ def test_the_command_line(tmp_path: Any) -> None:
     assert "2 of 2 contingencies have a verified plan; 2 leave load unserved" in run.output
     assert out.read_text().startswith("contingency,status")
     assert "0 pruned, 0 shared with another one, 2 solved" in run.output
-    assert "20.2 kW not served: ups:UPS-A" in run.output
+    assert "20.1 kW not served: ups:UPS-A" in run.output
     run = CliRunner().invoke(app, ["sweep", "two_feed", "--components", "ext_grid", "--json"])
     rows = json.loads(run.stdout)
     assert all(row["deadline_s"] is None or row["deadline_s"] < inf for row in rows)
