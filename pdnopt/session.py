@@ -44,7 +44,8 @@ class Options:
     minimize : sequence of str
         Lexicographic order of the terms.
     gap : float
-        A term counts as proved within this part of its scale (for ``unserved``: of the priority's demand).
+        A term counts as proved within this part of its scale (for ``unserved``: of the load at least as critical; in a
+        small plant of the priority's own).
     explain : bool
         Find the reason of every kW that is not served (more solves, after the plan is verified).
     extend : callable, optional
@@ -60,7 +61,7 @@ class Options:
     horizon_s: float = DEFAULT_HORIZON_S
     latency_s: float = DEFAULT_LATENCY_S
     minimize: Sequence[str] | None = None
-    gap: float = 9e-4
+    gap: float = 9.9e-4
     explain: bool = True
     extend: Callable[[Any, Any], None] | None = None
     validate: bool = True

@@ -29,8 +29,11 @@ __all__ = ["Shortcuts", "Situation"]
 MAX_REPAIRS = 4
 """Repairs that are ordered and checked before the answer is left to optimisation."""
 
-MAX_RESTS = 3
+MAX_RESTS = 6
 """States in which the best service is looked for."""
+
+MAX_TRIED = 2
+"""Services that are not proved good enough, but ordered and checked to have something to fall back on."""
 
 MOVING_TERMS = ("losses", "margin")
 """Terms for whose sake devices would be moved: if one comes before ``actions``, only optimisation can answer."""
@@ -112,26 +115,28 @@ class Shortcuts:
         numbers = self._write(job, prepared, limits)
         best: Attempt | None = None
         bounds: dict[str, float] = {}
-        for state in islice(self._rests(job), MAX_RESTS):
+        others: list[Answer] = []
+        for state in islice(self._rests(job, question), MAX_RESTS):
             begun = time.perf_counter()
             service = serve(job.demand, job.response, state, self.judge, question)
-            if service is None:
-                job.spans["solve_s"] += time.perf_counter() - begun
-                continue
-            point = self._point(job, prepared, service)
-            values = self._values(job, service, limits)
-            if not bounds:
-                bounds = self._bounds(job, prepared, numbers, point, values)
-            answer = self._answer(terms, job, service, point, values, bounds)
+            if service is not None:
+                point = self._point(job, prepared, service)
+                values = self._values(job, service, limits)
+                bounds = bounds or self._bounds(job, prepared, numbers, point, values)
+                others.append(self._answer(terms, job, service, point, values, bounds))
             job.spans["solve_s"] += time.perf_counter() - begun
-            if best is not None and unserved_of(answer.ladder) >= unserved_of(best.answer.ladder):
-                continue
+            if others and others[-1].ladder.status == "optimal":
+                attempt = self.attempts.make(job, others.pop(), prepared)
+                if attempt.status == "optimal":
+                    return attempt, Situation(attempt, bounds)
+                best = attempt if attempt.ok else best
+            if job.late or best is not None:
+                break
+        for answer in sorted(others, key=lambda answer: unserved_of(answer.ladder))[:MAX_TRIED]:
             attempt = self.attempts.make(job, answer, prepared)
-            if attempt.status == "optimal":
-                return attempt, Situation(attempt, bounds)
-            if attempt.ok:
+            if attempt.ok and best is None:
                 best = attempt
-            if job.late:
+            if best is not None or job.late:
                 break
         return None, Situation(best, bounds)
 
@@ -145,7 +150,7 @@ class Shortcuts:
         job.spans["update_s"] += time.perf_counter() - begun
         return numbers
 
-    def _rests(self, job: Job) -> Iterator[State]:
+    def _rests(self, job: Job, question: Question) -> Iterator[State]:
         """Yield states at rest, those first that feed everybody for good by fewest steps.
 
         Where a UPS must be given up, first what its battery carries to the end is kept.
@@ -158,7 +163,9 @@ class Shortcuts:
         enduring = frozenset(job.response.grid.upss.name) - short
         for repair in repairs(job.demand, job.response, enduring):
             if not repair.complete:
-                yield from trims(job.demand, job.response, repair, job.options.horizon_s, BATTERY_USE)
+                yield from trims(
+                    job.demand, job.response, repair, question.allowed, job.options.horizon_s, BATTERY_USE
+                )
             yield repair.state
 
     def _question(self, job: Job, limits: Any) -> Question:

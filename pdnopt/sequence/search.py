@@ -80,8 +80,8 @@ class _Search:
         worst = inf
         if self.calm and moves:  # judged together with what is looked at next
             worst = float(self.scene.stress([state, *(option.state for option in first)])[0])
-        if len(moves) > CANDIDATES and worst <= 1.0 + CALM:
-            straight = self._straight(state, here, moves)
+        if self.calm and len(moves) > CANDIDATES:
+            straight = self._straight(state, here, worst, moves)
             if straight is not None:
                 return straight
         if len(moves) > CANDIDATES:
@@ -90,10 +90,13 @@ class _Search:
             moves = [*leading, *(move for move in moves if not any(move is other for other in leading))]
         return self._visit(state, here, worst, moves)
 
-    def _straight(self, state: State, here: Structure, moves: list[Action]) -> list[Action] | None:
-        """Return the moves as given, each as soon as it is allowed and darkens nobody, if no state on the way is overloaded.
+    def _straight(
+        self, state: State, here: Structure, worst: float, moves: list[Action]
+    ) -> list[Action] | None:
+        """Return the moves as given, each as soon as it is allowed and darkens nobody, where they relieve nothing.
 
-        Where nothing needs relief the order matters little: most orders will do, and all states of one are judged at once.
+        They do not where the end is as loaded as the start; then the order matters little, most will do, and all states
+        of one are judged at once: none may be more loaded than both start and end.
         """
         ordered: list[Action] = []
         states: list[State] = []
@@ -108,7 +111,10 @@ class _Search:
             states.append(option.state)
             state, here = option.state, option.structure
             left = [move for move in left if move is not option.move]
-        return ordered if (self.scene.stress(states) <= 1.0 + CALM).all() else None
+        stress = self.scene.stress(states)
+        end = float(stress[-1])
+        needless = end >= worst - CALM or worst <= 1.0 + CALM
+        return ordered if needless and (stress <= max(worst, end, 1.0) + CALM).all() else None
 
     def _visit(self, state: State, here: Structure, worst: float, left: list[Action]) -> list[Action] | None:
         if not left:
