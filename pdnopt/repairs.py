@@ -23,6 +23,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State, fed_units
 from pdnopt.response import Response, Supply, lasting_supply, settle
+from pdnopt.service.forest import SWITCH, grow_forest
 
 __all__ = ["Repair", "count_moves", "repairs"]
 
@@ -146,8 +147,12 @@ class _Search:
         kind, k = need
         for way in self._ups_ways(node, k, found) if kind == "ups" else self._unit_ways(node, k, found):
             state = self._after(node.state, way)
-            if state is not None:
-                yield _Node(state, node.steps + way.steps, node.given_up)
+            if state is None:
+                continue
+            yield _Node(state, node.steps + way.steps, node.given_up)
+            lean = self._lean(node.state, state, found) if kind == "unit" else None
+            if lean is not None:
+                yield _Node(lean, node.steps + way.steps + 1, node.given_up)
         if kind == "ups":
             mode = node.state.ups_mode.copy()
             mode[k] = "off"
@@ -157,6 +162,35 @@ class _Search:
             island = found.island[self._cords(k)]
             mates = np.unique(self.demand.cord_unit[np.isin(found.island[self.demand.cord_node], island)])
             yield _Node(node.state, node.steps, node.given_up | {("unit", int(u)) for u in mates})
+
+    def _lean(self, before: State, after: State, found: Supply) -> State | None:
+        """Return the state with those feeders open that came back to life and lead to nobody who was dark; None without any.
+
+        What gave a dark board its voltage back may not carry all that hangs on it, and racks that live by their other
+        cord do not need it.
+        """
+        forest = grow_forest(self.grid, after)
+        if forest is None:
+            return None
+        demand, sw = self.demand, self.grid.switches
+        dark = self.servable & ~fed_units(demand, before, found.energised)
+        needed = np.bincount(demand.cord_node, weights=dark[demand.cord_unit], minlength=len(forest.parent))
+        drawn = np.bincount(demand.cord_node, minlength=len(forest.parent)).astype(float)
+        for level in reversed(forest.levels):
+            np.add.at(needed, forest.parent[level], needed[level])
+            np.add.at(drawn, forest.parent[level], drawn[level])
+        plain = self.movable & (sw.transfer < 0)
+        opened = []
+        for level in forest.levels:
+            feeds = (forest.kind[level] == SWITCH) & (needed[level] == 0) & (needed[forest.parent[level]] > 0)
+            feeds &= ~found.energised[level] & (drawn[level] > 0)
+            at = forest.position[level[feeds]]
+            opened += at[plain[at]].tolist()
+        if not opened:
+            return None
+        closed = after.closed.copy()
+        closed[opened] = False
+        return settle(self.response, after.but(closed=closed))
 
     def _cords(self, unit: int) -> np.ndarray:
         return np.asarray(self.demand.cord_node[(self.demand.cord_unit == unit) & self.demand.cord_ok])
