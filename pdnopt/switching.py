@@ -78,18 +78,22 @@ class SwitchingRunner:
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
         self.optimiser.renew()
-        demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
-        response = respond(self.grid, demand, parse_failed(self.net, options.failed))
-        found = overloads(self.net, response.grid, demand, response, self.engine)
-        gaps = scales(demand, options.gap, self.optimiser.models[0].small)[0]
-        spent = self._spent(found, options)
-        job = Job(options, demand, response, found, spent, gaps, started, started + options.time_limit_s)
+        job = self.job_of(options, started)
         attempt = self.shortcuts.stand(job) or self.shortcuts.repaired(job) or self._search(job)
         clocks = clocks_of(self.net, job, attempt.sequence, self.engine)
         told = self._told(job, attempt, bool(clocks)) if options.explain else Told()
         total_s = time.perf_counter() - started
         timings = {"build_s": build_s, **job.spans, "first_plan_s": job.first_plan_s, "total_s": total_s}
         return result_of(job, attempt, clocks, told, timings, self.origin)
+
+    def job_of(self, options: Any, started: float) -> Job:
+        """Return one call: its loads, what the devices do, the overloads that the failure leaves."""
+        demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
+        response = respond(self.grid, demand, parse_failed(self.net, options.failed))
+        found = overloads(self.net, response.grid, demand, response, self.engine)
+        gaps = scales(demand, options.gap, self.optimiser.models[0].small)[0]
+        spent = self._spent(found, options)
+        return Job(options, demand, response, found, spent, gaps, started, started + options.time_limit_s)
 
     def _told(self, job: Job, attempt: Attempt, clocks: bool) -> Told:
         """Say why somebody is dark, and what would have tripped."""

@@ -41,6 +41,9 @@ class SolverError(PdnoptError, RuntimeError):
     """HiGHS refused the model or returned something that cannot be believed."""
 
 
+SAME = 1e-5
+"""Part by which the objective told and that of the point may differ: rounding."""
+
 STDOUT = 1
 
 _greeted = False
@@ -164,6 +167,7 @@ class HighsModel:
         if self._highs.getNumRow() != n_rows or self._highs.getNumCol() != n_columns:
             raise SolverError("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
+        self._cost = np.zeros(n_columns)
         self._rows, self._warm = n_rows, False
 
     def watch(self, found: Callable[[np.ndarray | None, float, float], None]) -> None:
@@ -191,6 +195,7 @@ class HighsModel:
         if not np.isfinite(cost).all():
             raise SolverError("a cost is NaN or infinite")
         _ok(self._highs.changeColsCost(len(cost), self._columns, cost), "the costs")
+        self._cost = cost.copy()
 
     def set_row_bounds(self, row: int, low: float, high: float) -> None:
         """Change the bounds of one row."""
@@ -280,7 +285,19 @@ class HighsModel:
         if self._lp and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
             self.forget()  # a warm start that stalls: seen to run for seconds where a cold one takes 0.1 s
             return self._run(deadline_s, gap_abs, start, dual)
-        return self._read()
+        outcome = self._read()
+        return outcome if self._agrees(outcome) else self._again()
+
+    def _agrees(self, outcome: Outcome) -> bool:
+        """Whether the point has the objective that HiGHS tells.
+
+        Seen on 1.16.0: a MIP that presolve ends tells the optimum's objective and returns the point it was started from.
+        """
+        if outcome.x is None:
+            return True
+        return abs(float(self._cost @ outcome.x) - outcome.objective) <= SAME * max(
+            abs(outcome.objective), 1.0
+        )
 
     def _patience(self) -> int:
         """Return the iterations that an LP may take: few from a warm start, as many as it needs from a cold one."""
@@ -298,7 +315,11 @@ class HighsModel:
         if status == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
             self.forget()
             return Outcome("no_incumbent", None, inf, -inf)
-        return self._read()
+        outcome = self._read()
+        if self._agrees(outcome):
+            return outcome
+        assert outcome.x is not None
+        return Outcome("feasible", outcome.x, float(self._cost @ outcome.x), -inf)
 
     def _read(self) -> Outcome:
         highs = self._highs

@@ -69,8 +69,9 @@ class Programme:
                 break
             s_kw = trial
             free &= ~mine
+        able = self.top_kw >= self.floor_kw - 1e-9
         if not free.any():
-            return Served(s_kw, s_kw > 0.0)
+            return Served(s_kw, able)
         part = _Part(self, np.flatnonzero(free), self.base + self.load[:, ~free] @ s_kw[~free])
         found = part.solve(gap_kw, deadline_s)
         if found is None:
@@ -78,7 +79,7 @@ class Programme:
         s_kw[free] = found.s_kw
         on = np.ones(len(s_kw), dtype=bool)
         on[free] = found.on
-        return Served(s_kw, on & (self.top_kw > 0.0))
+        return Served(s_kw, on & able)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class _Part:
             return None
         capped = self._in_order(np.where(able, np.minimum(self.floor_kw, top), 0.0), top, deadline_s)
         if capped is not None and self._serves_no_less(capped, parts, gap_kw):
-            return Served(capped, able & (top > 0.0))
+            return Served(capped, able)
         return self._whole_units(top, able, parts, gap_kw, deadline_s)
 
     def _served_kw(self, s_kw: np.ndarray) -> np.ndarray:
