@@ -32,7 +32,14 @@ __all__ = ["Programme", "Served"]
 SAME_KW = 1e-3
 """Two services count as equal within this."""
 
+FINE, WHOLE = 0.1, 0.3
+"""Parts of a gap: how exact a service is found, and what whole units may serve less than parts of units before all of
+them are free in the MIP."""
+
 INTEGRAL = 1e-6
+
+SPARE = 6
+"""Units on, and units off, that stay free besides those that an LP leaves fractional."""
 
 SHED_GAP = 0.01
 """Part of what may be shed by which an answer may shed more than it must."""
@@ -118,9 +125,11 @@ class _Part:
     def _served_kw(self, s_kw: np.ndarray) -> np.ndarray:
         return np.array([s_kw[self.priority == p].sum() for p in self.levels])
 
-    def _serves_no_less(self, one: np.ndarray, other: np.ndarray, gap_kw: Callable[[int], float]) -> bool:
-        """Whether one service is as good as another, priority by priority, within a tenth of the gaps."""
-        slack = [max(0.1 * gap_kw(p), SAME_KW) for p in self.levels]
+    def _serves_no_less(
+        self, one: np.ndarray, other: np.ndarray, gap_kw: Callable[[int], float], part: float = FINE
+    ) -> bool:
+        """Whether one service is as good as another, priority by priority, within a part of the gaps."""
+        slack = [max(part * gap_kw(p), SAME_KW) for p in self.levels]
         return bool((self._served_kw(one) >= self._served_kw(other) - slack).all())
 
     def _in_order(self, low: np.ndarray, high: np.ndarray, deadline_s: float) -> np.ndarray | None:
@@ -163,15 +172,14 @@ class _Part:
         n = len(top)
         whole = _WholeUnits(self, top, able)
         relaxed = whole.in_order(HighsModel(relax=True), gap_kw, deadline_s, None, exact=True)
-        held = np.zeros(0, dtype=int)
-        if relaxed is not None:
-            part = relaxed[n:]
-            held = np.flatnonzero(np.abs(part - np.round(part)) <= INTEGRAL)
+        held = np.zeros(0, dtype=int) if relaxed is None else self._settled(relaxed[n:])
         for fixed in (held, np.zeros(0, dtype=int)):
             values = np.zeros(0) if relaxed is None else np.round(relaxed[n + fixed])
             mip = HighsModel(relax=False)
             found = whole.in_order(mip, gap_kw, deadline_s, (fixed, values), exact=False)
-            if found is not None and (self._serves_no_less(found[:n], parts, gap_kw) or not len(fixed)):
+            if found is not None and (
+                self._serves_no_less(found[:n], parts, gap_kw, WHOLE) or not len(fixed)
+            ):
                 break
         if found is None:
             return None
@@ -179,6 +187,13 @@ class _Part:
         return Served(
             np.where(on, np.clip(found[:n], self.floor_kw, np.maximum(top, self.floor_kw)), 0.0), on
         )
+
+    def _settled(self, part: np.ndarray) -> np.ndarray:
+        """Return the units that an LP leaves on or off, but for some small ones of each: with them sums can be hit."""
+        settled = np.flatnonzero(np.abs(part - np.round(part)) <= INTEGRAL)
+        small = settled[np.argsort(self.d_kw[settled], kind="stable")]
+        on = part[small] > 0.5
+        return np.setdiff1d(settled, np.r_[small[on][:SPARE], small[~on][:SPARE]])
 
 
 class _WholeUnits:
@@ -227,7 +242,7 @@ class _WholeUnits:
         best: np.ndarray | None = None
         for k, priority in enumerate(self.part.levels):
             solver.set_cost(np.r_[-self.totals[k], np.zeros(n)])
-            gap = 0.0 if exact else max(0.1 * gap_kw(priority), SAME_KW)
+            gap = 0.0 if exact else max(FINE * gap_kw(priority), SAME_KW)
             outcome = solver.solve(deadline_s, gap, best, None if exact else MAX_NODES, believe=True)
             if outcome.x is None:
                 return best
