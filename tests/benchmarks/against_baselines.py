@@ -1,7 +1,8 @@
 """Every single failure of every case: what the plant's devices do alone, what the baseline rules do, what pdnopt does.
 
 ``python -m tests.benchmarks.against_baselines [--case two_feed hall_4n3@0.9 ...]`` prints a Markdown table. ``case@level``
-puts a hall at a load level (part of installed UPS kW). All plans are judged by the same checker. For each way:
+puts a hall at a load level (part of installed UPS kW); ``--sample 150`` takes so many failures of each case, drawn at
+random with a fixed seed. All plans are judged by the same checker. For each way:
 
 * verified: failures whose plan the checker accepts;
 * unserved p1, p2, p3: kW not fed at the end of the plan, summed over all failures. For a plan that is not verified it is
@@ -17,6 +18,8 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 import cases
 from cases.hall import load_level_kw
@@ -67,15 +70,23 @@ def answers(net: Any, session: Session, engine: FlowEngine, failed: str, p_load_
     yield result.plan
 
 
-def compare(name: str) -> dict[str, Tally]:
-    """Answer every single failure of one case in every way."""
+def chosen(net: Any, sample: int) -> list[str]:
+    """Return the failures to answer: all, or a sample in the order of the network's tables."""
+    names = contingencies(net)
+    if not 0 < sample < len(names):
+        return names
+    return [names[k] for k in sorted(np.random.default_rng(0).choice(len(names), sample, replace=False))]
+
+
+def compare(name: str, sample: int) -> dict[str, Tally]:
+    """Answer single failures of one case in every way."""
     case, _, level = name.partition("@")
     net = cases.build(case)
     p_load_kw = load_level_kw(net, float(level)) if level else None
     engine = FlowEngine(net)
     session, checker = Session(net, validate=False, explain=False), Checker(net, engine)
     tallies = {way: Tally() for way in WAYS}
-    for failed in contingencies(net):
+    for failed in chosen(net, sample):
         for tally, plan in zip(
             tallies.values(), answers(net, session, engine, failed, p_load_kw), strict=True
         ):
@@ -88,11 +99,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--case", nargs="*", default=DEFAULT)
+    parser.add_argument("--sample", type=int, default=0, help="failures of each case (0: all)")
     options = parser.parse_args()
     heads = "case, way, failures, verified, unserved p1 kW, p2 kW, p3 kW, overloads, other, actions"
     table = Table(*heads.split(", "))
     for name in options.case:
-        for way, tally in compare(name).items():
+        for way, tally in compare(name, options.sample).items():
             unserved = [f"{tally.unserved_kw.get(priority, 0.0):.1f}" for priority in (1, 2, 3)]
             counts = [tally.overloads, tally.other, tally.actions]
             table.row(name, way, tally.failures, tally.verified, *unserved, *counts)
