@@ -18,6 +18,8 @@ import numpy as np
 
 from pdnopt.engine.highs import HighsModel, Outcome
 from pdnopt.engine.lexicographic import Ladder
+from pdnopt.engine.reduction import Arrays, reduce_arrays
+from pdnopt.engine.space import lifted
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.state import State, islands
 from pdnopt.response import Response
@@ -27,6 +29,8 @@ __all__ = ["explain"]
 
 VOLTAGE_PRICE = 1e4
 NEGLIGIBLE_KW = 1e-3
+INTEGRAL = 1e-6
+NOTHING = Outcome("infeasible", None, inf, inf)
 UNEXPLAINED = "not explained in the time given"
 
 LEAST_S = 0.3
@@ -37,27 +41,61 @@ EVERYONE_S = 2.0
 
 
 class _Prices:
-    """The model with its limits made elastic, and a price on exceeding them."""
+    """The model with its limits made elastic, and a price on exceeding them.
+
+    With the plan's switches held most of it follows: reasons are LPs over what is left (`engine.reduction`).
+    """
 
     def __init__(self, prepared: Any, ladder: Ladder, solvers: tuple[HighsModel, HighsModel]) -> None:
         assert ladder.x is not None
         self.model, self.updater = prepared.model, prepared.updater
         self.x = np.where(self.model.integer, np.round(ladder.x), ladder.x)
-        self.lp, self.mip = solvers
+        self.lp, self._mip = solvers
+        self._loaded = False
         self.limits = self.updater.relaxable()
         self.columns = np.array([item.column for item in self.limits], dtype=int)
         self.allowed = np.array([item.allowed for item in self.limits])
         self.cost = np.zeros(self.model.n_columns)
         self.cost[self.columns] = [VOLTAGE_PRICE if item.unit == "pu^2" else 1.0 for item in self.limits]
+        self.service = np.concatenate([self.updater.cap, self.updater.on_unit])
+        self.service = np.unique(self.service[self.service >= 0])
+        whole = self._elastic()
+        held = np.setdiff1d(np.flatnonzero(self.model.integer), self.service)
+        left = reduce_arrays(whole.held(held, self.x[held], self.x[held])) or reduce_arrays(whole)
+        assert left is not None  # with every limit elastic something is feasible
+        self.left = left
+        a = self.left.arrays
+        self.lp.load(a.matrix, a.row_low, a.row_high, a.col_low, a.col_high, a.integer)
+        self.lp.set_cost(self.left.cost(self.cost)[0])
+        self.hold(self.service, self.x[self.service])
+
+    def _elastic(self) -> Arrays:
         model = self.model
-        for solver in solvers:
-            solver.load(
-                model.matrix, model.row_low, model.row_high, model.col_low, model.col_high, model.integer
-            )
-            solver.set_cost(self.cost)
-            solver.set_col_bounds(self.columns, np.zeros(len(self.columns)), np.full(len(self.columns), inf))
-            for row in self.updater.elastic_rows():
-                solver.set_row_bounds(int(row), -inf, inf)
+        row_low, row_high = model.row_low.copy(), model.row_high.copy()
+        rows = self.updater.elastic_rows()
+        row_low[rows], row_high[rows] = -inf, inf
+        whole = Arrays(model.matrix, row_low, row_high, model.col_low, model.col_high, model.integer)
+        return whole.held(self.columns, np.zeros(len(self.columns)), np.full(len(self.columns), inf))
+
+    def hold(self, columns: np.ndarray, values: np.ndarray) -> bool:
+        """Hold columns of the LP at values; False where the plan's switches leave one no such choice."""
+        at = self.left.places[columns]
+        self.lp.set_col_bounds(at[at >= 0], values[at >= 0], values[at >= 0])
+        return bool((np.abs(self.left.point[columns[at < 0]] - values[at < 0]) <= INTEGRAL).all())
+
+    def under_the_plan(self, until_s: float) -> Outcome:
+        """Solve the LP with the plan's switches."""
+        return lifted(self.left, self.cost, self.lp.solve(until_s, believe=True, dual=True))
+
+    @property
+    def mip(self) -> HighsModel:
+        """The whole model, its switches free; loaded when it is asked for."""
+        if not self._loaded:
+            a = self._elastic()
+            self._mip.load(a.matrix, a.row_low, a.row_high, a.col_low, a.col_high, a.integer)
+            self._mip.set_cost(self.cost)
+            self._loaded = True
+        return self._mip
 
     def excess(self, outcome: Outcome) -> list[tuple[Any, float]]:
         """Return the limits that an answer exceeds beyond what is allowed, largest first."""
@@ -90,8 +128,6 @@ def explain(
     if not len(short):
         return tuple(reasons), ()
     prices = _Prices(prepared, ladder, solvers)
-    hold = _held_columns(prices, demand)
-    prices.lp.set_col_bounds(hold, prices.x[hold], prices.x[hold])
     alike = _alike(response, demand, target)
     every = _every_unit(prices, demand, short, missing_kw, alike, deadline_s)
     reasons += [every[int(u)] for u in short]
@@ -136,25 +172,17 @@ def _every_unit(
     return found
 
 
-def _held_columns(prices: _Prices, demand: Demand) -> np.ndarray:
-    """Columns that a reason holds: every switch, every unit's service."""
-    model, updater = prices.model, prices.updater
-    service = np.concatenate([updater.cap, updater.on_unit])
-    return np.unique(np.r_[np.flatnonzero(model.integer), service[service >= 0]])
-
-
 def _reason(prices: _Prices, name: str, unit: int, missing_kw: float, deadline_s: float) -> Reason:
     if time.perf_counter() >= deadline_s:
         return Reason(name, missing_kw, "", UNEXPLAINED, 0.0, False)
     on_unit, cap, _ = prices.updater.service_columns(unit)
     free = np.array([on_unit] + ([cap] if cap >= 0 else []), dtype=int)
-    low = np.array([1.0, 0.0])[: len(free)]
-    high = low
-    prices.lp.set_col_bounds(free, low, high)
-    outcome = prices.lp.solve(deadline_s, believe=True, dual=True)
-    prices.lp.set_col_bounds(free, prices.x[free], prices.x[free])
+    full = np.array([1.0, 0.0])[: len(free)]
+    able = prices.hold(free, full)
+    outcome = prices.under_the_plan(deadline_s) if able else NOTHING
+    prices.hold(free, prices.x[free])
     if outcome.x is None:
-        prices.mip.set_col_bounds(free, low, high)
+        prices.mip.set_col_bounds(free, full, full)
         outcome = prices.mip.solve(min(deadline_s, time.perf_counter() + EVERYONE_S), 0.01)
         prices.mip.set_col_bounds(free, prices.model.col_low[free], prices.model.col_high[free])
     if outcome.x is None and time.perf_counter() >= deadline_s:
@@ -180,11 +208,10 @@ def _everyone(
         columns += [on_unit] + ([cap] if cap >= 0 else [])
         low += [1.0] + ([0.0] if cap >= 0 else [])
     served, at = np.array(columns, dtype=int), np.array(low)
-    for solver in (prices.lp, prices.mip):
-        solver.set_col_bounds(served, at, at)
     now = time.perf_counter()
-    outcome = prices.lp.solve(max(deadline_s, now + LEAST_S), believe=True, dual=True)
+    outcome = prices.under_the_plan(max(deadline_s, now + LEAST_S)) if prices.hold(served, at) else NOTHING
     if now < deadline_s:
+        prices.mip.set_col_bounds(served, at, at)
         until_s = min(deadline_s, now + EVERYONE_S)
         searched = prices.mip.solve(until_s, 0.01 * max(missing_kw, 1.0), outcome.x, believe=True)
         if searched.x is not None and searched.objective < outcome.objective:
