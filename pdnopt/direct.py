@@ -73,6 +73,7 @@ class DirectAnswers:
         found: Sequence[Overload],
         horizon_s: float,
         spent: dict[str, float],
+        until_s: float,
     ) -> Iterator[Answer]:
         """Yield answers of few moves that serve all that has a path, within every limit for good; the best first.
 
@@ -83,7 +84,9 @@ class DirectAnswers:
             return
         short = {item.component for item in found if item.kind == "battery" and item.deadline_s < horizon_s}
         enduring = frozenset(response.grid.upss.name) - short
-        for _, alike in groupby(repairs(demand, response, enduring), key=lambda r: (r.complete, r.steps)):
+        for _, alike in groupby(
+            repairs(demand, response, enduring, until_s), key=lambda r: (r.complete, r.steps)
+        ):
             yield from self._best(terms, demand, response, list(alike), horizon_s, spent)
 
     def _best(

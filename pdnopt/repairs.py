@@ -1,9 +1,10 @@
 """Few moves that bring lasting voltage back, found by search over states rather than by optimisation.
 
 Most failures that need a decision leave a part of the plant dark, or UPSs on battery, and one to six moves mend that: a
-tie closed, a genset started, a static bypass taken. This module looks for such moves by uniform-cost search
-(Dijkstra, "A note on two problems in connexion with graphs", Numerische Mathematik 1, 1959): a node is how the plant is
-switched, what it costs is its number of moves, and its branches are the ways to mend the first thing that needs it.
+tie closed, a genset started, a static bypass taken. This module looks for such moves by best-first search
+(Hart, Nilsson, Raphael, "A formal basis for the heuristic determination of minimum cost paths", IEEE Trans. Systems Science
+and Cybernetics 4(2), 1968): a node is how the plant is switched, what it costs is its number of steps, and its branches are
+the ways to mend the first thing that needs it.
 Ratings are not looked at here: AC power flow judges what is found, and optimisation decides who is served
 where a repair alone is not enough.
 
@@ -13,9 +14,11 @@ battery holds it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import inf
 
 import numpy as np
 
@@ -67,7 +70,9 @@ class _Way:
     mode: tuple[int, str] | None = None
 
 
-def repairs(demand: Demand, response: Response, enduring: frozenset[str] = frozenset()) -> Iterator[Repair]:
+def repairs(
+    demand: Demand, response: Response, enduring: frozenset[str] = frozenset(), until_s: float = inf
+) -> Iterator[Repair]:
     """Yield states in which all that can be fed is fed for good, the fewest moves first.
 
     Parameters
@@ -77,19 +82,22 @@ def repairs(demand: Demand, response: Response, enduring: frozenset[str] = froze
         What the failure and the plant's own devices left behind.
     enduring : frozenset of str
         UPSs on battery whose batteries last as long as the end state must: they need no repair.
+    until_s : float
+        When the search ends, on the clock of time.perf_counter.
 
     Yields
     ------
     Repair : complete ones first, and each kind in the order of steps; nothing is said about ratings.
     """
     search = _Search(demand, response, enduring)
-    heap: list[tuple[bool, int, int, _Node]] = [(False, 0, 0, _Node(response.state, 0))]
+    first = _Node(response.state, 0)
+    heap: list[tuple[bool, int, int, int, _Node]] = [(False, 0, 0, 0, first)]
     seen: set[bytes] = set()
     count = 0
     for _ in range(MAX_STATES):
-        if not heap:
+        if not heap or time.perf_counter() > until_s:
             return
-        node = heappop(heap)[3]
+        node = heappop(heap)[-1]
         key = _key(node)
         if key in seen:
             continue
@@ -101,7 +109,8 @@ def repairs(demand: Demand, response: Response, enduring: frozenset[str] = froze
             continue
         for following in search.mended(node, need, found):
             count += 1
-            heappush(heap, (bool(following.given_up), following.steps, count, following))
+            left = search.least_steps(following)
+            heappush(heap, (bool(following.given_up), following.steps + left, left, count, following))
 
 
 def _key(node: _Node) -> bytes:
@@ -141,6 +150,15 @@ class _Search:
             if ("unit", u) not in node.given_up:
                 return "unit", u
         return None
+
+    def least_steps(self, node: _Node) -> int:
+        """Return a number of steps that a state needs at least: one step gives no more than one island its voltage."""
+        found, state = lasting_supply(self.grid, node.state), node.state
+        waiting = (state.ups_mode == "battery") & ~self.enduring
+        waiting[[k for kind, k in node.given_up if kind == "ups"]] = False
+        fed = found.energised[self.grid.upss.in_node]
+        islands = found.island[self.grid.upss.in_node[waiting & ~fed]]
+        return len(np.unique(islands)) + int((waiting & fed).any())
 
     def mended(self, node: _Node, need: tuple[str, int], found: Supply) -> Iterator[_Node]:
         """Yield the states after each way to mend one thing; last that it is left without."""

@@ -26,6 +26,9 @@ from pdnopt.trims import trims
 
 __all__ = ["Shortcuts", "Situation"]
 
+REPAIR_SHARE = 0.3
+"""Part of the time left that a search for repairs may use."""
+
 MAX_REPAIRS = 4
 """Repairs that are ordered and checked before the answer is left to optimisation."""
 
@@ -89,7 +92,10 @@ class Shortcuts:
             return None
         begun = time.perf_counter()
         terms = self.optimiser.terms(options)
-        answers = self.direct.repaired(terms, job.demand, response, job.found, options.horizon_s, job.spent)
+        until_s = job.until_s(REPAIR_SHARE)
+        answers = self.direct.repaired(
+            terms, job.demand, response, job.found, options.horizon_s, job.spent, until_s
+        )
         for answer in islice(answers, MAX_REPAIRS):
             job.spans["solve_s"] += time.perf_counter() - begun
             attempt = self.attempts.make(job, answer, None)
@@ -161,7 +167,7 @@ class Shortcuts:
             if item.kind == "battery" and item.deadline_s < job.options.horizon_s
         }
         enduring = frozenset(job.response.grid.upss.name) - short
-        for repair in repairs(job.demand, job.response, enduring):
+        for repair in repairs(job.demand, job.response, enduring, job.until_s(REPAIR_SHARE)):
             if not repair.complete:
                 yield from trims(
                     job.demand, job.response, repair, question.allowed, job.options.horizon_s, BATTERY_USE

@@ -67,15 +67,22 @@ def supply(grid: Grid, state: State) -> Supply:
 
 
 def lasting_supply(grid: Grid, state: State) -> Supply:
-    """Follow voltage from utility feeds and gensets through the UPSs that are online: what no battery holds."""
-    return _follow(
-        grid,
-        state,
-        connectivity(grid, state),
-        source=state.source_on,
-        battery=np.zeros(len(grid.upss.index), dtype=bool),
-        online=(state.ups_mode == "online") & state.rectifier_ok & state.inverter_ok,
-        storage=np.zeros(len(grid.storages.index), dtype=bool),
+    """Follow voltage from utility feeds and gensets through the UPSs that are online: what no battery holds.
+
+    The answer is kept and handed out again: do not change it.
+    """
+    able = state.rectifier_ok & state.inverter_ok
+    return grid.memory.recall(
+        ("lasting supply", state.position, able.tobytes()),
+        lambda: _follow(
+            grid,
+            state,
+            connectivity(grid, state),
+            source=state.source_on,
+            battery=np.zeros(len(grid.upss.index), dtype=bool),
+            online=(state.ups_mode == "online") & able,
+            storage=np.zeros(len(grid.storages.index), dtype=bool),
+        ),
     )
 
 
