@@ -131,6 +131,10 @@ class Optimiser:
         self.solvers: tuple[HighsModel, HighsModel]
         self.renew()
 
+    def adopt(self, other: Optimiser) -> None:
+        """Take over the compiled models of an optimiser of the same plant at another moment."""
+        self._models, self.demand, self.worker = other._models, other.demand, other.worker
+
     def renew(self) -> None:
         """Take new solvers (1 ms): a used one remembers, and the same input must give the same plan."""
         self.solvers = (HighsModel(relax=True), HighsModel(relax=False))

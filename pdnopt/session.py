@@ -130,14 +130,33 @@ class Session:
         started = time.perf_counter()
         self.options = Options().but(keywords)
         formulation = find_formulation(problem)
-        if self.options.validate:
-            from pdnopt.validation import validate
-
-            errors = [issue for issue in validate(net) if issue.severity == "error"]
-            if errors:
-                raise InputError(errors)
+        self._valid(net)
         self._runner = _runner(formulation, net, self.options)
         self.build_s = time.perf_counter() - started
+
+    def _valid(self, net: Any) -> None:
+        if not self.options.validate:
+            return
+        from pdnopt.validation import validate
+
+        errors = [issue for issue in validate(net) if issue.severity == "error"]
+        if errors:
+            raise InputError(errors)
+
+    def update(self, net: Any) -> None:
+        """Go on with the plant as it is now: ``net`` is the same network with other numbers in its tables.
+
+        Switch positions, loads, states of charge, UPS modes, temperatures, overload budgets used, fuel and dwell times are
+        taken over as numbers, and the compiled model stays. Where anything else differs (a rating, a component) the model
+        is compiled anew, which takes as long as a new session.
+
+        Raises
+        ------
+        InputError
+            Every error of the network; the session then stays as it was.
+        """
+        self._valid(net)
+        self._runner = self._runner.updated(net, self.options)
 
     def solve(self, **keywords: Any) -> Result:
         """Solve with the session's keywords, those given here overriding them for this call."""

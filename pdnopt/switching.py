@@ -21,7 +21,7 @@ from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.fingerprint import fingerprint
-from pdnopt.plant.grid import read_grid
+from pdnopt.plant.grid import read_grid, same_structure
 from pdnopt.problem import Formulation
 from pdnopt.refinement import LossRefiner
 from pdnopt.response import Event, Overload, cascade, overloads, respond
@@ -56,9 +56,20 @@ SHORT = 0.999
 
 
 class SwitchingRunner:
-    """A network prepared for many solves of one switching problem."""
+    """A network prepared for many solves of one switching problem.
 
-    def __init__(self, net: Any, formulation: Formulation, options: Any) -> None:
+    Parameters
+    ----------
+    net : pandapowerNet
+    formulation : Formulation
+    options : Options
+    before : SwitchingRunner, optional
+        One of the same plant at another moment: its compiled models are taken over where only numbers have changed.
+    """
+
+    def __init__(
+        self, net: Any, formulation: Formulation, options: Any, before: SwitchingRunner | None = None
+    ) -> None:
         self.net, self.formulation = net, formulation
         self.grid = read_grid(net)
         self.origin = Origin(formulation.name, str(getattr(net, "name", "") or ""), fingerprint(net))
@@ -71,9 +82,30 @@ class SwitchingRunner:
         self.optimiser = Optimiser(formulation, self.grid, self.demand, self.curves, self.judge)
         self.attempts = Attempts(formulation.name, self.curves, self.judge, self.checker)
         self.shortcuts = Shortcuts(self.optimiser, self.attempts, self.judge)
-        self.optimiser.prepare(
-            options, self.demand, np.zeros(len(self.demand.cord_unit), dtype=bool), voltages=False
+        if before is not None and self._like(before):
+            self.optimiser.adopt(before.optimiser)
+        no_psu_dead = np.zeros(len(self.demand.cord_unit), dtype=bool)
+        self.optimiser.prepare(options, self.demand, no_psu_dead, voltages=False)
+
+    def _like(self, before: SwitchingRunner) -> bool:
+        """Whether a compiled model of another moment holds for this one."""
+        mine, theirs = self.demand, before.demand
+        columns = (
+            "cord_unit",
+            "cord_node",
+            "cord_share",
+            "priority",
+            "sheddable",
+            "cord_max_kw",
+            "cord_breaker_kva",
         )
+        alike = all(np.array_equal(getattr(mine, c), getattr(theirs, c)) for c in columns)
+        cappable = np.array_equal(mine.min_kw < mine.d_kw, theirs.min_kw < theirs.d_kw)
+        return alike and cappable and same_structure(self.grid, before.grid)
+
+    def updated(self, net: Any, options: Any) -> SwitchingRunner:
+        """Return a runner of the same plant at another moment."""
+        return SwitchingRunner(net, self.formulation, options, self)
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""

@@ -17,6 +17,7 @@ from pdnopt.plant.grid.arrays import (
     Upss,
 )
 from pdnopt.plant.grid.reading import read_grid
+from pdnopt.plant.grid.sameness import same_structure
 
 __all__ = [
     "Branches",
@@ -29,4 +30,5 @@ __all__ = [
     "Transfers",
     "Upss",
     "read_grid",
+    "same_structure",
 ]
