@@ -1,0 +1,112 @@
+"""Racks in their places so far: what each row carries, whether one more fits, and why it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from pdnopt.placement.racks import NewRacks
+from pdnopt.placement.room import FITS, Room
+
+__all__ = ["Filling", "Tightest"]
+
+
+@dataclass(frozen=True)
+class Tightest:
+    """What stands in the way of a rack where least does: a place, the row, and how much its component lacks."""
+
+    place: int
+    row: int
+    lacks_kw: float
+
+
+class Filling:
+    """Places racks one by one under all rows of a room.
+
+    Attributes
+    ----------
+    place : int, shape (R,)
+        Where each rack is, -1: nowhere.
+    load : float, shape (rows,)
+        What the racks put on each row, as a part of the limit at scale 1.
+    """
+
+    def __init__(self, room: Room, racks: NewRacks, place: np.ndarray | None = None) -> None:
+        self.room, self.racks = room, racks
+        at = csr_array(room.at)
+        self._data, self._row, self._start = at.data, at.indices, at.indptr
+        self.left = room.left
+        self.place = np.full(len(racks.name), -1)
+        self.load = np.zeros(len(self.left))
+        if place is not None:
+            self.place = place.copy()
+            put = np.flatnonzero(place >= 0)
+            full = np.where(room.full, 1.0, 0.0)
+            demand = np.bincount(place[put], weights=racks.p_kw[put], minlength=len(room.at))
+            floor = np.bincount(place[put], weights=racks.floor_kw[put], minlength=len(room.at))
+            self.load = (demand @ room.at) * full + (floor @ room.at) * (1.0 - full)
+
+    def put(self, rack: int, place: int) -> None:
+        """Place a rack, whether it fits or not."""
+        self.place[rack] = place
+        self._add(rack, place, 1.0)
+
+    def take(self, rack: int) -> None:
+        """Take a rack out again."""
+        self._add(rack, int(self.place[rack]), -1.0)
+        self.place[rack] = -1
+
+    def excess(self, rack: int, places: np.ndarray) -> np.ndarray:
+        """Return by how much the worst row of each place would be over its limit, as a part of it; fits if <= 0."""
+        row, data, starts = self._rows_of(places)
+        if not len(row):
+            return np.full(len(places), -1.0)
+        over = self.load[row] + data * self._power(rack)[row] - self.left[row]
+        return np.asarray(np.maximum.reduceat(over, starts) - FITS)
+
+    def best(self, rack: int, places: np.ndarray) -> int:
+        """Return the place that fits and stays emptiest (sum of squares of its rows' use), -1 if none fits."""
+        fits = places[self.excess(rack, places) <= 0.0]
+        if not len(fits):
+            return -1
+        row, data, starts = self._rows_of(fits)
+        use = (self.load[row] + data * self._power(rack)[row]) / np.maximum(self.left[row], 1e-9)
+        return int(fits[int(np.argmin(np.round(np.add.reduceat(use**2, starts), 9)))])
+
+    def put_all(self, racks: np.ndarray, places: np.ndarray) -> bool:
+        """Place all of some racks at some of the places, the largest first, or none of them."""
+        done: list[int] = []
+        for rack in racks[np.argsort(-self.racks.p_kw[racks], kind="stable")]:
+            place = self.best(int(rack), places)
+            if place < 0:
+                for other in done:
+                    self.take(other)
+                return False
+            self.put(int(rack), place)
+            done.append(int(rack))
+        return True
+
+    def tightest(self, rack: int, places: np.ndarray) -> Tightest:
+        """Return what lacks least for a rack that does not fit."""
+        best = int(places[int(np.argmin(self.excess(rack, places)))])
+        row, data, _ = self._rows_of(np.array([best]))
+        over = self.load[row] + data * self._power(rack)[row] - self.left[row]
+        worst = int(np.argmax(over))
+        return Tightest(best, int(row[worst]), float(over[worst] * self.room.limit_kw[row[worst]]))
+
+    def _power(self, rack: int) -> np.ndarray:
+        return self.room.power_of(float(self.racks.p_kw[rack]), float(self.racks.floor_kw[rack]))
+
+    def _rows_of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return rows and coefficients of some places, one after another, and where each begins."""
+        count = self._start[places + 1] - self._start[places]
+        ends = np.cumsum(count)
+        starts = ends - count
+        index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(self._start[places] - starts, count)
+        return self._row[index], self._data[index], starts
+
+    def _add(self, rack: int, place: int, sign: float) -> None:
+        row, data, _ = self._rows_of(np.array([place]))
+        self.load[row] += sign * data * self._power(rack)[row]
