@@ -11,7 +11,10 @@ Variables: x_kc >= 0 integer, items of kind k in class c (where cords fit and th
     subject to  sum_c x_kc <= n_k                            for all k        (2)
                 sum_kc a_cr (p_k or f_k) x_kc <= b_r         for all r        (3)
 
-then, at this value, z as small as possible with z >= (3)'s left side + what was there, on the rows of UPSs   (4)
+then, at this value, z as small as possible:
+                z >= left side of (3) + what was there already   for the rows r of UPSs   (4)
+
+The relaxation solves both; rounding keeps most of it, and single moves even out what is left (`balanced`).
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from pdnopt.engine.highs import HighsModel
+from pdnopt.engine.highs import HighsModel, Outcome
 from pdnopt.placement.classes import Classes
 from pdnopt.placement.racks import NewRacks
-from pdnopt.placement.room import Room
+from pdnopt.placement.room import FITS, Room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Assignment", "Kinds", "read_kinds"]
 
 ROUNDED = 1e-6
-BALANCE_GAP = 2e-3
-BALANCE_NODES = 200
+FREE_KINDS = 30
+SMALL_NODES = 300
+MOVES = 40
+STEEP = 16
+"""Loads are compared by the sum of this power of them: nearly their maximum, without its plateaus."""
 
 
 @dataclass(frozen=True)
@@ -97,111 +103,160 @@ class Answer:
 class Assignment:
     """The programme, compiled once; a solve changes right-hand sides only."""
 
-    def __init__(self, kinds: Kinds, classes: Classes) -> None:
+    def __init__(self, kinds: Kinds, classes: Classes, watched: np.ndarray, there: np.ndarray) -> None:
         self.kinds, self.classes = kinds, classes
         fits = kinds.cords[:, None] == classes.cords[None, :]
         fits &= classes.allowed[:, kinds.redundant.astype(int)].T
         self.kind, self.where = np.nonzero(fits)
         power = np.where(classes.full[:, None], kinds.p_kw[self.kind], kinds.floor_kw[self.kind])
-        self._room = classes.at[self.where].T * power  # (3)
-        n = len(self.kind)
-        once = csr_array((np.ones(n), (self.kind, np.arange(n))), shape=(len(kinds.items), n))  # (2)
-        self.matrix = csr_array(np.vstack([once.toarray(), self._room]))
+        self._rows = np.flatnonzero((classes.at[self.where] * power.T).any(axis=0))
+        room = classes.at[self.where][:, self._rows].T * power[self._rows]  # (3)
+        able = np.unique(self.kind)  # kinds that fit somewhere: HiGHS gets no empty rows
+        once = (able[:, None] == self.kind[None, :]).astype(float)  # (2)
+        self._most_of_kind = kinds.count[able].astype(float)
+        self.dense = np.vstack([once, room])
+        self.matrix = csr_array(self.dense)
         self.most = kinds.count[self.kind].astype(float)
+        mine = np.isin(self._rows, watched)
+        self._watched = len(able) + np.flatnonzero(mine)
+        self._there = there[self._rows[mine]]
 
     def relaxed(self, room: Room, value: np.ndarray | None = None) -> Answer:
-        """Solve the linear relaxation; ``value`` by kind, default that of the kinds."""
-        value = self.kinds.value if value is None else value
-        n_rows = self.matrix.shape[0]
-        high = self._high(room)
+        """Solve the linear relaxation of (1), then of (4); ``value`` by kind, default that of the kinds."""
+        value = (self.kinds.value if value is None else value)[self.kind]
+        if not len(self.kind):
+            return self._nothing()
+        n, high = len(self.kind), self._high(room)
+        loads = np.column_stack([self.dense[self._watched], -np.ones(len(self._watched))])  # (4)
+        rows = [np.column_stack([self.dense, np.zeros(len(high))]), loads, np.r_[value, 0.0][None]]
+        top = np.r_[high, -self._there, inf]
         model = HighsModel(relax=True)
-        n = len(self.kind)
-        model.load(self.matrix, np.full(n_rows, -inf), high, np.zeros(n), self.most, np.zeros(n, bool))
-        model.set_cost(-value[self.kind])
-        out = model.solve()
-        assert out.x is not None  # placing nothing is feasible
-        return Answer(self._table(out.x), -out.objective, -out.bound)
+        columns = np.r_[self.most, inf]
+        whole = np.zeros(n + 1, dtype=bool)
+        model.load(csr_array(np.vstack(rows)), np.full(len(top), -inf), top, np.zeros(n + 1), columns, whole)
+        model.set_cost(np.r_[-value, 0.0])
+        best = model.solve()
+        assert best.x is not None  # placing nothing is feasible
+        model.set_row_bounds(len(top) - 1, -best.objective * (1.0 - 1e-9), inf)
+        model.set_cost(np.r_[np.zeros(n), 1.0])
+        even = model.solve()
+        x = best.x if even.x is None else even.x
+        return Answer(self._table(x[:n]), -best.objective, -best.bound)
+
+    def quick(self, room: Room) -> Answer:
+        """Return the relaxation's bound, and a rounded point without any search."""
+        loose = self.relaxed(room)
+        best = self._rounded(loose.count[self.kind, self.where], self._high(room))
+        return Answer(self._table(best), float(self.kinds.value[self.kind] @ best), loose.bound)
 
     def solve(self, room: Room, gap: float, deadline_s: float) -> Answer:
-        """Solve (1) to within a part ``gap`` of the value: LP, a rounded start, then the MIP where that is not enough."""
-        if not len(self.kind):
-            return Answer(np.zeros((len(self.kinds.items), self.classes.n)), 0.0, 0.0)
+        """Solve (1) to within a part ``gap`` of the value.
+
+        The linear relaxation is rounded; then most of it is kept, and the rest is decided by a small MIP. Where that
+        leaves a gap, the whole MIP starts from there, if there is time.
+        """
         loose = self.relaxed(room)
-        high = self._high(room)
-        start = self._rounded(loose.count[self.kind, self.where], high)
-        value = self.kinds.value[self.kind]
-        reached = float(value @ start)
+        value, high = self.kinds.value[self.kind], self._high(room)
+        guess = loose.count[self.kind, self.where]
         allowed = gap * max(loose.bound, 1e-9)
-        if loose.bound - reached <= allowed:
-            return Answer(self._table(start), reached, loose.bound)
-        model = HighsModel(relax=False)
-        n, n_rows = len(start), self.matrix.shape[0]
-        model.load(self.matrix, np.full(n_rows, -inf), high, np.zeros(n), self.most, np.ones(n, bool))
-        model.set_cost(-value)
-        out = model.solve(deadline_s, gap_abs=allowed, start=start)
-        bound = min(loose.bound, -out.bound)
-        if out.x is None or value @ np.round(out.x) <= reached:
-            return Answer(self._table(start), reached, bound)
-        best = np.round(out.x)
+        best, bound = self._rounded(guess, high), loose.bound
+        none, most = np.zeros(len(best)), self.most
+        for low, top, nodes in ((*self._mostly_kept(guess, best), SMALL_NODES), (none, most, None)):
+            if bound - value @ best <= allowed or (nodes is None and time.perf_counter() >= deadline_s):
+                break
+            until = deadline_s if nodes is None else inf
+            out = self._searched(low, top, high, best, allowed, until, nodes)
+            if out.x is not None and value @ np.round(out.x) > value @ best:
+                best = np.round(out.x)
+            bound = min(bound, -out.bound) if nodes is None else bound
         return Answer(self._table(best), float(value @ best), bound)
 
-    def balanced(
-        self, room: Room, answer: Answer, rows: np.ndarray, there: np.ndarray, deadline_s: float
-    ) -> Answer:
-        """Return an answer of the same value whose most loaded row of ``rows`` is as low as a short search finds (4).
-
-        ``there`` is what each row carries without new racks.
-        """
-        n = len(self.kind)
-        if not n or not len(rows) or time.perf_counter() >= deadline_s:
-            return answer
-        x = answer.count[self.kind, self.where]
-        value = self.kinds.value[self.kind]
-        load = self._room[rows]
-        matrix = csr_array(
-            np.vstack(
-                [
-                    np.column_stack([self.matrix.toarray(), np.zeros(self.matrix.shape[0])]),
-                    np.column_stack([load, -np.ones(len(rows))]),
-                    np.r_[value, 0.0][None],
-                ]
-            )
-        )
-        low = np.r_[np.full(self.matrix.shape[0] + len(rows), -inf), answer.value * (1.0 - 1e-9)]
-        high = np.r_[self._high(room), -there[rows], inf]
+    def _searched(
+        self,
+        low: np.ndarray,
+        top: np.ndarray,
+        high: np.ndarray,
+        start: np.ndarray,
+        allowed: float,
+        deadline_s: float,
+        nodes: int | None,
+    ) -> Outcome:
+        """Run the MIP within bounds of its columns, from a start."""
         model = HighsModel(relax=False)
-        integer = np.r_[np.ones(n, bool), False]
-        model.load(matrix, low, high, np.zeros(n + 1), np.r_[self.most, inf], integer)
-        model.set_cost(np.r_[np.zeros(n), 1.0])
-        z = float((load @ x + there[rows]).max())
-        out = model.solve(deadline_s, BALANCE_GAP, np.r_[x, max(z, 0.0)], max_nodes=BALANCE_NODES)
-        if out.x is None:
+        n = len(start)
+        model.load(self.matrix, np.full(len(high), -inf), high, low, top, np.ones(n, dtype=bool))
+        model.set_cost(-self.kinds.value[self.kind])
+        return model.solve(deadline_s, gap_abs=allowed, start=start, max_nodes=nodes)
+
+    def _mostly_kept(self, guess: np.ndarray, rounded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds of the columns that keep most of what the relaxation says.
+
+        Free are the kinds that it splits, and the FREE_KINDS smallest of those that it places whole and of those that it
+        leaves out.
+        """
+        n_kinds = len(self.kinds.items)
+        split = np.bincount(self.kind, weights=np.abs(guess - np.round(guess)), minlength=n_kinds) > ROUNDED
+        placed = np.bincount(self.kind, weights=np.round(guess), minlength=n_kinds) > 0
+        order = np.argsort(self.kinds.p_kw, kind="stable")
+        kept = np.zeros(n_kinds, dtype=bool)
+        for group in (order[~split[order] & placed[order]], order[~split[order] & ~placed[order]]):
+            kept[group[FREE_KINDS:]] = True
+        keep = kept[self.kind]
+        return np.where(keep, rounded, 0.0), np.where(keep, rounded, self.most)
+
+    def balanced(self, room: Room, answer: Answer) -> Answer:
+        """Return an answer of the same value that loads the UPSs more evenly: single moves while they help (4)."""
+        x, high = answer.count[self.kind, self.where].copy(), self._high(room)
+        if not x.any() or not len(self._watched):
             return answer
-        best = np.round(out.x[:n])
-        good = (self.matrix @ best <= self._high(room) + ROUNDED).all()
-        return Answer(self._table(best), float(value @ best), answer.bound) if good else answer
+        from_, to = np.nonzero((self.kind[:, None] == self.kind[None, :]) & (x > 0.5)[:, None])
+        moved = from_ != to
+        a, b = from_[moved], to[moved]
+        first = len(self._most_of_kind)  # moves do not touch (2)
+        dense, high, watched = self.dense[first:], high[first:], self._watched - first
+        step = dense[:, b] - dense[:, a]
+        used = dense @ x
+        for _ in range(MOVES):
+            able = np.flatnonzero(x[a] > 0.5)
+            able = able[(used[:, None] + step[:, able] <= high[:, None] + FITS).all(axis=0)]
+            if not len(able):
+                break
+            loads = used[watched, None] + self._there[:, None]
+            after = ((loads + step[np.ix_(watched, able)]) ** STEEP).sum(axis=0)
+            best = int(np.argmin(after))
+            if after[best] >= (loads**STEEP).sum() * (1.0 - 1e-3):
+                break
+            x[a[able[best]]] -= 1.0
+            x[b[able[best]]] += 1.0
+            used = used + step[:, able[best]]
+        return Answer(self._table(x), answer.value, answer.bound)
+
+    def _nothing(self) -> Answer:
+        return Answer(np.zeros((len(self.kinds.items), self.classes.n)), 0.0, 0.0)
 
     def _high(self, room: Room) -> np.ndarray:
-        return np.r_[self.kinds.count.astype(float), self.classes.left(room)]
+        return np.concatenate([self._most_of_kind, self.classes.left(room)[self._rows]])
 
     def _table(self, x: np.ndarray) -> np.ndarray:
         table = np.zeros((len(self.kinds.items), self.classes.n))
         table[self.kind, self.where] = x
         return table
 
-    def _rounded(self, x: np.ndarray, high: np.ndarray) -> np.ndarray:
+    def _rounded(self, guess: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Round down, then put back whatever still fits, the most valuable first, where most room is left."""
-        x = np.floor(x + ROUNDED)
+        x: np.ndarray = np.floor(guess + ROUNDED)
         used = self.matrix @ x
-        dense = self.matrix.toarray()
+        dense = self.dense
         for k in np.argsort(-self.kinds.value, kind="stable"):
             mine = np.flatnonzero(self.kind == k)
             while len(mine):
-                after = (used[:, None] + dense[:, mine] - high[:, None]) / np.maximum(high[:, None], 1e-9)
+                after: np.ndarray = (used[:, None] + dense[:, mine] - high[:, None]) / np.maximum(
+                    high[:, None], 1e-9
+                )
                 worst = after.max(axis=0)
                 best = int(np.argmin(worst))
                 if worst[best] > 1e-12:
                     break
                 x[mine[best]] += 1.0
                 used = used + dense[:, mine[best]]
-        return np.asarray(x)
+        return x

@@ -111,6 +111,8 @@ def lasting_state(response: Response) -> State | None:
     A UPS whose input has a surviving way to a feed or a genset is taken to be fed again while its battery lasts.
     """
     grid, state = response.grid, response.state
+    if not (state.ups_mode == "battery").any():
+        return None
     drained = replace(grid, upss=replace(grid.upss, e_kwh=np.zeros(len(grid.upss.index))))
     hopeless = ~reachable(drained, state)[grid.upss.in_node]
     begun = state

@@ -23,7 +23,7 @@ import numpy as np
 from pdnopt.placement.effects import NORMAL, Effect
 from pdnopt.placement.places import Places
 from pdnopt.placement.shares import Sharing
-from pdnopt.plant.budgets import CurveBook, read_curves
+from pdnopt.plant.budgets import read_curves
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.units import S_PER_H, UNLIMITED_KVA
@@ -113,7 +113,7 @@ def read_room(
     old_node, old_at = np.unique(demand.cord_node, return_inverse=True)
     nodes = np.r_[places.node, old_node].astype(int)
     sharing = Sharing(grid, nodes, tan_phi)
-    book = read_curves(net)
+    limits = _Limits(net, policy)
     names = _component_names(grid)
     floor = _floors(demand, policy)
     parts: list[tuple[int, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -130,8 +130,7 @@ def read_room(
             kw = effect.old_kw * (floor[demand.cord_unit] if moment == HELD else 1.0)
             kvar = np.bincount(old_at, weights=kw * demand.cord_tan_phi, minlength=len(old_node))
             base = old_p @ np.bincount(old_at, weights=kw, minlength=len(old_node)) + old_q @ kvar
-            limit = _limits(book, effect, moment, policy)
-            parts.append((moment, effect.name, new, limit, base, effect.living))
+            parts.append((moment, effect.name, new, limits.of(effect, moment), base, effect.living))
     return _room(parts, names, places)
 
 
@@ -169,34 +168,53 @@ def _loads(sharing: Sharing, effect: Effect, tan_phi: float) -> tuple[np.ndarray
     return active, reactive
 
 
-def _limits(book: CurveBook, effect: Effect, moment: int, policy: Policy) -> np.ndarray:
-    """Return what each component carries, kVA or kW; inf without a limit."""
-    br, sw, ups, src = effect.grid.branches, effect.grid.switches, effect.grid.upss, effect.grid.sources
-    time_s = policy.emergency_s if moment == AT_ONCE else policy.hold_s
-    battery = effect.state.ups_mode == "battery"
+class _Limits:
+    """What each component carries for how long; curves are looked up once for each moment and set of UPSs on battery."""
 
-    def ratio(curve: np.ndarray, used: np.ndarray, temperature_c: np.ndarray, flag: np.ndarray) -> np.ndarray:
+    def __init__(self, net: Any, policy: Policy) -> None:
+        self._book, self._policy = read_curves(net), policy
+        self._known: dict[tuple[int, bytes], tuple[np.ndarray, ...]] = {}
+
+    def of(self, effect: Effect, moment: int) -> np.ndarray:
+        """Return the limits in kVA or kW, (components,); inf without a limit."""
+        br, sw, ups, src = effect.grid.branches, effect.grid.switches, effect.grid.upss, effect.grid.sources
+        battery = effect.state.ups_mode == "battery"
+        key = (moment, battery.tobytes())
+        if key not in self._known:
+            room = (25.0, False)
+            self._known[key] = (
+                self._ratios(moment, [(c, u, *room) for c, u in zip(br.curve, br.budget_used, strict=True)]),
+                self._ratios(moment, [(c, u, *room) for c, u in zip(sw.curve, sw.budget_used, strict=True)]),
+                self._ratios(
+                    moment, list(zip(ups.curve, ups.budget_used, ups.temperature_c, battery, strict=True))
+                ),
+            )
+        of_branch, of_switch, of_ups = self._known[key]
+        energy_kw = np.where(battery, ups.e_kwh * S_PER_H / self._policy.refeed_s, np.inf)
+        limit = np.concatenate(
+            [
+                br.s_max_kva * of_branch,
+                sw.s_max_kva * of_switch,
+                np.minimum(of_ups * ups.p_rated_kw, energy_kw),
+                of_ups * ups.s_rated_kva,
+                src.p_max_kw,
+            ]
+        )
+        return np.where(limit >= UNLIMITED_KVA, np.inf, limit)
+
+    def _ratios(self, moment: int, devices: Sequence[tuple[Any, Any, Any, Any]]) -> np.ndarray:
+        """Return the largest loading over rating that each curve carries at a moment."""
         if moment == NORMALLY:
-            return np.ones(len(curve))
-        found = [
-            book.curve(c, float(t), bool(b)).sustainable_ratio(time_s, float(u))
-            for c, u, t, b in zip(curve, used, temperature_c, flag, strict=True)
-        ]
-        return np.array(found, dtype=float).reshape(len(curve))
-
-    def cool(curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(curve), 25.0), np.zeros(len(curve), dtype=bool)
-
-    of_ups = ratio(ups.curve, ups.budget_used, ups.temperature_c, battery)
-    energy_kw = np.where(battery, ups.e_kwh * S_PER_H / max(policy.refeed_s, 1e-9), np.inf)
-    edges = np.r_[
-        br.s_max_kva * ratio(br.curve, br.budget_used, *cool(br.curve)),
-        sw.s_max_kva * ratio(sw.curve, sw.budget_used, *cool(sw.curve)),
-    ]
-    limit = np.r_[
-        edges, np.minimum(of_ups * ups.p_rated_kw, energy_kw), of_ups * ups.s_rated_kva, src.p_max_kw
-    ]
-    return np.where(limit >= UNLIMITED_KVA, np.inf, limit)
+            return np.ones(len(devices))
+        time_s = self._policy.emergency_s if moment == AT_ONCE else self._policy.hold_s
+        curve = self._book.curve
+        return np.array(
+            [
+                curve(name, float(t), bool(on)).sustainable_ratio(time_s, float(used))
+                for name, used, t, on in devices
+            ],
+            dtype=float,
+        )
 
 
 def _room(parts: list[Any], names: list[str], places: Places) -> Room:
@@ -249,12 +267,12 @@ def _room(parts: list[Any], names: list[str], places: Places) -> Room:
 
 def _binding(at: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Return the rows that no other one implies: at least as much load on as little room. The first of equals stays."""
-    order = np.argsort(-at.sum(axis=1), kind="stable")
+    at = at[:, at.any(axis=0)]
+    left = np.flatnonzero(at.any(axis=1))
     kept: list[int] = []
-    for k in order:
-        if not at[k].any():
-            break
-        if kept and ((at[kept] >= at[k] - FITS * 1e-3).all(axis=1) & (free[kept] <= free[k] + FITS)).any():
-            continue
-        kept.append(int(k))
+    while len(left):
+        top = left[int(np.argmax(at[left].sum(axis=1)))]
+        kept.append(int(top))
+        implied = (at[left] <= at[top] + FITS * 1e-3).all(axis=1) & (free[left] >= free[top] - FITS)
+        left = left[~implied & (left != top)]
     return np.array(sorted(kept), dtype=int)

@@ -1,8 +1,8 @@
 """Placing one item at a time, in the order in which they come, never moving one again.
 
 Each rule says in which order to try the classes of places (pairs of UPSs); the first in which the item fits takes it, under
-the same rows as the batch. "round_robin", "first_fit" and "balanced" are what is done without a model of the failures
-beyond them. "lookahead" tries each class, and takes the one that leaves most room: how much more power of the mix seen so
+the same rows as the batch. "round_robin" takes the classes in turn, "first_fit" always in the same order, "balanced" the one that
+carries least kW so far: they do not look ahead. "lookahead" tries each class, and takes the one that leaves most room: how much more power of the mix seen so
 far could still be placed, by a linear programme.
 """
 
@@ -48,6 +48,7 @@ class _Chooser:
         self.p_kw, self.floor_kw = racks.sum_by_item(racks.p_kw), racks.sum_by_item(racks.floor_kw)
         self.cords = racks.first_of_item(racks.cords)
         self.redundant = racks.first_of_item(racks.redundant).astype(int)
+        self.placed_kw = np.zeros(classes.n)
         self.last = -1
         self.mix: dict[tuple[int, int, float], float] = {}
         names = [str(room.component[part[0]]) for part in classes.parts]
@@ -66,9 +67,9 @@ class _Chooser:
             return [int(c) for c in able]
         if rule == "round_robin":
             return [int(c) for c in sorted(able, key=lambda c: (c <= self.last, c))]
-        loads = [self._peak(item, int(c)) for c in able]
         if rule == "balanced":
-            return [int(able[k]) for k in np.argsort(np.round(loads, 9), kind="stable")]
+            return [int(c) for c in sorted(able, key=lambda c: (round(float(self.placed_kw[c]), 6), c))]
+        loads = [self._peak(item, int(c)) for c in able]
         self._seen(item)
         room_kw = np.array([self._room_after(item, int(c)) for c in able])
         rank = np.lexsort((np.round(loads, 9), -np.round(room_kw / SAME_KW) if len(room_kw) else room_kw))
@@ -77,6 +78,7 @@ class _Chooser:
     def took(self, item: int, c: int) -> None:
         """Remember where an item went."""
         self.load += self._adds(item, c)
+        self.placed_kw[c] += self.p_kw[item]
         self.last = c
 
     def _adds(self, item: int, c: int) -> np.ndarray:
@@ -110,7 +112,9 @@ class _Chooser:
         share = np.zeros((len(kinds), n + 1))  # of each kind its part of the whole, the last column
         share[owner, np.arange(n)] = 1.0
         share[:, n] = [-self.mix[kind] / total for kind in kinds]
-        rows = np.column_stack([np.array(columns).T, np.zeros(len(left))])
+        table = np.array(columns).T
+        used = np.flatnonzero(table.any(axis=1))
+        left, rows = left[used], np.column_stack([table[used], np.zeros(len(used))])
         model = HighsModel(relax=True)
         model.load(
             csr_array(np.vstack([rows, share])),

@@ -26,6 +26,8 @@ from pdnopt.placement.verification import Finding, Verdict, Verifier
 __all__ = ["BATCH", "Found", "Search"]
 
 BATCH = "batch"
+MODEL_PART = 0.2
+"""Part of the gap for the search; the rest is for losses, which the bound leaves out."""
 ROUNDS = 8
 LOOKED_AT = 0.5
 """Components used more than this are compared between model and AC power flow."""
@@ -38,11 +40,12 @@ LOW_VOLTAGE = 0.98
 
 @dataclass(frozen=True)
 class Found:
-    """Racks in their places, what AC power flow said of it, and the bounds of value and kW."""
+    """Racks in their places, what AC power flow said of it, its value, and the bounds of value and kW."""
 
     filling: Filling
     verdict: Verdict
     faults: tuple[Finding, ...]
+    value: float
     value_bound: float
     bound_kw: float
     rounds: int
@@ -66,28 +69,55 @@ class Search:
         self.contingencies = list(contingencies)
         self.classes: Classes = read_classes(room, places, allowed)
         self.kinds: Kinds = read_kinds(racks, weights)
-        self.assignment = Assignment(self.kinds, self.classes)
+        self.assignment = Assignment(self.kinds, self.classes, *self._watched(room))
         self.timings = {"solve_s": 0.0, "verify_s": 0.0}
 
     def run(self, rule: str, gap: float, deadline_s: float) -> Found:
-        """Solve until AC power flow finds nothing, or rounds or time are over."""
+        """Solve until AC power flow finds nothing; after the deadline searches are short, and verified all the same."""
         room, rounds = self.room, 0
         bound: Answer | None = None
         while True:
             rounds += 1
             begun = time.perf_counter()
             if rule == BATCH:
-                answer = self.assignment.solve(room, gap, deadline_s)
-                filling = self._into_panels(room, self._evened(room, answer, deadline_s))
+                # the first answer is to find the losses: a better one would be thrown away
+                answer = (
+                    self.assignment.quick(room)
+                    if rounds == 1
+                    else self.assignment.solve(room, MODEL_PART * gap, deadline_s)
+                )
+                answer = self.assignment.balanced(room, answer)
+                filling = self._into_panels(room, answer)
                 bound = bound or answer
             else:
                 filling = place_online(room, self.racks, self.classes, rule)
                 bound = bound or self.assignment.relaxed(room)
             self.timings["solve_s"] += time.perf_counter() - begun
             verdict, faults = self._judged(filling)
-            if not faults or rounds >= ROUNDS or time.perf_counter() > deadline_s:
-                return Found(filling, verdict, tuple(faults), bound.bound, self._most_kw(bound), rounds)
+            wanting = (
+                rounds == 1
+                and rule == BATCH
+                and self._value(filling) < (1.0 - MODEL_PART * gap) * bound.bound
+            )
+            if (not faults and not wanting) or rounds >= ROUNDS:
+                return Found(
+                    filling,
+                    verdict,
+                    tuple(faults),
+                    self._value(filling),
+                    bound.bound,
+                    self._most_kw(bound),
+                    rounds,
+                )
             room = self._tightened(room, filling, verdict, faults)
+
+    def _value(self, filling: Filling) -> float:
+        """Return the value of the items that are placed."""
+        first = np.array([mine[0] for mine in self.racks.members()], dtype=int)
+        item_value = np.zeros(len(first))
+        for k, items in enumerate(self.kinds.items):
+            item_value[items] = self.kinds.value[k]
+        return float(item_value[filling.place[first] >= 0].sum())
 
     def _most_kw(self, bound: Answer) -> float:
         """Return an upper bound of the kW that can be placed, whatever the weights."""
@@ -97,13 +127,12 @@ class Search:
 
     # --- from counts to panels
 
-    def _evened(self, room: Room, answer: Answer, deadline_s: float) -> Answer:
-        """Return the answer with the UPSs loaded as evenly as a short search finds."""
-        first = np.array([part[0] for part in self.classes.parts])
-        alone = np.array([len(part) == 1 for part in self.classes.parts])
+    def _watched(self, room: Room) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the classes whose use is evened out (UPSs where there are any), and what is there already."""
+        first = np.array([part[0] for part in self.classes.parts], dtype=int)
+        alone = np.array([len(part) == 1 for part in self.classes.parts], dtype=bool)
         ups = np.array([str(room.component[r]).startswith("ups:") for r in first], dtype=bool)
-        rows = np.flatnonzero(alone & (ups if ups.any() else True))
-        return self.assignment.balanced(room, answer, rows, (1.0 - room.free)[first], deadline_s)
+        return np.flatnonzero(alone & (ups if ups.any() else True)), (1.0 - room.free)[first]
 
     def _into_panels(self, room: Room, answer: Answer) -> Filling:
         """Give every item of a class its panels, then try those that are left anywhere."""
