@@ -176,8 +176,8 @@ class Placement:
 
     def __str__(self) -> str:
         words = {
-            "optimal": "proved within the gap, every single failure verified by AC power flow",
-            "feasible": "every single failure verified by AC power flow; more may be possible",
+            "optimal": "proved within the gap, verified failure by failure by AC power flow",
+            "feasible": "verified failure by failure by AC power flow; more may be possible",
             "failed": "AC power flow refused it: do not build it",
         }
         on = f" on {self.network}" if self.network else ""
@@ -189,9 +189,12 @@ class Placement:
             f" (at most {self.bound_kw:.1f} kW can be)",
             f"  load now     {self.existing_kw:8.1f} kW, with the new racks {self.existing_kw + self.placed_kw:.1f} kW"
             f" of {self.installed_kw:.1f} kW of UPS",
-            f"  stranded     {self.stranded_percent:8.2f} % of installed UPS kW;"
-            f" no placement strands less than {self.stranded_bound_percent:.2f} %",
         ]
+        if self.installed_kw > 0:
+            lines.append(
+                f"  stranded     {self.stranded_percent:8.2f} % of installed UPS kW;"
+                f" no placement strands less than {self.stranded_bound_percent:.2f} %"
+            )
         if len(self.verdict.use):
             top = int(np.argmax(self.verdict.use))
             moment = self.verdict.moment[top]

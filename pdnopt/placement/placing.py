@@ -21,7 +21,7 @@ from pdnopt.placement.places import Places, read_places
 from pdnopt.placement.racks import NewRacks, read_racks
 from pdnopt.placement.refusals import read_refusals
 from pdnopt.placement.room import Policy, read_room
-from pdnopt.placement.rules import RULES
+from pdnopt.placement.heuristics import RULES
 from pdnopt.placement.search import BATCH, Found, Search
 from pdnopt.placement.verification import Finding
 from pdnopt.plant.demand import CONTINUOUS_S, read_demand

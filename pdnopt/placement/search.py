@@ -20,7 +20,7 @@ from pdnopt.placement.filling import Filling
 from pdnopt.placement.places import Places
 from pdnopt.placement.racks import NewRacks
 from pdnopt.placement.room import MOMENTS, Policy, Room
-from pdnopt.placement.rules import place_online
+from pdnopt.placement.heuristics import place_online
 from pdnopt.placement.verification import Finding, Verdict, Verifier
 
 __all__ = ["BATCH", "Found", "Search"]

@@ -1,9 +1,9 @@
 """Placing one item at a time, in the order in which they come, never moving one again.
 
-Each rule says in which order to try the classes of places (pairs of UPSs); the first in which the item fits takes it, under
-the same rows as the batch. "round_robin" takes the classes in turn, "first_fit" always in the same order, "balanced" the one that
-carries least kW so far: they do not look ahead. "lookahead" tries each class, and takes the one that leaves most room: how much more power of the mix seen so
-far could still be placed, by a linear programme.
+Each rule says in which order to try the classes of places (pairs of UPSs); the first in which the item fits takes it,
+under the same rows as the batch. "round_robin" takes the classes in turn, "first_fit" always in the same order,
+"balanced" the one that carries least kW so far: they do not look ahead. "lookahead" takes the class that leaves most
+room: how much more power of the mix seen so far could still be placed, by a linear programme.
 """
 
 from __future__ import annotations
