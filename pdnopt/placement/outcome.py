@@ -43,6 +43,8 @@ class Placement:
         No placement of these racks places more: proved for the model without losses (in a tree a relaxation of the truth).
     value, value_bound : float
         Placed kW weighted by priority, and its bound.
+    fed_by : dict
+        Bus of a place -> the UPS or source that feeds it without a failure.
     exposed : dict
         Rack -> failures in which no plan could feed it (its own panel, where it has one cord).
     already_over : tuple of str
@@ -71,6 +73,7 @@ class Placement:
     bound_kw: float
     value: float
     value_bound: float
+    fed_by: dict[str, str]
     exposed: dict[str, tuple[str, ...]]
     already_over: tuple[str, ...]
     verdict: Verdict

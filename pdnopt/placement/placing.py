@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
-from pdnopt.placement.effects import read_effects
+from pdnopt.placement.effects import Effect, read_effects
+from pdnopt.placement.heuristics import RULES
 from pdnopt.placement.outcome import Placement
 from pdnopt.placement.permissions import Permissions, read_permissions
 from pdnopt.placement.places import Places, read_places
 from pdnopt.placement.racks import NewRacks, read_racks
 from pdnopt.placement.refusals import read_refusals
 from pdnopt.placement.room import Policy, read_room
-from pdnopt.placement.heuristics import RULES
 from pdnopt.placement.search import BATCH, Found, Search
 from pdnopt.placement.verification import Finding
 from pdnopt.plant.demand import CONTINUOUS_S, read_demand
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import read_grid
+from pdnopt.plant.state import islands
 from pdnopt.sweeps.components import contingencies as all_contingencies
 from pdnopt.units import DEFAULT_HOLDUP_MS, KW_PER_MW, MS_PER_S
 
@@ -140,6 +141,7 @@ def place(
         refused=read_refusals(found.filling, where, search.classes, permitted, stops),
         installed_kw=ups_kw,
         existing_kw=existing_kw,
+        fed_by=_fed_by(effects[0], where),
         verdict=found.verdict,
         bound_kw=found.bound_kw,
         value=found.value,
@@ -149,6 +151,17 @@ def place(
         timings=timings,
         **_of_racks(new, where, permitted, found),
     )
+
+
+def _fed_by(normal: Effect, places: Places) -> dict[str, str]:
+    """Return the source of each bus without a failure; "" for a bus without voltage."""
+    grid, live = normal.grid, islands(normal.grid, normal.state)
+    names = {"source": grid.sources.name, "ups": grid.upss.name, "storage": grid.storages.name}
+    out = {}
+    for bus, node in zip(places.bus_name, places.node, strict=True):
+        roots = [names[live.roots[k][0]][live.roots[k][1]] for k in live.roots_of(int(node))]
+        out[bus] = " and ".join(roots)
+    return out
 
 
 def _of_racks(racks: NewRacks, places: Places, permitted: Permissions, found: Found) -> dict[str, Any]:

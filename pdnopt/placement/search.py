@@ -17,10 +17,10 @@ from pdnopt.placement.adding import with_racks
 from pdnopt.placement.assignment import Answer, Assignment, Kinds, read_kinds
 from pdnopt.placement.classes import Classes, read_classes
 from pdnopt.placement.filling import Filling
+from pdnopt.placement.heuristics import place_online
 from pdnopt.placement.places import Places
 from pdnopt.placement.racks import NewRacks
 from pdnopt.placement.room import MOMENTS, Policy, Room
-from pdnopt.placement.heuristics import place_online
 from pdnopt.placement.verification import Finding, Verdict, Verifier
 
 __all__ = ["BATCH", "Found", "Search"]

@@ -22,7 +22,9 @@ def room() -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_places_safely_and_no_more_than_the_bound(room: Any, rule: str) -> None:
     net, panels = room
-    found = pdnopt.place(net, deployments(1.1 * 2400.0, 3), places=panels, online=True, rule=rule)
+    found = pdnopt.place(
+        net, deployments(1.1 * 2400.0, 3), places=panels, online=True, rule=rule, time_limit_s=2.0
+    )
     assert found.verified
     assert 0.0 < found.placed_kw <= found.bound_kw + 1e-6
     assert found.rule == rule
@@ -45,7 +47,9 @@ def test_the_batch_and_looking_ahead_strand_less_than_first_fit(room: Any) -> No
         table = deployments(1.15 * 2400.0, seed)
         for rule, percents in stranded.items():
             online = {} if rule == "batch" else {"online": True, "rule": rule}
-            percents.append(pdnopt.place(net, table, places=panels, **online).stranded_percent)
+            percents.append(
+                pdnopt.place(net, table, places=panels, time_limit_s=2.0, **online).stranded_percent
+            )
     middle = {rule: float(np.median(percents)) for rule, percents in stranded.items()}
     assert middle["batch"] <= middle["lookahead"] + 1e-6
     assert middle["lookahead"] < middle["first_fit"]

@@ -83,7 +83,7 @@ def test_two_panels_of_one_ups_are_no_place() -> None:
 def test_deployments_are_placed_whole_on_one_pair_of_upss() -> None:
     net = vacated(hall("4N/3", 2.4, 60))
     table = deployments(1.1 * 2400.0, 2)
-    found = pdnopt.place(net, table, places=pdus(net))
+    found = pdnopt.place(net, table, places=pdus(net), time_limit_s=2.0)
     where = {
         name: tuple(feed.removeprefix("PDU-")[0] for feed in feeds) for name, feeds in found.placed.items()
     }
