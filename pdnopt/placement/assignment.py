@@ -141,7 +141,7 @@ class Assignment:
         model.set_cost(np.r_[np.zeros(n), 1.0])
         even = model.solve()
         x = best.x if even.x is None else even.x
-        return Answer(self._table(x[:n]), max(-best.objective, 0.0), max(-best.bound, 0.0))
+        return Answer(self._table(x[:n]), max(0.0, -best.objective), max(0.0, -best.bound))
 
     def quick(self, room: Room) -> Answer:
         """Return the relaxation's bound, and a rounded point without any search."""

@@ -60,20 +60,24 @@ class Filling:
 
     def excess(self, rack: int, places: np.ndarray) -> np.ndarray:
         """Return by how much the worst row of each place would be over its limit, as a part of it; fits if <= 0."""
-        row, data, starts = self._rows_of(places)
-        if not len(row):
-            return np.full(len(places), -1.0)
-        over = self.load[row] + data * self._power(rack)[row] - self.left[row]
-        return np.asarray(np.maximum.reduceat(over, starts) - FITS)
+        row, data, starts, some = self._rows_of(places)
+        worst = np.full(len(places), -1.0)
+        if len(row):
+            over = self.load[row] + data * self._power(rack)[row] - self.left[row]
+            worst[some] = np.maximum.reduceat(over, starts) - FITS
+        return worst
 
     def best(self, rack: int, places: np.ndarray) -> int:
         """Return the place that fits and stays emptiest (sum of squares of its rows' use), -1 if none fits."""
         fits = places[self.excess(rack, places) <= 0.0]
         if not len(fits):
             return -1
-        row, data, starts = self._rows_of(fits)
-        use = (self.load[row] + data * self._power(rack)[row]) / np.maximum(self.left[row], 1e-9)
-        return int(fits[int(np.argmin(np.round(np.add.reduceat(use**2, starts), 9)))])
+        row, data, starts, some = self._rows_of(fits)
+        total = np.zeros(len(fits))
+        if len(row):
+            use = (self.load[row] + data * self._power(rack)[row]) / np.maximum(self.left[row], 1e-9)
+            total[some] = np.add.reduceat(use**2, starts)
+        return int(fits[int(np.argmin(np.round(total, 9)))])
 
     def put_all(self, racks: np.ndarray, places: np.ndarray) -> bool:
         """Place all of some racks at some of the places, the largest first, or none of them."""
@@ -91,7 +95,7 @@ class Filling:
     def tightest(self, rack: int, places: np.ndarray) -> Tightest:
         """Return what lacks least for a rack that does not fit."""
         best = int(places[int(np.argmin(self.excess(rack, places)))])
-        row, data, _ = self._rows_of(np.array([best]))
+        row, data, *_ = self._rows_of(np.array([best]))
         over = self.load[row] + data * self._power(rack)[row] - self.left[row]
         worst = int(np.argmax(over))
         return Tightest(best, int(row[worst]), float(over[worst] * self.room.limit_kw[row[worst]]))
@@ -99,14 +103,15 @@ class Filling:
     def _power(self, rack: int) -> np.ndarray:
         return self.room.power_of(float(self.racks.p_kw[rack]), float(self.racks.floor_kw[rack]))
 
-    def _rows_of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rows and coefficients of some places, one after another, and where each begins."""
+    def _rows_of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return rows and coefficients of some places, one after another, where each begins, and which have any."""
         count = self._start[places + 1] - self._start[places]
-        ends = np.cumsum(count)
-        starts = ends - count
-        index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(self._start[places] - starts, count)
-        return self._row[index], self._data[index], starts
+        some = np.flatnonzero(count)
+        places, count = places[some], count[some]
+        starts = np.cumsum(count) - count
+        index = np.arange(int(count.sum())) + np.repeat(self._start[places] - starts, count)
+        return self._row[index], self._data[index], starts, some
 
     def _add(self, rack: int, place: int, sign: float) -> None:
-        row, data, _ = self._rows_of(np.array([place]))
+        row, data, *_ = self._rows_of(np.array([place]))
         self.load[row] += sign * data * self._power(rack)[row]

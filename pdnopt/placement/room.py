@@ -219,7 +219,10 @@ class _Limits:
 
 def _room(parts: list[Any], names: list[str], places: Places) -> Room:
     first, second = places.pair.T
-    found: list[tuple[np.ndarray, ...]] = []
+    no_name = np.zeros(0, dtype=object)
+    found: list[tuple[np.ndarray, ...]] = [
+        (np.zeros((0, places.n)), np.zeros(0), np.zeros(0), np.zeros(0, dtype=int), no_name, no_name)
+    ]
     for moment in range(len(MOMENTS)):
         mine = [part for part in parts if part[0] == moment]
         if not mine:

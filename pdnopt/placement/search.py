@@ -186,7 +186,8 @@ class Search:
 
     def _ours(self, filling: Filling, verdict: Verdict) -> list[Finding]:
         """Return the findings to which new racks add: the others are the network's own."""
-        loaded = set(self.room.component[filling.load > 1e-12])
+        rows = filling.load > 1e-12
+        loaded = set(zip(self.room.moment[rows].tolist(), self.room.component[rows], strict=True))
         buses = {
             f"bus:{self.places.bus_name[b]}"
             for j in filling.place[filling.place >= 0]
@@ -195,7 +196,7 @@ class Search:
         return [
             finding
             for finding in verdict.findings
-            if finding.component in loaded
+            if (finding.moment, finding.component) in loaded
             or finding.component in buses
             or finding.component.startswith("rack:")
             or not finding.component

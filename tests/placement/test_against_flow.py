@@ -20,7 +20,7 @@ CLOSE_PERCENT = 0.02
 def filled() -> tuple[pd.DataFrame, pdnopt.Placement, Any]:
     net, panels = empty_room()
     racks = random_racks(3, 14, 10.0, 60.0)
-    found = pdnopt.place(net, racks, places=panels)
+    found = pdnopt.place(net, racks, places=panels, time_limit_s=1.0)
     return racks, found, found.apply(net)
 
 
