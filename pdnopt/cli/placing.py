@@ -36,8 +36,8 @@ Examples:
 
 \b
 RACKS is a CSV file with a line for each rack: name, p_kw, and optionally cords (1 or 2), priority, min_p_kw
-(power cap floor; empty: cannot be capped), redundant (True: may be shed in an emergency), deployment (racks that
-are placed together or not at all).
+(power cap floor; empty: cannot be capped), redundant (True: may be shed in an emergency), breaker_a (of each cord),
+deployment (racks that are placed together or not at all).
 
 \b
 Exit codes: 0 every rack placed and verified by AC power flow, 1 not all, 2 bad input, 3 internal error.

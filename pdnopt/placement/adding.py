@@ -21,7 +21,7 @@ def with_racks(net: Any, racks: NewRacks, buses: Mapping[str, tuple[int, ...]], 
     mine = np.array([name in buses for name in racks.name], dtype=bool)
     for cords in np.unique(racks.cords[mine]):
         rows = np.flatnonzero(mine & (racks.cords == cords))
-        create_racks(
+        created = create_racks(
             out,
             np.array([buses[racks.name[k]] for k in rows]),
             [racks.name[k] for k in rows],
@@ -31,4 +31,5 @@ def with_racks(net: Any, racks: NewRacks, buses: Mapping[str, tuple[int, ...]], 
             min_p_mw=racks.min_p_kw[rows] / KW_PER_MW,
             sheddable=racks.redundant[rows],
         )
+        out.load.loc[created.ravel(), "breaker_a"] = np.repeat(racks.breaker_a[rows], cords)
     return out

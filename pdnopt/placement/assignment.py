@@ -56,6 +56,7 @@ class Kinds:
     p_kw, floor_kw, value : float, shape (K,)
     redundant : bool, shape (K,)
     cords : int, shape (K,)
+    barred : bool, shape (K,)
     """
 
     items: list[np.ndarray]
@@ -64,6 +65,7 @@ class Kinds:
     value: np.ndarray
     redundant: np.ndarray
     cords: np.ndarray
+    barred: np.ndarray
 
     @property
     def count(self) -> np.ndarray:
@@ -71,13 +73,15 @@ class Kinds:
         return np.array([len(mine) for mine in self.items])
 
 
-def read_kinds(racks: NewRacks, weights: Mapping[int, float]) -> Kinds:
-    """Gather the items by demand, floor, priority, redundancy and cords."""
+def read_kinds(racks: NewRacks, weights: Mapping[int, float], barred: np.ndarray) -> Kinds:
+    """Gather the items by demand, floor, priority, redundancy and cords; ``barred``, (I,), are not to be placed."""
     p_kw, floor_kw = racks.sum_by_item(racks.p_kw), racks.sum_by_item(racks.floor_kw)
     priority, cords = racks.first_of_item(racks.priority), racks.first_of_item(racks.cords)
     redundant = racks.first_of_item(racks.redundant)
     size = racks.sum_by_item(np.ones(len(racks.p_kw)))
-    look = np.column_stack([np.round(p_kw, 9), np.round(floor_kw, 9), priority, redundant, cords, size])
+    look = np.column_stack(
+        [np.round(p_kw, 9), np.round(floor_kw, 9), priority, redundant, cords, size, barred]
+    )
     _, first, label = np.unique(look, axis=0, return_index=True, return_inverse=True)
     label = label.ravel()
     weight = np.array([weights.get(int(p), 1.0) for p in priority[first]])
@@ -88,6 +92,7 @@ def read_kinds(racks: NewRacks, weights: Mapping[int, float]) -> Kinds:
         value=weight * p_kw[first],
         redundant=redundant[first].astype(bool),
         cords=cords[first].astype(int),
+        barred=barred[first],
     )
 
 
@@ -105,7 +110,7 @@ class Assignment:
 
     def __init__(self, kinds: Kinds, classes: Classes, watched: np.ndarray, there: np.ndarray) -> None:
         self.kinds, self.classes = kinds, classes
-        fits = kinds.cords[:, None] == classes.cords[None, :]
+        fits = (kinds.cords[:, None] == classes.cords[None, :]) & ~kinds.barred[:, None]
         fits &= classes.allowed[:, kinds.redundant.astype(int)].T
         self.kind, self.where = np.nonzero(fits)
         power = np.where(classes.full[:, None], kinds.p_kw[self.kind], kinds.floor_kw[self.kind])

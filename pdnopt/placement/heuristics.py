@@ -25,11 +25,13 @@ RULES = ("lookahead", "round_robin", "first_fit", "balanced")
 SAME_KW = 1e-3
 
 
-def place_online(room: Room, racks: NewRacks, classes: Classes, rule: str) -> Filling:
-    """Place the items in the order of the table by a rule; return what came of it."""
+def place_online(room: Room, racks: NewRacks, classes: Classes, rule: str, barred: np.ndarray) -> Filling:
+    """Place the items in the order of the table by a rule, but for those that are barred; return what came of it."""
     filling = Filling(room, racks)
     chooser = _Chooser(room, racks, classes, filling)
     for item, members in enumerate(racks.members()):
+        if barred[item]:
+            continue
         for c in chooser.order(rule, item):
             if filling.put_all(members, classes.members[c]):
                 chooser.took(item, c)

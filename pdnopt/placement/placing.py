@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
+from pdnopt.placement.breakers import cord_excess
 from pdnopt.placement.effects import Effect, read_effects
 from pdnopt.placement.heuristics import RULES
 from pdnopt.placement.outcome import Placement
@@ -68,7 +69,8 @@ def place(
     racks : DataFrame
         One row a rack: ``name``, ``p_kw``, and optionally ``cords`` (1 or 2; default 2), ``priority`` (default 3),
         ``min_p_kw`` (power cap floor; NaN: cannot be capped), ``redundant`` (may be shed in an emergency; default
-        False), ``deployment`` (racks of one deployment are placed all or none, on panels of the same UPSs).
+        False), ``breaker_a`` (of each cord; 80 % of it for good), ``deployment`` (racks of one
+        deployment are placed all or none, on panels of the same UPSs).
     places : sequence, optional
         Buses (each a place for one cord, each pair for two), or tuples of buses (exactly these places), by name or
         index. Default: the buses and pairs of buses that racks hang on now.
@@ -124,7 +126,10 @@ def place(
     if len(usable):
         where, permitted = where.only(usable), permitted.only(usable)
     room = read_room(net, grid, demand, where, effects, policy)
-    search = Search(net, new, where, permitted.allowed, room, policy, names, dict(weights or {}))
+    vn_kv = float(net.bus.loc[where.bus, "vn_kv"].min())
+    too_small = cord_excess(new, vn_kv, policy)
+    barred = new.sum_by_item(np.array([bool(text) for text in too_small], dtype=float)) > 0
+    search = Search(net, new, where, permitted.allowed, room, policy, names, dict(weights or {}), barred)
     read_s = time.perf_counter() - began
     rule = rule if online else BATCH
     found = search.run(rule, gap, began + time_limit_s)
@@ -138,7 +143,7 @@ def place(
         rule=rule,
         racks=new,
         buses=search.buses_of(found.filling),
-        refused=read_refusals(found.filling, where, search.classes, permitted, stops),
+        refused=read_refusals(found.filling, where, search.classes, permitted, stops, too_small),
         installed_kw=ups_kw,
         existing_kw=existing_kw,
         fed_by=_fed_by(effects[0], where),

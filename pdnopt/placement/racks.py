@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "NewRacks", "read_racks"]
 
-COLUMNS = ("name", "p_kw", "cords", "priority", "min_p_kw", "redundant", "deployment")
+COLUMNS = ("name", "p_kw", "cords", "priority", "min_p_kw", "redundant", "breaker_a", "deployment")
 """Columns of the table; `name` and `p_kw` are required."""
 
 PATH = "racks"
@@ -35,6 +35,8 @@ class NewRacks:
         Power cap floor as given, NaN: cannot be capped.
     cords, priority : int, shape (R,)
     redundant : bool, shape (R,)
+    breaker_a : float, shape (R,)
+        Rated current of the breaker of each cord, NaN: none given.
     item : int, shape (R,)
     """
 
@@ -45,6 +47,7 @@ class NewRacks:
     cords: np.ndarray
     priority: np.ndarray
     redundant: np.ndarray
+    breaker_a: np.ndarray
     item: np.ndarray
 
     @property
@@ -84,6 +87,7 @@ def read_racks(net: Any, racks: pd.DataFrame) -> NewRacks:
     p_kw = _numbers(racks, "p_kw", np.nan)
     cords, priority = _numbers(racks, "cords", 2.0), _numbers(racks, "priority", float(DEFAULT_PRIORITY))
     min_p_kw = _numbers(racks, "min_p_kw", np.nan)
+    breaker_a = _numbers(racks, "breaker_a", np.nan)
     redundant, not_flags = _flags(racks)
     issues = _names(net, names)
 
@@ -108,6 +112,10 @@ def read_racks(net: Any, racks: pd.DataFrame) -> NewRacks:
         todo = "Correct the floor, or leave it empty if the rack cannot be capped."
         fault("min_p_kw", low, "Range", "0 kW or more", todo)
         fault("min_p_kw", high, "BoundsCrossed", "at most p_kw", todo)
+    if "breaker_a" in racks:
+        given = ~racks["breaker_a"].isna().to_numpy(bool)
+        todo = "Correct the rated current, or leave it empty if there is no breaker of its own."
+        fault("breaker_a", given & ~(breaker_a > 0), "NotGreater", "more than 0 A", todo)
     if "redundant" in racks:
         fault("redundant", not_flags, "Enum", "True or False", "Say whether software carries its loss.")
     item = _items(racks, n)
@@ -117,7 +125,15 @@ def read_racks(net: Any, racks: pd.DataFrame) -> NewRacks:
         raise InputError(issues)
     floor = np.where(redundant, 0.0, np.where(np.isnan(min_p_kw), p_kw, min_p_kw))
     return NewRacks(
-        names, p_kw, floor, min_p_kw, cords.astype(int), priority.astype(int), redundant.astype(bool), item
+        name=names,
+        p_kw=p_kw,
+        floor_kw=floor,
+        min_p_kw=min_p_kw,
+        cords=cords.astype(int),
+        priority=priority.astype(int),
+        redundant=redundant.astype(bool),
+        breaker_a=breaker_a,
+        item=item,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from pdnopt.placement.classes import Classes
 from pdnopt.placement.filling import Filling, Tightest
 from pdnopt.placement.permissions import Permissions
 from pdnopt.placement.places import Places
+from pdnopt.placement.racks import NewRacks
 from pdnopt.placement.room import MOMENTS, NORMALLY
 
 __all__ = ["Refusal", "read_refusals"]
@@ -43,7 +44,12 @@ class Refusal:
 
 
 def read_refusals(
-    filling: Filling, places: Places, classes: Classes, permitted: Permissions, stops: Mapping[int, str]
+    filling: Filling,
+    places: Places,
+    classes: Classes,
+    permitted: Permissions,
+    stops: Mapping[int, str],
+    too_small: Sequence[str],
 ) -> tuple[Refusal, ...]:
     """Return every rack that is not placed, in order.
 
@@ -51,6 +57,8 @@ def read_refusals(
     ----------
     stops : mapping of int to str
         By cords a failure that forbids a place; no entry where there is no place for that many cords.
+    too_small : sequence of str
+        By rack what is wrong with the breaker of its own cord, "" for nothing.
     """
     racks = filling.racks
     members = racks.members()
@@ -58,6 +66,9 @@ def read_refusals(
     for item in range(racks.n_items):
         mine = members[item]
         if filling.place[mine[0]] >= 0:
+            continue
+        if any(too_small[k] for k in mine):
+            out += [_by_breaker(racks, int(k), [too_small[j] for j in mine], too_small[k]) for k in mine]
             continue
         first = int(mine[0])
         able = np.flatnonzero(
@@ -67,6 +78,11 @@ def read_refusals(
         for rack in mine:
             out.append(_refusal(filling, places, int(rack), found, stops))
     return tuple(out)
+
+
+def _by_breaker(racks: NewRacks, rack: int, of_item: Sequence[str], own: str) -> Refusal:
+    reason = own or f"another rack of its deployment: {next(text for text in of_item if text)}"
+    return Refusal(racks.name[rack], float(racks.p_kw[rack]), (), "", "", "", 0.0, reason)
 
 
 def _binds(filling: Filling, mine: np.ndarray, able: np.ndarray, classes: Classes) -> Tightest:

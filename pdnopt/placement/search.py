@@ -36,6 +36,8 @@ NEAR = 0.93
 EXTRA = 1e-4
 """What a limit is tightened by beyond what AC power flow found."""
 LOW_VOLTAGE = 0.98
+GENERIC, MANY, FLOOR, SAFETY = 200, 100_000, 0.75, 5e-4
+"""Calibration: racks that fill the room, as good as endless many, their floor, and what is kept back beyond."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,19 @@ class Search:
         policy: Policy,
         contingencies: Sequence[str],
         weights: Mapping[int, float],
+        barred: np.ndarray,
     ) -> None:
         self.net, self.racks, self.places, self.room, self.policy = net, racks, places, room, policy
-        self.contingencies = list(contingencies)
+        self.allowed = allowed
+        self.contingencies, self.barred = list(contingencies), barred
         self.classes: Classes = read_classes(room, places, allowed)
-        self.kinds: Kinds = read_kinds(racks, weights)
+        self.kinds: Kinds = read_kinds(racks, weights, barred)
         self.assignment = Assignment(self.kinds, self.classes, *self._watched(room))
         self.timings = {"solve_s": 0.0, "verify_s": 0.0}
 
     def run(self, rule: str, gap: float, deadline_s: float) -> Found:
         """Solve until AC power flow finds nothing; after the deadline searches are short, and verified all the same."""
-        room, rounds = self.room, 0
+        room, rounds = self.room if rule == BATCH else self._calibrated(), 0
         bound: Answer | None = None
         while True:
             rounds += 1
@@ -90,8 +94,8 @@ class Search:
                 filling = self._into_panels(room, answer)
                 bound = bound or answer
             else:
-                filling = place_online(room, self.racks, self.classes, rule)
-                bound = bound or self.assignment.relaxed(room)
+                filling = place_online(room, self.racks, self.classes, rule, self.barred)
+                bound = bound or self.assignment.relaxed(self.room)
             self.timings["solve_s"] += time.perf_counter() - begun
             verdict, faults = self._judged(filling)
             wanting = (
@@ -125,6 +129,40 @@ class Search:
             return bound.bound
         return self.assignment.relaxed(self.room, self.kinds.p_kw).bound
 
+    def _calibrated(self) -> Room:
+        """Return the room with the losses that AC power flow finds where it is full of racks of one kind.
+
+        One at a time nobody is moved again, so that limits must not depend on what comes later.
+        """
+        twin = self._filled_with(1.0, MANY)
+        most_kw = twin.assignment.relaxed(self.room).bound
+        if most_kw <= 0:
+            return self.room
+        twin = self._filled_with(most_kw / GENERIC, 2 * GENERIC)
+        filling = twin._into_panels(self.room, twin.assignment.quick(self.room))
+        verdict, faults = twin._judged(filling)
+        room = twin._tightened(self.room, filling, verdict, faults)
+        return room.tightened(room.scale - SAFETY)
+
+    def _filled_with(self, p_kw: float, n: int) -> Search:
+        """Return a search for racks of one kind, with a floor of FLOOR of their power."""
+        cords = np.full(n, int(self.places.cords.max()))
+        generic = NewRacks(
+            name=[f"generic {k}" for k in range(n)],
+            p_kw=np.full(n, p_kw),
+            floor_kw=np.full(n, FLOOR * p_kw),
+            min_p_kw=np.full(n, FLOOR * p_kw),
+            cords=cords,
+            priority=np.ones(n, dtype=int),
+            redundant=np.zeros(n, dtype=bool),
+            breaker_a=np.full(n, np.nan),
+            item=np.arange(n),
+        )
+        none = np.zeros(n, dtype=bool)
+        return Search(
+            self.net, generic, self.places, self.allowed, self.room, self.policy, self.contingencies, {}, none
+        )
+
     # --- from counts to panels
 
     def _watched(self, room: Room) -> tuple[np.ndarray, np.ndarray]:
@@ -155,6 +193,8 @@ class Search:
         return filling
 
     def _classes_for(self, item: int) -> list[int]:
+        if self.barred[item]:
+            return []
         rack = int(np.flatnonzero(self.racks.item == item)[0])
         fits = self.classes.cords == self.racks.cords[rack]
         fits &= self.classes.allowed[:, int(self.racks.redundant[rack])]
@@ -198,7 +238,7 @@ class Search:
             for finding in verdict.findings
             if (finding.moment, finding.component) in loaded
             or finding.component in buses
-            or finding.component.startswith("rack:")
+            or finding.component.startswith(("rack:", "load:"))
             or not finding.component
         ]
 

@@ -15,7 +15,7 @@ import numpy as np
 from pdnopt.placement.effects import NORMAL, lasting_state
 from pdnopt.placement.room import AT_ONCE, HELD, MOMENTS, NORMALLY, Policy
 from pdnopt.plant.budgets import read_curves
-from pdnopt.plant.demand import Demand, read_demand
+from pdnopt.plant.demand import CONTINUOUS_S, Demand, read_demand
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import Grid, read_grid
 from pdnopt.plant.state import State, fed_units, initial_state, islands
@@ -102,7 +102,8 @@ class Verifier:
         self.book = read_curves(net)
         names = np.array([name.partition(":")[2] for name in self.demand.name], dtype=object)
         self._may_go = np.isin(names, list(redundant))
-        self._must_live = np.isin(names, list(new)) & ~self._may_go
+        self._new = np.isin(names, list(new))
+        self._must_live = self._new & ~self._may_go
         d_kw = self.demand.d_kw
         floor = np.where(d_kw > 0, self.demand.min_kw / np.maximum(d_kw, 1e-12), 1.0)
         shed = (
@@ -117,10 +118,13 @@ class Verifier:
         """Judge the network as given, and after each contingency."""
         start = initial_state(self.grid, self.demand)
         cases: list[tuple[str, int, Grid, State]] = [(NORMAL, NORMALLY, self.grid, start)]
-        dark: list[Finding] = []
+        dark = self._cords(NORMAL, NORMALLY, self.demand.cord_kw, CONTINUOUS_S)
         for name in contingencies:
             response = respond(self.grid, self.demand, parse_failed(self.net, [name]))
             held = response.state.but(served=self._floor)
+            dark += self._cords(name, AT_ONCE, response.draw_kw, 0.0)
+            part = self._floor[self.demand.cord_unit]
+            dark += self._cords(name, HELD, response.draw_kw * part, self.policy.hold_s)
             cases += [(name, AT_ONCE, response.grid, response.state), (name, HELD, response.grid, held)]
             later = lasting_state(response)
             if later is not None:
@@ -128,6 +132,12 @@ class Verifier:
             dark += self._dark(name, response.interrupted, response.unservable, later)
         flow = flow_of(self.net, self.grid, self.demand, [case[3] for case in cases], self.engine)
         return self._read(cases, flow, dark)
+
+    def _cords(self, name: str, moment: int, draw_kw: np.ndarray, time_s: float) -> list[Finding]:
+        """Return the cords of new racks that draw more than their breakers carry for a time."""
+        part = draw_kw / np.maximum(self.demand.cord_limit_kw(time_s), 1e-9)
+        over = np.flatnonzero((part > 1.0 + OVER) & self._new[self.demand.cord_unit])
+        return [Finding(name, moment, self.demand.cord_name[k], float(part[k])) for k in over]
 
     def _dark(
         self, name: str, interrupted: np.ndarray, lost: np.ndarray, later: State | None

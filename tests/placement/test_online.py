@@ -37,6 +37,7 @@ def test_what_comes_later_moves_nobody(room: Any) -> None:
     early = pdnopt.place(net, half, places=panels, online=True)
     late = pdnopt.place(net, table, places=panels, online=True)
     assert early.placed
+    assert early.rounds == late.rounds == 1
     assert {name: late.placed.get(name) for name in early.placed} == early.placed
 
 

@@ -161,3 +161,24 @@ def test_deployments_are_of_the_kinds_told() -> None:
     assert by["floor"].notna().mean() == pytest.approx(KINDS["capable"], abs=0.03)
     part = (by["floor"] / by["p_kw"]).dropna()
     assert part.between(0.69, 0.86).all()
+
+
+def test_the_breaker_of_a_cord_carries_80_percent_for_good() -> None:
+    """32 A at 400 V are 22.17 kVA, 80 % of it 17.74: the floor of what hangs on one cord; power factor 1."""
+    net, panels = empty_room()
+    table = pd.DataFrame(
+        {
+            "name": ["fits", "for good", "at once", "without a failure"],
+            "p_kw": [17.5, 18.0, 22.5, 36.0],
+            "min_p_kw": [np.nan, np.nan, 17.0, 10.0],
+            "breaker_a": [32.0, 32.0, 32.0, 32.0],
+        }
+    )
+    found = pdnopt.place(net, table, places=panels, power_factor=1.0)
+    assert list(found.placed) == ["fits"]
+    assert found.verified
+    for refusal in found.refused:
+        assert "its own breaker of 32 A lacks" in refusal.reason
+        assert refusal.rack in refusal.reason
+    after = found.apply(net)
+    assert set(after.load.loc[after.load["rack"] == "fits", "breaker_a"]) == {32.0}
