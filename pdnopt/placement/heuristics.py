@@ -17,7 +17,7 @@ from pdnopt.engine.highs import HighsModel
 from pdnopt.placement.classes import Classes
 from pdnopt.placement.filling import Filling
 from pdnopt.placement.racks import NewRacks
-from pdnopt.placement.room import Room
+from pdnopt.placement.room import NORMALLY, Room
 
 __all__ = ["RULES", "place_online"]
 
@@ -28,7 +28,7 @@ SAME_KW = 1e-3
 def place_online(room: Room, racks: NewRacks, classes: Classes, rule: str, barred: np.ndarray) -> Filling:
     """Place the items in the order of the table by a rule, but for those that are barred; return what came of it."""
     filling = Filling(room, racks)
-    chooser = _Chooser(room, racks, classes, filling)
+    chooser = _Chooser(room, racks, classes)
     for item, members in enumerate(racks.members()):
         if barred[item]:
             continue
@@ -42,10 +42,9 @@ def place_online(room: Room, racks: NewRacks, classes: Classes, rule: str, barre
 class _Chooser:
     """Orders classes; keeps what each row of the classes carries, and the mix that came so far."""
 
-    def __init__(self, room: Room, racks: NewRacks, classes: Classes, filling: Filling) -> None:
-        self.classes, self.filling = classes, filling
+    def __init__(self, room: Room, racks: NewRacks, classes: Classes) -> None:
+        self.classes = classes
         self.left = classes.left(room)
-        self.there = 1.0 - room.free
         self.load = np.zeros(len(self.left))
         self.p_kw, self.floor_kw = racks.sum_by_item(racks.p_kw), racks.sum_by_item(racks.floor_kw)
         self.cords = racks.first_of_item(racks.cords)
@@ -55,11 +54,11 @@ class _Chooser:
         self.mix: dict[tuple[int, int, float], float] = {}
         names = [str(room.component[part[0]]) for part in classes.parts]
         normal = np.array(
-            [room.moment[part[0]] == 0 and len(part) == 1 for part in classes.parts], dtype=bool
+            [room.moment[part[0]] == NORMALLY and len(part) == 1 for part in classes.parts], dtype=bool
         )
         ups = np.array([name.startswith("ups:") for name in names], dtype=bool)
         self.watched = np.flatnonzero(normal & (ups if ups.any() else True))
-        self.base = np.array([self.there[part[0]] for part in classes.parts])
+        self.base = np.array([1.0 - room.free[part[0]] for part in classes.parts])
 
     def order(self, rule: str, item: int) -> list[int]:
         """Return the classes to try, the best first."""
@@ -74,7 +73,7 @@ class _Chooser:
         loads = [self._peak(item, int(c)) for c in able]
         self._seen(item)
         room_kw = np.array([self._room_after(item, int(c)) for c in able])
-        rank = np.lexsort((np.round(loads, 9), -np.round(room_kw / SAME_KW) if len(room_kw) else room_kw))
+        rank = np.lexsort((np.round(loads, 9), -np.round(room_kw / SAME_KW)))
         return [int(able[k]) for k in rank]
 
     def took(self, item: int, c: int) -> None:

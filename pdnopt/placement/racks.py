@@ -80,6 +80,8 @@ def read_racks(net: Any, racks: pd.DataFrame) -> NewRacks:
         below 0 or above the power, deployments of racks that differ in cords, priority or kind.
     """
     issues = _columns(racks)
+    if not issues and not len(racks):
+        issues.append(Issue("Missing", PATH, "", 0, "at least one rack", "Add a row for each new rack."))
     if issues:
         raise InputError(issues)
     names = [_text(value) for value in racks["name"]]

@@ -28,7 +28,7 @@ from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.units import S_PER_H, UNLIMITED_KVA
 
-__all__ = ["AT_ONCE", "HELD", "MOMENTS", "Policy", "Room", "read_room"]
+__all__ = ["AT_ONCE", "HELD", "MOMENTS", "NORMALLY", "Policy", "Room", "read_room"]
 
 MOMENTS = ("normal", "at once", "held")
 NORMALLY, AT_ONCE, HELD = range(3)

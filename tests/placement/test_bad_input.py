@@ -110,3 +110,15 @@ def test_an_empty_room_needs_places() -> None:
 
     with pytest.raises(pdnopt.InputError, match="NoPlaces"):
         pdnopt.place(vacated(pdnopt.load_case("hall_2n")), pd.DataFrame({"name": ["a"], "p_kw": [3.0]}))
+
+
+def test_a_table_without_racks(net: Any) -> None:
+    with pytest.raises(pdnopt.InputError, match="at least one rack"):
+        pdnopt.place(net, pd.DataFrame({"name": [], "p_kw": []}))
+
+
+def test_a_breaker_of_nothing(net: Any) -> None:
+    table = pd.DataFrame({"name": ["a"], "p_kw": [3.0], "breaker_a": [0.0]})
+    with pytest.raises(pdnopt.InputError) as error:
+        pdnopt.place(net, table)
+    assert _kinds(error) == [("NotGreater", "racks.breaker_a", "a")]
