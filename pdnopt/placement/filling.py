@@ -9,8 +9,12 @@ from scipy.sparse import csr_array
 
 from pdnopt.placement.racks import NewRacks
 from pdnopt.placement.room import FITS, Room
+from pdnopt.plant.memory import Memory
 
 __all__ = ["Filling", "Tightest"]
+
+KEPT = 4096
+"""Sets of places whose rows are kept gathered."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Filling:
         at = csr_array(room.at)
         self._data, self._row, self._start = at.data, at.indices, at.indptr
         self.left = room.left
+        self._known = Memory(KEPT)
         self.place = np.full(len(racks.name), -1)
         self.load = np.zeros(len(self.left))
         if place is not None:
@@ -60,24 +65,25 @@ class Filling:
 
     def excess(self, rack: int, places: np.ndarray) -> np.ndarray:
         """Return by how much the worst row of each place would be over its limit, as a part of it; fits if <= 0."""
-        row, data, starts, some = self._rows_of(places)
-        worst = np.full(len(places), -1.0)
-        if len(row):
-            over = self.load[row] + data * self._power(rack)[row] - self.left[row]
-            worst[some] = np.maximum.reduceat(over, starts) - FITS
-        return worst
+        return self._tried(rack, places)[0]
 
     def best(self, rack: int, places: np.ndarray) -> int:
         """Return the place that fits and stays emptiest (sum of squares of its rows' use), -1 if none fits."""
-        fits = places[self.excess(rack, places) <= 0.0]
-        if not len(fits):
-            return -1
-        row, data, starts, some = self._rows_of(fits)
-        total = np.zeros(len(fits))
+        excess, use = self._tried(rack, places)
+        use = np.where(excess <= 0.0, np.round(use, 9), np.inf)
+        best = int(np.argmin(use)) if len(use) else -1
+        return int(places[best]) if best >= 0 and use[best] < np.inf else -1
+
+    def _tried(self, rack: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the excess of each place with a rack on it, and how full it would be."""
+        row, data, starts, some = self._rows_of(places)
+        excess, use = np.full(len(places), -1.0), np.zeros(len(places))
         if len(row):
-            use = (self.load[row] + data * self._power(rack)[row]) / np.maximum(self.left[row], 1e-9)
-            total[some] = np.add.reduceat(use**2, starts)
-        return int(fits[int(np.argmin(np.round(total, 9)))])
+            after = self.load[row] + data * self._power(rack)[row]
+            left = self.left[row]
+            excess[some] = np.maximum.reduceat(after - left, starts) - FITS
+            use[some] = np.add.reduceat((after / np.maximum(left, 1e-9)) ** 2, starts)
+        return excess, use
 
     def put_all(self, racks: np.ndarray, places: np.ndarray) -> bool:
         """Place all of some racks at some of the places, the largest first, or none of them."""
@@ -105,6 +111,9 @@ class Filling:
 
     def _rows_of(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return rows and coefficients of some places, one after another, where each begins, and which have any."""
+        return self._known.recall(places.tobytes(), lambda: self._gathered(places))
+
+    def _gathered(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         count = self._start[places + 1] - self._start[places]
         some = np.flatnonzero(count)
         places, count = places[some], count[some]

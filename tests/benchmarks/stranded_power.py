@@ -101,18 +101,19 @@ def rerouted(net: Any, found: pdnopt.Placement) -> int:
     return good
 
 
-def speed(net: Any, places: list[str]) -> list[float]:
-    """Return the wall times in s of three batches of 500 racks, each of a power of its own, that all but fill the room."""
+def speed(net: Any, places: list[str], asked_kw: float) -> float:
+    """Return the median CPU time in s of a batch of 500 racks, each of a power of its own."""
     rng = np.random.default_rng(0)
     racks = deployments(1.6 * 9600.0, 0, grouped=False).sample(500, random_state=1).reset_index(drop=True)
-    racks["p_kw"] = np.round(rng.uniform(12.0, 25.0, len(racks)), 2)
-    racks["min_p_kw"] = np.where(racks["min_p_kw"].isna(), np.nan, 0.8 * racks["p_kw"])
+    p_kw = rng.uniform(12.0, 25.0, len(racks))
+    racks["p_kw"] = np.round(p_kw * (asked_kw / p_kw.sum()), 2)
+    racks["min_p_kw"] = np.where(racks["min_p_kw"].isna(), np.nan, np.round(0.8 * racks["p_kw"], 2))
     times = []
-    for _ in range(3):
-        begun = time.perf_counter()
+    for _ in range(5):
+        begun = time.process_time()
         pdnopt.place(net, racks, places=places)
-        times.append(time.perf_counter() - begun)
-    return times
+        times.append(time.process_time() - begun)
+    return float(np.median(times))
 
 
 def main() -> None:
@@ -157,13 +158,10 @@ def main() -> None:
         "stranded power, median of the batch", f"{middle:.2f} %", f"< {AIM_PERCENT:g} %", middle < AIM_PERCENT
     )
     aims.add("every placement verified by AC power flow", "yes" if verified else "no", "yes", verified)
-    times = speed(net, places)
-    aims.add(
-        "500 different racks, median wall time",
-        f"{np.median(times):.2f} s",
-        f"{AIM_S:g} s",
-        np.median(times) <= AIM_S,
-    )
+    for part in (0.9, 1.1):
+        time_s = speed(net, places, part * 9600.0)
+        what = f"500 different racks that ask for {100 * part:.0f} % of the room, CPU time"
+        aims.add(what, f"{time_s:.2f} s", f"{AIM_S:g} s", time_s <= AIM_S)
     if options.reroute and first is not None:
         good = rerouted(net, first)
         aims.add(
