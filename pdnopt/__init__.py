@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pdnopt.checker import check
     from pdnopt.errors import InputError, Issue, PdnoptError, PlanError, PowerFlowError, SolveError
     from pdnopt.library import load_case
+    from pdnopt.placement import Placement, place
     from pdnopt.plan import Plan
     from pdnopt.plant.actions import Action
     from pdnopt.result import Result
@@ -31,6 +32,7 @@ _HOME = {
     "Issue": "pdnopt.errors",
     "PdnoptError": "pdnopt.errors",
     "Plan": "pdnopt.plan",
+    "Placement": "pdnopt.placement",
     "PlanError": "pdnopt.errors",
     "PowerFlowError": "pdnopt.errors",
     "Result": "pdnopt.result",
@@ -38,6 +40,7 @@ _HOME = {
     "SolveError": "pdnopt.errors",
     "check": "pdnopt.checker",
     "load_case": "pdnopt.library",
+    "place": "pdnopt.placement",
     "powerflow": "pdnopt.acflow",
     "solve": "pdnopt.session",
     "sweep": "pdnopt.sweeps",
@@ -49,6 +52,7 @@ __all__ = [
     "InputError",
     "Issue",
     "PdnoptError",
+    "Placement",
     "Plan",
     "PlanError",
     "PowerFlowError",
@@ -57,6 +61,7 @@ __all__ = [
     "SolveError",
     "check",
     "load_case",
+    "place",
     "powerflow",
     "solve",
     "sweep",

@@ -13,9 +13,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code) == 1
-    exec(compile(code[0], "README.md", "exec"), {})
-    assert "after losing ups:UPS-A" in capsys.readouterr().out
+    assert len(code) == 2
+    exec(compile("\n".join(code), "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "after losing ups:UPS-A" in said
+    assert "1 of 2 racks" in said
 
 
 def test_make_targets_and_links_exist() -> None:

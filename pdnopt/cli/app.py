@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import networks, reporting, solving, sweeping
+from pdnopt.cli import networks, placing, reporting, solving, sweeping
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ Examples:
   pdnopt solve hall_4n3 --failed ups:UPS-A
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
   pdnopt sweep hall_4n3 --components ups
+  pdnopt place hall_4n3 racks.csv --report out/place.html
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -61,6 +62,7 @@ app.command("cases", help=networks.CASES_HELP)(networks.cases)
 app.command("validate", help=networks.VALIDATE_HELP)(networks.validate)
 app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
+app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 

@@ -30,7 +30,7 @@ def test_help_shows_commands_examples_and_exit_codes() -> None:
         assert text in done.stdout
 
 
-@pytest.mark.parametrize("command", ["cases", "validate", "solve", "sweep", "report"])
+@pytest.mark.parametrize("command", ["cases", "validate", "solve", "sweep", "place", "report"])
 def test_every_command_has_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
@@ -285,3 +285,61 @@ def test_sweep_report(tmp_path: Path) -> None:
     done = run("sweep", "two_feed", "--components", "ups", "--report", str(file))
     assert done.exit_code == 0
     assert "What every failure does to two_feed" in file.read_text(encoding="utf-8")
+
+
+RACKS = "name,p_kw,cords,min_p_kw\nN0,9.5,2,0\nN1,3.0,2,\n"
+
+
+@pytest.fixture
+def racks(tmp_path: Path) -> Path:
+    file = tmp_path / "racks.csv"
+    file.write_text(RACKS, encoding="utf-8")
+    return file
+
+
+def test_place_prints_the_screen_and_writes_report_table_and_network(tmp_path: Path, racks: Path) -> None:
+    page, table, saved = (tmp_path / name for name in ("place.html", "placed.csv", "after.json"))
+    done = run(
+        *("place", "two_feed", str(racks), "--report", str(page), "--out", str(table), "--save", str(saved))
+    )
+    assert done.exit_code == 1  # one is refused
+    assert "N1 (3.0 kW): ups:UPS-" in done.stdout
+    assert "2 new racks on two_feed" in page.read_text(encoding="utf-8")
+    assert [line.split(",")[2] for line in table.read_text(encoding="utf-8").splitlines()] == [
+        "status",
+        "placed",
+        "refused",
+    ]
+    assert "N0" in set(pdnopt.load_case(saved).load["rack"])
+
+
+def test_place_json_and_options(racks: Path) -> None:
+    done = run("place", "two_feed", str(racks), "--online", "balanced", "--place", "PDU A + PDU B", "--json")
+    told = json.loads(done.stdout)
+    assert told["rule"] == "balanced"
+    assert [row["status"] for row in told["racks"]] == ["placed", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--online", "luck"], "lookahead"),
+        (["--place", "nowhere"], "InvalidId"),
+        (["--emergency-s", "-1"], "emergency_s"),
+    ],
+)
+def test_place_bad_input_exits_2(racks: Path, arguments: list[str], said: str) -> None:
+    done = run("place", "two_feed", str(racks), *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_place_a_table_that_is_not_there_or_is_none(tmp_path: Path) -> None:
+    done = run("place", "two_feed", str(tmp_path / "none.csv"))
+    assert done.exit_code == 2
+    assert "readable file" in done.stderr
+    empty = tmp_path / "empty.csv"
+    empty.write_text("", encoding="utf-8")
+    done = run("place", "two_feed", str(empty))
+    assert done.exit_code == 2
+    assert "name and p_kw" in done.stderr
