@@ -139,11 +139,7 @@ class HighsModel:
         """Pass a whole model. Raises SolverError where data are not finite or HiGHS refuses it."""
         refuse_nan(matrix.data, {"row": (row_low, row_high), "column": (col_low, col_high)})
         keep = np.abs(matrix.data) > 1e-9  # HiGHS drops such entries with a warning; drop them knowingly
-        counts = (
-            np.add.reduceat(keep, matrix.indptr[:-1]) if len(matrix.data) else np.zeros(matrix.shape[0], int)
-        )
-        counts = np.where(np.diff(matrix.indptr) > 0, counts, 0)
-        start = np.r_[0, np.cumsum(counts)].astype(np.int32)
+        start = np.r_[0, np.cumsum(keep)][matrix.indptr].astype(np.int32)  # rows may be empty, the last too
         n_rows, n_columns = matrix.shape
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = n_columns, n_rows

@@ -116,3 +116,19 @@ def test_a_worker_gives_the_same_answer_and_its_finds_are_in_the_trace(
     assert there.x is not None
     assert here.x.tolist() == there.x.tolist()
     assert len(there.trace) >= len(here.trace)
+
+
+def test_empty_rows_are_rows() -> None:
+    """Rows without coefficients, the last too, stay where they are."""
+    matrix = csr_array(np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
+    solver = HighsModel(relax=True)
+    solver.load(
+        matrix,
+        np.array([-1.0, 1.0, -1.0]),
+        np.array([1.0, inf, 1.0]),
+        np.zeros(2),
+        np.ones(2),
+        np.zeros(2, bool),
+    )
+    solver.set_cost(np.array([1.0, 2.0]))
+    assert solver.solve().objective == pytest.approx(1.0)
