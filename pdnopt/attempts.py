@@ -17,6 +17,7 @@ from pdnopt.plan import Plan
 from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.state import State
+from pdnopt.repairs import Repairs
 from pdnopt.response import Overload, Response, settle
 from pdnopt.result import Status
 from pdnopt.sequence import Sequence, order_moves
@@ -45,6 +46,7 @@ class Job:
     demand: Demand
     response: Response
     found: tuple[Overload, ...]
+    repairs: Repairs
     spent: dict[str, float]
     gaps: Callable[[str], float]
     begun_s: float

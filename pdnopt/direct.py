@@ -6,7 +6,7 @@ terms. What remains after them in the order of terms decides between repairs of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -18,8 +18,8 @@ from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.state import State, fed_units, islands
 from pdnopt.problem import Formulation
-from pdnopt.repairs import Repair, count_moves, repairs
-from pdnopt.response import Overload, Response
+from pdnopt.repairs import Repair, count_moves
+from pdnopt.response import Response
 from pdnopt.units import S_PER_H
 
 __all__ = ["DirectAnswers"]
@@ -70,10 +70,9 @@ class DirectAnswers:
         terms: Sequence[str],
         demand: Demand,
         response: Response,
-        found: Sequence[Overload],
+        known: Iterable[Repair],
         horizon_s: float,
         spent: dict[str, float],
-        until_s: float,
     ) -> Iterator[Answer]:
         """Yield answers of few moves that serve all that has a path, within every limit for good; the best first.
 
@@ -82,11 +81,7 @@ class DirectAnswers:
         """
         if "actions" not in terms or not set(terms[: terms.index("actions")]) <= FIRST_TERMS:
             return
-        short = {item.component for item in found if item.kind == "battery" and item.deadline_s < horizon_s}
-        enduring = frozenset(response.grid.upss.name) - short
-        for _, alike in groupby(
-            repairs(demand, response, enduring, until_s), key=lambda r: (r.complete, r.steps)
-        ):
+        for _, alike in groupby(known, key=lambda repair: (repair.complete, repair.steps)):
             yield from self._best(terms, demand, response, list(alike), horizon_s, spent)
 
     def _best(

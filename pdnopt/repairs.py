@@ -28,7 +28,7 @@ from pdnopt.plant.state import State, fed_units
 from pdnopt.response import Response, Supply, lasting_supply, settle
 from pdnopt.service.forest import SWITCH, grow_forest
 
-__all__ = ["Repair", "count_moves", "repairs"]
+__all__ = ["Repair", "Repairs", "count_moves", "repairs"]
 
 MAX_STATES = 80
 """States looked at before the search is given up: a repair takes few moves, or is left to optimisation."""
@@ -111,6 +111,26 @@ def repairs(
             count += 1
             left = search.least_steps(following)
             heappush(heap, (bool(following.given_up), following.steps + left, left, count, following))
+
+
+class Repairs:
+    """The repairs of one failure, searched for as they are asked for and kept for whoever asks again.
+
+    Parameters
+    ----------
+    demand, response, enduring, until_s
+        See `repairs`.
+    """
+
+    def __init__(self, demand: Demand, response: Response, enduring: frozenset[str], until_s: float) -> None:
+        self._more = repairs(demand, response, enduring, until_s)
+        self._known: list[Repair] = []
+
+    def __iter__(self) -> Iterator[Repair]:
+        yield from self._known
+        for repair in self._more:
+            self._known.append(repair)
+            yield repair
 
 
 def _key(node: _Node) -> bytes:

@@ -20,14 +20,14 @@ from pdnopt.direct import DirectAnswers
 from pdnopt.engine.lexicographic import Ladder, TermResult
 from pdnopt.optimiser import BATTERY_USE, INDIFFERENT_KW, Answer, Optimiser, Prepared
 from pdnopt.plant.state import State, fed_units, islands
-from pdnopt.repairs import count_moves, repairs
+from pdnopt.repairs import count_moves
 from pdnopt.service import Question, Service, serve
 from pdnopt.trims import trims
 
 __all__ = ["Shortcuts", "Situation"]
 
-REPAIR_SHARE = 0.3
-"""Part of the time left that a search for repairs may use."""
+SERVICE_SHARE = 0.5
+"""Part of the time left after which the best service found is ordered and checked, whatever else could be tried."""
 
 MAX_REPAIRS = 4
 """Repairs that are ordered and checked before the answer is left to optimisation."""
@@ -92,10 +92,7 @@ class Shortcuts:
             return None
         begun = time.perf_counter()
         terms = self.optimiser.terms(options)
-        until_s = job.until_s(REPAIR_SHARE)
-        answers = self.direct.repaired(
-            terms, job.demand, response, job.found, options.horizon_s, job.spent, until_s
-        )
+        answers = self.direct.repaired(terms, job.demand, response, job.repairs, options.horizon_s, job.spent)
         for answer in islice(answers, MAX_REPAIRS):
             job.spans["solve_s"] += time.perf_counter() - begun
             attempt = self.attempts.make(job, answer, None)
@@ -122,6 +119,7 @@ class Shortcuts:
         best: Attempt | None = None
         bounds: dict[str, float] = {}
         others: list[Answer] = []
+        until_s = job.until_s(SERVICE_SHARE)
         for state in islice(self._rests(job, question), MAX_RESTS):
             begun = time.perf_counter()
             service = serve(job.demand, job.response, state, self.judge, question)
@@ -136,7 +134,7 @@ class Shortcuts:
                 if attempt.status == "optimal":
                     return attempt, Situation(attempt, bounds)
                 best = attempt if attempt.ok else best
-            if job.late or best is not None:
+            if best is not None or time.perf_counter() > until_s:
                 break
         for answer in sorted(others, key=lambda answer: unserved_of(answer.ladder))[:MAX_TRIED]:
             attempt = self.attempts.make(job, answer, prepared)
@@ -161,13 +159,7 @@ class Shortcuts:
 
         Where a UPS must be given up, first what its battery carries to the end is kept.
         """
-        short = {
-            item.component
-            for item in job.found
-            if item.kind == "battery" and item.deadline_s < job.options.horizon_s
-        }
-        enduring = frozenset(job.response.grid.upss.name) - short
-        for repair in repairs(job.demand, job.response, enduring, job.until_s(REPAIR_SHARE)):
+        for repair in job.repairs:
             if not repair.complete:
                 yield from trims(
                     job.demand, job.response, repair, question.allowed, job.options.horizon_s, BATTERY_USE

@@ -24,6 +24,7 @@ from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid, same_structure
 from pdnopt.problem import Formulation
 from pdnopt.refinement import LossRefiner
+from pdnopt.repairs import Repairs
 from pdnopt.response import Event, Overload, cascade, overloads, respond
 from pdnopt.result import Result
 from pdnopt.shortcuts import Shortcuts, Situation
@@ -41,6 +42,9 @@ BATTERY_STEP, LEAST_BATTERY_USE = 0.05, 0.7
 """What batteries give on the way to the end state is known once there is a plan: the next one counts on so much less."""
 
 BUDGET_ISSUES = ("Overload", "BudgetExceeded")
+
+REPAIR_SHARE = 0.3
+"""Part of the time left that the search for repairs may use."""
 
 NEAR_SHARE = 0.7
 """Part of the time left for an answer near the disturbance."""
@@ -125,7 +129,13 @@ class SwitchingRunner:
         found = overloads(self.net, response.grid, demand, response, self.engine)
         gaps = scales(demand, options.gap, self.optimiser.models[0].small)[0]
         spent = self._spent(found, options)
-        return Job(options, demand, response, found, spent, gaps, started, started + options.time_limit_s)
+        short = {
+            item.component for item in found if item.kind == "battery" and item.deadline_s < options.horizon_s
+        }
+        deadline_s, now = started + options.time_limit_s, time.perf_counter()
+        until_s = now + REPAIR_SHARE * max(deadline_s - now, 0.0)
+        mended = Repairs(demand, response, frozenset(self.grid.upss.name) - short, until_s)
+        return Job(options, demand, response, found, mended, spent, gaps, started, deadline_s)
 
     def _told(self, job: Job, attempt: Attempt, clocks: bool) -> Told:
         """Say why somebody is dark, and what would have tripped."""
