@@ -1,0 +1,519 @@
+"""Solve a reserve allocation term after term: rows where they bind, columns where they pay, then whole numbers.
+
+1. *LP* over the columns and rows known so far. Rows that its point breaks are added, columns of negative reduced cost too.
+   Whatever columns are known, LP value + the sum over devices of their least reduced cost (if negative) is a valid bound
+   of the LP with all columns (Lagrange), and so of the problem.
+2. *Whole numbers*. A vertex of the LP splits few devices. The others are held, and a small MIP decides these; rows that its
+   point breaks are added. Where the gap stays, more devices are freed; a small problem is at last a MIP of all devices.
+3. The term is then held within its tolerance, and the next one follows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from pdnopt.allocation.exposure import Core
+from pdnopt.engine.highs import HighsModel, Outcome
+
+__all__ = ["Goal", "Search", "Solved"]
+
+WHOLE = 1e-6
+FEW_COLUMNS = 4000
+"""Up to so many choices in all, every column is known from the start."""
+
+MIP_COLUMNS = 1500
+"""Up to so many choices in all, a MIP of all devices closes what gap is left."""
+
+ROWS_A_ROUND = 60
+MAX_ROUNDS = 60
+NODES = 400
+FREED = (0, 20, 60)
+"""Devices freed beyond those that the LP splits, one trial after another."""
+
+ROW_KW = 1e-5
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One term: "margin", "balance", or a linear cost by device and choice, and by how much it may miss its bound."""
+
+    name: str
+    cost: tuple[np.ndarray, ...] | None
+    tolerance: float
+
+
+@dataclass
+class Solved:
+    """The choice of every device, and the terms' values and bounds; ``proved``: all within their tolerance."""
+
+    chosen: np.ndarray
+    value: dict[str, float] = field(default_factory=dict)
+    bound: dict[str, float] = field(default_factory=dict)
+    proved: bool = True
+    trace: list[tuple[float, str, float, float]] = field(default_factory=list)
+
+
+class Search:
+    """One core, solved goal after goal.
+
+    Parameters
+    ----------
+    formulation : Reserve
+    data : Core
+    allowed : tuple of bool arrays, (K,), by device
+    max_moves : float
+    deadline_s : float
+        On the clock of ``time.perf_counter``.
+    """
+
+    def __init__(
+        self,
+        formulation: Any,
+        data: Core,
+        allowed: Sequence[np.ndarray],
+        max_moves: float = inf,
+        deadline_s: float = inf,
+    ) -> None:
+        self.formulation, self.data, self.allowed = formulation, data, allowed
+        self.deadline_s, self.max_moves = deadline_s, max_moves
+        choices = data.choices
+        self.n = len(choices.name)
+        self.moved = formulation.moved(data)
+        self.n_all = int(sum(may.sum() for may in allowed))
+        self.small = self.n_all <= FEW_COLUMNS
+        self.rows = np.zeros((0, 3), dtype=int)
+        self.held: list[tuple[tuple[np.ndarray, ...], float]] = []
+        self.least_margin = -inf
+        self.most_spread = inf
+        self._block = np.zeros((0, 0))
+        first = [(d, k) for d in range(self.n) for k in self._first(d)]
+        self.device = np.array([d for d, _ in first], dtype=int)
+        self.choice = np.array([k for _, k in first], dtype=int)
+        self._known = {(d, k) for d, k in first}
+        self._allowed_of = [
+            np.array([allowed[d] for d in members]) if len(members) else np.zeros((0, 0), dtype=bool)
+            for members in choices.members
+        ]
+        start = np.array(
+            [int(h) if allowed[d][h] else int(np.flatnonzero(allowed[d])[0]) for d, h in enumerate(choices.held)],
+            dtype=int,
+        )
+        self.best = start
+        even = [may / np.maximum(may.sum(axis=1, keepdims=True), 1) for may in self._allowed_of]
+        for hung in (data.hung_kw(start), data.hung_by_parts_kw(even)):
+            self._add_rows(self._worst_by_row(data.rest_kw - hung))
+
+    def _first(self, d: int) -> list[int]:
+        """Return the columns to begin with: all, or of every active position one pair, another one device by device."""
+        may = np.flatnonzero(self.allowed[d])
+        if self.small:
+            return [int(k) for k in may]
+        kind = self.data.choices.kinds[self.data.choices.kind[d]]
+        held = int(self.data.choices.held[d])
+        out = [held] if self.allowed[d][held] else []
+        for a in np.unique(kind.active[may]):
+            mine = may[kind.active[may] == a]
+            out.append(int(mine[d % len(mine)]))
+        return sorted(set(out))
+
+    # --- rows
+
+    def margin_kw(self, chosen: np.ndarray) -> float:
+        """Return the worst margin of a choice, kW."""
+        return float((self.data.rest_kw - self.data.hung_kw(chosen)).min(initial=inf))
+
+    def spread(self, chosen: np.ndarray) -> float:
+        """Return the spread of the reserve systems' loading with nothing failed."""
+        data = self.data
+        if not len(data.system):
+            return 0.0
+        part = data.hung_kw(chosen)[0, data.system] + data.system_base_kw
+        part = part / data.system_limit_kw[:, None]
+        return float((part.max(axis=0) - part.min(axis=0)).max(initial=0.0))
+
+    def _worst_by_row(self, slack: np.ndarray) -> np.ndarray:
+        """Return for every open component and vector its tightest scenario, the tightest first; (n, 3)."""
+        if not slack.size:
+            return np.zeros((0, 3), dtype=int)
+        c = slack.argmin(axis=0)
+        least = np.take_along_axis(slack, c[None], axis=0)[0]
+        r, v = np.nonzero(np.isfinite(least))
+        order = np.argsort(least[r, v], kind="stable")
+        r, v = r[order], v[order]
+        return np.column_stack([c[r, v], r, v])[: 2 * ROWS_A_ROUND]
+
+    def _broken(self, slack: np.ndarray, margin_kw: float) -> np.ndarray:
+        """Return rows with less margin than asked for, the worst of each component first, at most ROWS_A_ROUND."""
+        rows = self._worst_by_row(slack)
+        short = margin_kw - slack[rows[:, 0], rows[:, 1], rows[:, 2]]
+        return rows[short > ROW_KW * max(1.0, abs(margin_kw))][:ROWS_A_ROUND]
+
+    def _add_rows(self, rows: np.ndarray) -> bool:
+        known = {tuple(row) for row in self.rows.tolist()}
+        fresh = np.array([row for row in rows.tolist() if tuple(row) not in known], dtype=int).reshape(-1, 3)
+        if not len(fresh):
+            return False
+        block = self.formulation.coefficients(self.data, self.device, self.choice, fresh)
+        self._block = np.vstack([self._block, block]) if self._block.size else block
+        self.rows = np.vstack([self.rows, fresh])
+        return True
+
+    # --- the programme
+
+    def _matrix(self, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> _Programme:
+        """Return the programme over the columns of the free devices, the others standing as ``fixed`` says."""
+        return _Programme(self, goal, free, fixed)
+
+    def solve(self, goals: Sequence[Goal]) -> Solved:
+        """Solve goal after goal."""
+        began = time.perf_counter()
+        out = Solved(self.best)
+        for goal in goals:
+            bound, weights = self._relaxed(goal)
+            value = self._value(goal, self.best)
+            value, bound = self._whole(goal, weights, value, bound)
+            out.value[goal.name], out.bound[goal.name] = value, min(bound, value)
+            out.proved &= value - bound <= goal.tolerance + 1e-9
+            self._hold(goal, value)
+            out.trace.append((time.perf_counter() - began, goal.name, value, out.bound[goal.name]))
+        out.chosen = self.best
+        return out
+
+    def _value(self, goal: Goal, chosen: np.ndarray) -> float:
+        if goal.name == "margin":
+            return -self.margin_kw(chosen)
+        if goal.name == "balance":
+            return self.spread(chosen)
+        assert goal.cost is not None
+        return float(sum(cost[k] for cost, k in zip(goal.cost, chosen, strict=True)))
+
+    def _keeps(self, chosen: np.ndarray) -> bool:
+        """Whether a choice keeps what the goals before have reached."""
+        if float(sum(m[k] for m, k in zip(self.moved, chosen, strict=True))) > self.max_moves + 0.5:
+            return False
+        if self.margin_kw(chosen) < self.least_margin - ROW_KW:
+            return False
+        if self.spread(chosen) > self.most_spread + WHOLE:
+            return False
+        return all(
+            sum(cost[k] for cost, k in zip(costs, chosen, strict=True)) <= top + WHOLE for costs, top in self.held
+        )
+
+    def _hold(self, goal: Goal, value: float) -> None:
+        if goal.name == "margin":
+            self.least_margin = -value - goal.tolerance
+        elif goal.name == "balance":
+            self.most_spread = value + goal.tolerance
+        else:
+            assert goal.cost is not None
+            self.held.append((goal.cost, value + goal.tolerance))
+
+    def _relaxed(self, goal: Goal) -> tuple[float, np.ndarray | None]:
+        """Return a valid bound and the LP's weights of the columns."""
+        everybody = np.ones(self.n, dtype=bool)
+        bound, weights = -inf, None
+        for _ in range(MAX_ROUNDS):
+            programme = self._matrix(goal, everybody, self.best)
+            outcome, dual = programme.relaxed(self.deadline_s)
+            if outcome.x is None or dual is None:
+                return bound, weights
+            weights = outcome.x[: len(self.device)]
+            grown = False
+            if not self.small:
+                less, columns = self._priced(programme, dual)
+                bound = max(bound, outcome.objective + less)
+                grown = self._add_columns(columns)
+            else:
+                bound = max(bound, outcome.objective)
+            margin = outcome.x[programme.margin]
+            broken = self._broken(self.data.rest_kw - self.data.hung_by_parts_kw(self._by_kind(weights)), margin)
+            if len(broken):
+                grown |= self._add_rows(broken)
+            if not grown or (not len(broken) and bound >= outcome.objective - 0.2 * goal.tolerance):
+                break
+        if weights is not None:
+            weights = np.r_[weights, np.zeros(len(self.device) - len(weights))]
+        return bound, weights
+
+    def _by_kind(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Return the LP's weights as one array a kind, (members, K)."""
+        choices = self.data.choices
+        place = np.zeros(self.n, dtype=int)
+        out = []
+        for k, members in enumerate(choices.members):
+            place[members] = np.arange(len(members))
+            full = np.zeros((len(members), len(choices.kinds[k].active)))
+            mine = choices.kind[self.device[: len(weights)]] == k
+            full[place[self.device[: len(weights)][mine]], self.choice[: len(weights)][mine]] = weights[mine]
+            out.append(full)
+        return out
+
+    def _priced(self, programme: _Programme, dual: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
+        """Return the sum of the devices' least reduced costs, as far as negative, and the columns that have them."""
+        less, columns = 0.0, []
+        n_load = len(self.rows)
+        one, load = dual[: self.n], dual[self.n : self.n + n_load]
+        for k, members in enumerate(self.data.choices.members):
+            if not len(members):
+                continue
+            reduced = -self.formulation.priced(self.data, k, self.rows, load) - one[members][:, None]
+            reduced += programme.other_cost(members, dual)
+            reduced = np.where(self._allowed_of[k], reduced, inf)
+            best = reduced.argmin(axis=1)
+            least = reduced[np.arange(len(members)), best]
+            less += float(np.minimum(least, 0.0).sum())
+            for j in np.flatnonzero(least < -1e-9):
+                columns.append((int(members[j]), int(best[j])))
+        return less, columns
+
+    def _add_columns(self, columns: list[tuple[int, int]]) -> bool:
+        fresh = [pair for pair in columns if pair not in self._known]
+        if not fresh:
+            return False
+        device = np.array([d for d, _ in fresh], dtype=int)
+        choice = np.array([k for _, k in fresh], dtype=int)
+        block = self.formulation.coefficients(self.data, device, choice, self.rows)
+        self._block = np.hstack([self._block, block])
+        self.device, self.choice = np.r_[self.device, device], np.r_[self.choice, choice]
+        self._known.update(fresh)
+        return True
+
+    # --- whole numbers
+
+    def _whole(
+        self, goal: Goal, weights: np.ndarray | None, value: float, bound: float
+    ) -> tuple[float, float]:
+        """Return the value of the best choice found and the bound."""
+        if value - bound <= goal.tolerance or weights is None:
+            return value, bound
+        rounded, doubt = self._rounded(weights)
+        for more in FREED:
+            free = doubt.copy()
+            free[np.argsort(-self._unsure(weights, rounded), kind="stable")[: int(doubt.sum()) + more]] = True
+            value = self._try(goal, rounded, free, value, bound)
+            if value - bound <= goal.tolerance or free.all() or time.perf_counter() > self.deadline_s:
+                break
+        if value - bound > goal.tolerance and self.n_all <= MIP_COLUMNS:
+            value, bound = self._exact(goal, value, bound)
+        return value, bound
+
+    def _rounded(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the heaviest choice of every device, and the devices that the LP splits."""
+        order = np.lexsort((self.choice, -weights, self.device))
+        first = order[np.unique(self.device[order], return_index=True)[1]]
+        rounded = self.best.copy()
+        rounded[self.device[first]] = self.choice[first]
+        top = np.zeros(self.n)
+        top[self.device[first]] = weights[first]
+        return rounded, top < 1.0 - WHOLE
+
+    def _unsure(self, weights: np.ndarray, rounded: np.ndarray) -> np.ndarray:
+        """Return how little the LP is sure of each device; of equals the smaller load first, it fits more easily."""
+        top = np.zeros(self.n)
+        np.maximum.at(top, self.device, weights)
+        load = self.data.p_kw[0].max(axis=1)
+        return np.asarray(1.0 - top + 1e-3 * (1.0 - load / max(load.max(initial=0.0), 1e-9)))
+
+    def _try(self, goal: Goal, rounded: np.ndarray, free: np.ndarray, value: float, bound: float) -> float:
+        """Decide the free devices by a MIP, the others held; keep the choice if it is better."""
+        for _ in range(MAX_ROUNDS):
+            programme = self._matrix(goal, free, rounded)
+            outcome = programme.whole(self.deadline_s, 0.5 * goal.tolerance, NODES)
+            if outcome.x is None:
+                return value
+            chosen = programme.chosen(outcome.x)
+            mine = self._value(goal, chosen)
+            if mine < value - 1e-12 and self._keeps(chosen):
+                value, self.best = mine, chosen
+            if value - bound <= goal.tolerance:
+                return value
+            want = outcome.x[programme.margin]
+            if not self._add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
+                return value
+        return value
+
+    def _exact(self, goal: Goal, value: float, bound: float) -> tuple[float, float]:
+        """Solve the MIP of all devices; its bound is the problem's."""
+        everybody = np.ones(self.n, dtype=bool)
+        for _ in range(MAX_ROUNDS):
+            programme = self._matrix(goal, everybody, self.best)
+            outcome = programme.whole(self.deadline_s, 0.5 * goal.tolerance, None)
+            bound = max(bound, outcome.bound if np.isfinite(outcome.bound) else -inf)
+            if outcome.x is None:
+                return value, bound
+            chosen = programme.chosen(outcome.x)
+            mine = self._value(goal, chosen)
+            if mine < value - 1e-12 and self._keeps(chosen):
+                value, self.best = mine, chosen
+            if value - bound <= goal.tolerance:
+                break
+            want = outcome.x[programme.margin]
+            if not self._add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
+                break
+        return value, bound
+
+
+class _Programme:
+    """The matrix of one goal. Columns: x of the free devices, margin, spread, high_v, low_v."""
+
+    def __init__(self, search: Search, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> None:
+        self.search, self.goal, self.fixed = search, goal, fixed
+        data = search.data
+        self.at = np.flatnonzero(free[search.device])
+        self.device, self.choice = search.device[self.at], search.choice[self.at]
+        n, n_vectors = len(self.at), data.n_vectors
+        self.margin, self.spread = n, n + 1
+        self.high, self.low = n + 2 + np.arange(n_vectors), n + 2 + n_vectors + np.arange(n_vectors)
+        self.n_columns = n + 2 + 2 * n_vectors
+        self.free = np.flatnonzero(free)
+        held = np.flatnonzero(~free)
+        place = np.full(search.n, -1)
+        place[self.free] = np.arange(len(self.free))
+        parts: list[csr_array] = []
+        low: list[np.ndarray] = []
+        high: list[np.ndarray] = []
+
+        def add(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n_rows: int, least: Any, most: Any) -> None:
+            parts.append(csr_array(coo_array((values, (rows, columns)), shape=(n_rows, self.n_columns))))
+            low.append(np.broadcast_to(np.asarray(least, dtype=float), n_rows))
+            high.append(np.broadcast_to(np.asarray(most, dtype=float), n_rows))
+
+        # (1)
+        add(place[self.device], np.arange(n), np.ones(n), len(self.free), 1.0, 1.0)
+        # (3)
+        rows = search.rows
+        block = search._block[:, self.at] if len(rows) else np.zeros((0, n))
+        c, r, v = rows[:, 0], rows[:, 1], rows[:, 2]
+        rest = data.rest_kw[c, r, v]
+        if len(held):
+            rest = rest - search.formulation.coefficients(data, held, fixed[held], rows).sum(axis=1)
+        i, j = np.nonzero(block)
+        add(
+            np.r_[i, np.arange(len(rows))],
+            np.r_[j, np.full(len(rows), self.margin)],
+            np.r_[block[i, j], np.ones(len(rows))],
+            len(rows),
+            -inf,
+            rest,
+        )
+        self.system_rows = np.array(
+            [(0, r, v) for v in range(n_vectors) for r in data.system], dtype=int
+        ).reshape(-1, 3)
+        wanted = goal.name == "balance" or search.most_spread < inf
+        if not wanted:
+            self.system_rows = self.system_rows[:0]
+        self._spread_rows(add, held, fixed)
+        # (5) and the goals before
+        limits = [*search.held]
+        if search.max_moves < inf:
+            limits.append((search.moved, search.max_moves))
+        self.costs = [costs for costs, _ in limits]
+        for costs, top in limits:
+            value = np.array([costs[d][k] for d, k in zip(self.device, self.choice, strict=True)])
+            spent = sum(costs[d][fixed[d]] for d in held)
+            add(np.zeros(n, dtype=int), np.arange(n), value, 1, -inf, top - spent)
+        from scipy.sparse import vstack
+
+        self.matrix = csr_array(vstack(parts, format="csr"))
+        self.row_low, self.row_high = np.concatenate(low), np.concatenate(high)
+        self.col_low, self.col_high = np.zeros(self.n_columns), np.ones(self.n_columns)
+        most = float(data.rest_kw[np.isfinite(data.rest_kw)].max(initial=1.0))
+        self.col_low[self.margin] = search.least_margin if search.least_margin > -inf else -100.0 * most
+        self.col_high[self.margin] = most
+        self.col_low[self.spread :] = 0.0
+        self.col_high[self.spread :] = 100.0
+        self.col_high[self.spread] = min(search.most_spread, 100.0)
+        self.cost = np.zeros(self.n_columns)
+        self.constant = 0.0
+        if goal.name == "margin":
+            self.cost[self.margin] = -1.0
+        elif goal.name == "balance":
+            self.cost[self.spread] = 1.0
+        else:
+            assert goal.cost is not None
+            self.cost[:n] = [goal.cost[d][k] for d, k in zip(self.device, self.choice, strict=True)]
+            self.constant = float(sum(goal.cost[d][fixed[d]] for d in held))
+
+    def _spread_rows(self, add: Any, held: np.ndarray, fixed: np.ndarray) -> None:
+        """Equation (4)."""
+        search, rows = self.search, self.system_rows
+        data = search.data
+        if not len(rows):
+            return
+        at = rows[:, 1] - data.system[0]
+        scale = 1.0 / data.system_limit_kw[at]
+        block = search.formulation.coefficients(data, self.device, self.choice, rows) * scale[:, None]
+        base = data.system_base_kw[at, rows[:, 2]] * scale
+        if len(held):
+            base = base + search.formulation.coefficients(data, held, fixed[held], rows).sum(axis=1) * scale
+        i, j = np.nonzero(block)
+        m = np.arange(len(rows))
+        n_rows, minus = len(rows), -np.ones(len(rows))
+        for bound, low, high in ((self.high, -inf, -base), (self.low, -base, inf)):
+            add(np.r_[i, m], np.r_[j, bound[rows[:, 2]]], np.r_[block[i, j], minus], n_rows, low, high)
+        v = np.arange(data.n_vectors)
+        ones = np.ones(len(v))
+        add(
+            np.r_[v, v, v],
+            np.r_[self.high, self.low, np.full(len(v), self.spread)],
+            np.r_[ones, -ones, -ones],
+            len(v),
+            -inf,
+            0.0,
+        )
+
+    def _load(self, model: HighsModel) -> None:
+        integer = np.zeros(self.n_columns, dtype=bool)
+        integer[: len(self.at)] = True
+        model.load(self.matrix, self.row_low, self.row_high, self.col_low, self.col_high, integer)
+        model.set_cost(self.cost)
+
+    def relaxed(self, deadline_s: float) -> tuple[Outcome, np.ndarray | None]:
+        """Solve the LP; return it and the duals of the rows."""
+        model = HighsModel(relax=True)
+        self._load(model)
+        outcome = model.solve(deadline_s)
+        if outcome.status != "optimal":
+            return Outcome(outcome.status, None, inf, -inf), None
+        return outcome, model.row_dual()
+
+    def whole(self, deadline_s: float, gap: float, nodes: int | None) -> Outcome:
+        """Solve the MIP over the free devices."""
+        model = HighsModel(relax=False)
+        self._load(model)
+        outcome = model.solve(deadline_s, gap_abs=gap, max_nodes=nodes, believe=True)
+        return Outcome(
+            outcome.status, outcome.x, outcome.objective + self.constant, outcome.bound + self.constant
+        )
+
+    def chosen(self, x: np.ndarray) -> np.ndarray:
+        """Return the choice of every device."""
+        out = self.fixed.copy()
+        on = x[: len(self.at)] > 0.5
+        out[self.device[on]] = self.choice[on]
+        return np.asarray(out)
+
+    def other_cost(self, members: np.ndarray, dual: np.ndarray) -> np.ndarray:
+        """Return cost minus dual * coefficient of the rows other than (1) and (3), for all choices; (members, K)."""
+        search, data = self.search, self.search.data
+        at = search.n + len(search.rows)
+        kind = int(data.choices.kind[members[0]])
+        out = np.zeros((len(members), len(data.choices.kinds[kind].active)))
+        rows = self.system_rows
+        if len(rows):
+            scale = 1.0 / data.system_limit_kw[rows[:, 1] - data.system[0]]
+            both = dual[at : at + len(rows)] + dual[at + len(rows) : at + 2 * len(rows)]
+            out -= search.formulation.priced(data, kind, rows, both * scale)
+            at += 2 * len(rows) + data.n_vectors
+        for costs, y in zip(self.costs, dual[at:], strict=True):
+            out -= y * np.array([costs[d] for d in members])
+        if self.goal.cost is not None:
+            out += np.array([self.goal.cost[d] for d in members])
+        return out
