@@ -169,10 +169,24 @@ class Core:
 
     def hung_kw(self, chosen: np.ndarray) -> np.ndarray:
         """Return what choices hang on every row, (C, R, V)."""
-        whole = [np.zeros((len(m), s.shape[1])) for m, s in zip(self.choices.members, self.stands, strict=True)]
-        for k, members in enumerate(self.choices.members):
-            whole[k][np.arange(len(members)), chosen[members]] = 1.0
-        return self.hung_by_parts_kw(whole)
+        n_stations, n_vectors = self.kp.shape[2], self.n_vectors
+        out = np.zeros(self.rest_kw.shape)
+        stations: dict[int, np.ndarray] = {}
+        for c in range(len(out)):
+            key = int(self.pattern[c])
+            if key not in stations:
+                at = np.full(len(chosen), -1)
+                for k, members in enumerate(self.choices.members):
+                    at[members] = self.stands[k][c, chosen[members]]
+                stations[key] = at
+            at = stations[key]
+            live = slice(None) if (at >= 0).all() else at >= 0
+            for gain, power in ((self.kp[c], self.p_kw[c]), (self.ks[c], self.s_kva[c])):
+                if not gain.any():
+                    continue
+                hangs = [np.bincount(at[live], power[live, v], n_stations) for v in range(n_vectors)]
+                out[c] += gain @ np.array(hangs).T
+        return out
 
     def hung_by_parts_kw(self, weights: Sequence[np.ndarray]) -> np.ndarray:
         """Return what fractional choices hang on every row; ``weights`` by kind, (members, K); (C, R, V)."""

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, vstack
 
+from pdnopt.allocation.blend import group_core, groups_of, near
+from pdnopt.allocation.descent import Descent, Target
 from pdnopt.allocation.exposure import Core
 from pdnopt.engine.highs import HighsModel, Outcome
 
@@ -33,11 +35,17 @@ MIP_COLUMNS = 1500
 
 ROWS_A_ROUND = 60
 MAX_ROUNDS = 60
-NODES = 400
+NODES = 40
 FREED = (0, 20, 60)
 """Devices freed beyond those that the LP splits, one trial after another."""
 
 ROW_KW = 1e-5
+
+GROUPED = 0.5
+"""Groups over devices up to which groups of like devices pay."""
+
+NEAR_TAU = 0.002
+"""Of the scale: how far from the worst row others count while parts become whole choices."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Search:
         allowed: Sequence[np.ndarray],
         max_moves: float = inf,
         deadline_s: float = inf,
+        whole: bool = False,
     ) -> None:
         self.formulation, self.data, self.allowed = formulation, data, allowed
         self.deadline_s, self.max_moves = deadline_s, max_moves
@@ -87,7 +96,8 @@ class Search:
         self.n = len(choices.name)
         self.moved = formulation.moved(data)
         self.n_all = int(sum(may.sum() for may in allowed))
-        self.small = self.n_all <= FEW_COLUMNS
+        self.small = whole or self.n_all <= FEW_COLUMNS
+        self.last: tuple[Outcome, _Programme, np.ndarray] | None = None
         self.rows = np.zeros((0, 3), dtype=int)
         self.held: list[tuple[tuple[np.ndarray, ...], float]] = []
         self.least_margin = -inf
@@ -106,9 +116,9 @@ class Search:
             dtype=int,
         )
         self.best = start
-        even = [may / np.maximum(may.sum(axis=1, keepdims=True), 1) for may in self._allowed_of]
-        for hung in (data.hung_kw(start), data.hung_by_parts_kw(even)):
-            self._add_rows(self._worst_by_row(data.rest_kw - hung))
+        limits = data.system_limit_kw if len(data.system) else data.rest_kw[np.isfinite(data.rest_kw)]
+        self.scale_kw = float(np.abs(limits).mean()) if len(limits) else 1.0
+        self.descent = Descent(formulation, data, self._allowed_of, self.scale_kw)
 
     def _first(self, d: int) -> list[int]:
         """Return the columns to begin with: all, or of every active position one pair, another one device by device."""
@@ -176,8 +186,8 @@ class Search:
         began = time.perf_counter()
         out = Solved(self.best)
         for goal in goals:
-            bound, weights = self._relaxed(goal)
-            value = self._value(goal, self.best)
+            known = self._descend(goal)
+            value, bound, weights = self._relaxed(goal, known)
             value, bound = self._whole(goal, weights, value, bound)
             out.value[goal.name], out.bound[goal.name] = value, min(bound, value)
             out.proved &= value - bound <= goal.tolerance + 1e-9
@@ -202,6 +212,10 @@ class Search:
             return False
         if self.spread(chosen) > self.most_spread + WHOLE:
             return False
+        return self._keeps_sums(chosen)
+
+    def _keeps_sums(self, chosen: np.ndarray) -> bool:
+        """Whether a choice costs no more than the goals before have reached."""
         return all(
             sum(cost[k] for cost, k in zip(costs, chosen, strict=True)) <= top + WHOLE for costs, top in self.held
         )
@@ -215,32 +229,127 @@ class Search:
             assert goal.cost is not None
             self.held.append((goal.cost, value + goal.tolerance))
 
-    def _relaxed(self, goal: Goal) -> tuple[float, np.ndarray | None]:
-        """Return a valid bound and the LP's weights of the columns."""
+    def _descend(self, goal: Goal) -> float:
+        """Improve the choices before any LP over all devices, and know the rows that are tight then; return a bound."""
+        target, bound = Target(self.least_margin, self.most_spread), -inf
+        found = self.best
+        if not self.small:
+            found, bound = self._blended(goal)
+        if goal.cost is not None:
+            found = found if self._keeps(found) else self.best
+            found = self.descent.cheapen(found, goal.cost, target, self._keeps_sums, self.deadline_s)
+        if self._value(goal, found) < self._value(goal, self.best) and self._keeps(found):
+            self.best = found
+        self._add_rows(self._worst_by_row(self.data.rest_kw - self.data.hung_kw(self.best)))
+        return bound
+
+    def _blended(self, goal: Goal) -> tuple[np.ndarray, float]:
+        """Return choices near the LP of groups of like devices, and the bound that its duals prove."""
+        group = groups_of(self.data, tuple(self.allowed), by_held=goal.cost is not None or self.max_moves < inf)
+        n = int(group.max(initial=-1)) + 1
+        if n > GROUPED * self.n:
+            return self.best, -inf
+        lead = [int(np.flatnonzero(group == g)[0]) for g in range(n)]
+        inner = Search(
+            self.formulation,
+            group_core(self.data, group),
+            [self.allowed[d] for d in lead],
+            self.max_moves,
+            self.deadline_s,
+            whole=True,
+        )
+
+        def summed(costs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+            return tuple(sum(costs[d] for d in np.flatnonzero(group == g)) for g in range(n))  # type: ignore[misc]
+
+        inner.moved = summed(self.moved)
+        inner.held = [(summed(costs), top) for costs, top in self.held]
+        inner.least_margin, inner.most_spread = self.least_margin, self.most_spread
+        inner.rows, inner._block = self.rows, self.formulation.coefficients(
+            inner.data, inner.device, inner.choice, self.rows
+        )
+        own = replace(goal, cost=None if goal.cost is None else summed(goal.cost), tolerance=0.0)
+        _, _, weights = inner._relaxed(own)
+        if weights is None or inner.last is None:
+            return self.best, -inf
+        outcome, programme, dual = inner.last
+        self._add_rows(inner.rows)
+        bound = outcome.objective - float(dual[:n].sum()) + self._lagrange(goal, programme, dual, n)
+        parts = [np.zeros(len(self.allowed[d])) for d in lead]
+        for g, k, weight in zip(inner.device, inner.choice, weights, strict=True):
+            parts[g][k] = max(weight, 0.0)
+        reached = outcome.x[programme.margin] if outcome.x is not None else 0.0
+        target = (
+            Target(0.0) if goal.name == "margin"
+            else Target(self.least_margin, self.most_spread if goal.cost is not None else outcome.objective + goal.tolerance)
+        )
+        chosen = near(self.descent, group, parts, target, NEAR_TAU * self.scale_kw)
+        enough = reached - 0.5 * goal.tolerance if goal.name == "margin" else 0.0
+        return self.descent.raise_least(chosen, target, self.deadline_s, enough), bound
+
+    def _lagrange(self, goal: Goal, group: _Programme, dual: np.ndarray, n_groups: int) -> float:
+        """Return the sum of the devices' least costs at the duals of a programme of groups."""
+        at, less = group.at_load, 0.0
+        for k, members in enumerate(self.data.choices.members):
+            if not len(members):
+                continue
+            price = -self.formulation.priced(self.data, k, group.load_rows, dual[at : at + len(group.load_rows)])
+            price += self._other_cost(goal, group.system_rows, members, dual[n_groups:at])
+            less += float(np.where(self._allowed_of[k], price, inf).min(axis=1).sum())
+        return less
+
+    def _other_cost(
+        self, goal: Goal, system_rows: np.ndarray, members: np.ndarray, dual: np.ndarray
+    ) -> np.ndarray:
+        """Return cost minus dual * coefficient of the rows after (1) and (3), for all choices; (members, K)."""
+        data = self.data
+        kind = int(data.choices.kind[members[0]])
+        out = np.zeros((len(members), len(data.choices.kinds[kind].active)))
+        n = len(system_rows)
+        if n:
+            scale = 1.0 / data.system_limit_kw[system_rows[:, 1] - data.system[0]]
+            out -= self.formulation.priced(data, kind, system_rows, (dual[:n] + dual[n : 2 * n]) * scale)
+            dual = dual[2 * n + data.n_vectors :]
+        for costs, y in zip(self._sums(), dual, strict=True):
+            out -= y * np.array([costs[d] for d in members])
+        if goal.cost is not None:
+            out += np.array([goal.cost[d] for d in members])
+        return out
+
+    def _sums(self) -> list[tuple[np.ndarray, ...]]:
+        """Return the costs of the rows (5) and of the goals before."""
+        return [costs for costs, _ in self.held] + ([self.moved] if self.max_moves < inf else [])
+
+    def _relaxed(self, goal: Goal, known: float = -inf) -> tuple[float, float, np.ndarray | None]:
+        """Return the value of the best choice, a valid bound, and the LP's weights of the columns."""
         everybody = np.ones(self.n, dtype=bool)
-        bound, weights = -inf, None
+        value, bound, weights = self._value(goal, self.best), known, None
+        if goal.cost is not None:  # every device where it is cheapest
+            bound = max(known, float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True))))
+        last: _Programme | None = None
         for _ in range(MAX_ROUNDS):
+            if value - bound <= goal.tolerance:
+                break
             programme = self._matrix(goal, everybody, self.best)
-            outcome, dual = programme.relaxed(self.deadline_s)
+            outcome, dual = programme.relaxed(self.deadline_s, last)
+            last = programme
             if outcome.x is None or dual is None:
-                return bound, weights
+                break
             weights = outcome.x[: len(self.device)]
-            grown = False
+            self.last = (outcome, programme, dual)
+            grown, less = False, 0.0
             if not self.small:
-                less, columns = self._priced(programme, dual)
-                bound = max(bound, outcome.objective + less)
+                less, columns = self._priced(goal, programme, dual)
                 grown = self._add_columns(columns)
-            else:
-                bound = max(bound, outcome.objective)
+            bound = max(bound, outcome.objective + less)
             margin = outcome.x[programme.margin]
-            broken = self._broken(self.data.rest_kw - self.data.hung_by_parts_kw(self._by_kind(weights)), margin)
-            if len(broken):
-                grown |= self._add_rows(broken)
-            if not grown or (not len(broken) and bound >= outcome.objective - 0.2 * goal.tolerance):
+            hung = self.data.hung_by_parts_kw(self._by_kind(weights))
+            grown |= self._add_rows(self._broken(self.data.rest_kw - hung, margin))
+            if not grown:
                 break
         if weights is not None:
             weights = np.r_[weights, np.zeros(len(self.device) - len(weights))]
-        return bound, weights
+        return value, bound, weights
 
     def _by_kind(self, weights: np.ndarray) -> list[np.ndarray]:
         """Return the LP's weights as one array a kind, (members, K)."""
@@ -255,16 +364,16 @@ class Search:
             out.append(full)
         return out
 
-    def _priced(self, programme: _Programme, dual: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
+    def _priced(self, goal: Goal, programme: _Programme, dual: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
         """Return the sum of the devices' least reduced costs, as far as negative, and the columns that have them."""
         less, columns = 0.0, []
         n_load = len(self.rows)
-        one, load = dual[: self.n], dual[self.n : self.n + n_load]
+        one, load = dual[: self.n], dual[programme.at_load : programme.at_load + n_load]
         for k, members in enumerate(self.data.choices.members):
             if not len(members):
                 continue
             reduced = -self.formulation.priced(self.data, k, self.rows, load) - one[members][:, None]
-            reduced += programme.other_cost(members, dual)
+            reduced += self._other_cost(goal, programme.system_rows, members, dual[self.n : programme.at_load])
             reduced = np.where(self._allowed_of[k], reduced, inf)
             best = reduced.argmin(axis=1)
             least = reduced[np.arange(len(members)), best]
@@ -365,6 +474,7 @@ class _Programme:
 
     def __init__(self, search: Search, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> None:
         self.search, self.goal, self.fixed = search, goal, fixed
+        self.model: HighsModel | None = None
         data = search.data
         self.at = np.flatnonzero(free[search.device])
         self.device, self.choice = search.device[self.at], search.choice[self.at]
@@ -387,8 +497,22 @@ class _Programme:
 
         # (1)
         add(place[self.device], np.arange(n), np.ones(n), len(self.free), 1.0, 1.0)
+        self.system_rows = np.array(
+            [(0, r, v) for v in range(n_vectors) for r in data.system], dtype=int
+        ).reshape(-1, 3)
+        wanted = goal.name == "balance" or search.most_spread < inf
+        if not wanted:
+            self.system_rows = self.system_rows[:0]
+        self._spread_rows(add, held, fixed)
+        # (5) and the goals before
+        limits = [top for _, top in search.held] + ([search.max_moves] if search.max_moves < inf else [])
+        for costs, top in zip(search._sums(), limits, strict=True):
+            value = np.array([costs[d][k] for d, k in zip(self.device, self.choice, strict=True)])
+            spent = sum(costs[d][fixed[d]] for d in held)
+            add(np.zeros(n, dtype=int), np.arange(n), value, 1, -inf, top - spent)
+        self.at_load = sum(part.shape[0] for part in parts)
         # (3)
-        rows = search.rows
+        rows = self.load_rows = search.rows
         block = search._block[:, self.at] if len(rows) else np.zeros((0, n))
         c, r, v = rows[:, 0], rows[:, 1], rows[:, 2]
         rest = data.rest_kw[c, r, v]
@@ -403,24 +527,6 @@ class _Programme:
             -inf,
             rest,
         )
-        self.system_rows = np.array(
-            [(0, r, v) for v in range(n_vectors) for r in data.system], dtype=int
-        ).reshape(-1, 3)
-        wanted = goal.name == "balance" or search.most_spread < inf
-        if not wanted:
-            self.system_rows = self.system_rows[:0]
-        self._spread_rows(add, held, fixed)
-        # (5) and the goals before
-        limits = [*search.held]
-        if search.max_moves < inf:
-            limits.append((search.moved, search.max_moves))
-        self.costs = [costs for costs, _ in limits]
-        for costs, top in limits:
-            value = np.array([costs[d][k] for d, k in zip(self.device, self.choice, strict=True)])
-            spent = sum(costs[d][fixed[d]] for d in held)
-            add(np.zeros(n, dtype=int), np.arange(n), value, 1, -inf, top - spent)
-        from scipy.sparse import vstack
-
         self.matrix = csr_array(vstack(parts, format="csr"))
         self.row_low, self.row_high = np.concatenate(low), np.concatenate(high)
         self.col_low, self.col_high = np.zeros(self.n_columns), np.ones(self.n_columns)
@@ -475,14 +581,19 @@ class _Programme:
         model.load(self.matrix, self.row_low, self.row_high, self.col_low, self.col_high, integer)
         model.set_cost(self.cost)
 
-    def relaxed(self, deadline_s: float) -> tuple[Outcome, np.ndarray | None]:
-        """Solve the LP; return it and the duals of the rows."""
-        model = HighsModel(relax=True)
-        self._load(model)
-        outcome = model.solve(deadline_s)
+    def relaxed(self, deadline_s: float, last: _Programme | None = None) -> tuple[Outcome, np.ndarray | None]:
+        """Solve the LP; return it and the duals of the rows. ``last``: the same but for rows (3) added since."""
+        if last is not None and last.model is not None and last.n_columns == self.n_columns:
+            self.model = last.model
+            before = last.matrix.shape[0]
+            self.model.add_rows(self.matrix[before:], self.row_low[before:], self.row_high[before:])
+        else:
+            self.model = HighsModel(relax=True)
+            self._load(self.model)
+        outcome = self.model.solve(deadline_s)
         if outcome.status != "optimal":
             return Outcome(outcome.status, None, inf, -inf), None
-        return outcome, model.row_dual()
+        return outcome, self.model.row_dual()
 
     def whole(self, deadline_s: float, gap: float, nodes: int | None) -> Outcome:
         """Solve the MIP over the free devices."""
@@ -499,21 +610,3 @@ class _Programme:
         on = x[: len(self.at)] > 0.5
         out[self.device[on]] = self.choice[on]
         return np.asarray(out)
-
-    def other_cost(self, members: np.ndarray, dual: np.ndarray) -> np.ndarray:
-        """Return cost minus dual * coefficient of the rows other than (1) and (3), for all choices; (members, K)."""
-        search, data = self.search, self.search.data
-        at = search.n + len(search.rows)
-        kind = int(data.choices.kind[members[0]])
-        out = np.zeros((len(members), len(data.choices.kinds[kind].active)))
-        rows = self.system_rows
-        if len(rows):
-            scale = 1.0 / data.system_limit_kw[rows[:, 1] - data.system[0]]
-            both = dual[at : at + len(rows)] + dual[at + len(rows) : at + 2 * len(rows)]
-            out -= search.formulation.priced(data, kind, rows, both * scale)
-            at += 2 * len(rows) + data.n_vectors
-        for costs, y in zip(self.costs, dual[at:], strict=True):
-            out -= y * np.array([costs[d] for d in members])
-        if self.goal.cost is not None:
-            out += np.array([self.goal.cost[d] for d in members])
-        return out

@@ -97,7 +97,9 @@ class _Supply:
         trafo = d.trafo(f"TX-{name}", self.mv[feed], main, (rt.MV_KV, rt.LV_KV), rt.transformer(mva), "cast-resin")
         d.switch(f"QH-{name}", self.mv[feed], trafo, 0.63, rt.CLOSE_MS, et="t")
         d.switch(f"QU-{name}", main, ups_in, rt.breaker_ka(line_ka(mva, rt.LV_KV)), rt.CLOSE_MS)
-        d.switch(f"QO-{name}", out, board, rt.breaker_ka(1.5 * line_ka(mw, rt.LV_KV)), rt.CLOSE_MS)
+        frame = rt.breaker_ka(1.5 * line_ka(mw, rt.LV_KV))
+        busway = d.line(f"busway {name}", out, board, 0.02, rt.busway(frame))
+        d.switch(f"QO-{name}", out, busway, frame, rt.CLOSE_MS, et="l")
         self.ups.append((name, mw, main, ups_in, out))
         return board
 
