@@ -107,6 +107,8 @@ def describe(action: Action) -> str:
         return f"shed {action.device} ({action.before:.1f} kW)"
     if action.action == "transfer":
         return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "prefer":
+        return f"let {action.device} go to {action.after} first"
     if action.action == "mode":
         return f"set {action.device} from {action.before} to {action.after}"
     if action.action == "power":

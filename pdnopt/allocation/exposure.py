@@ -128,6 +128,7 @@ class Exposure:
             system=n + np.arange(len(system)),
             system_base_kw=self.base_kw[0, system],
             system_limit_kw=self.limit_kw[0, system],
+            component=self.row[np.r_[np.flatnonzero(self.open_row)[lead], system]],
         )
 
 
@@ -148,6 +149,8 @@ class Core:
         The rows of the reserve systems.
     system_base_kw : float, shape (systems, V); system_limit_kw : (systems,)
         Of the reserve systems with nothing failed.
+    component : int, shape (R,)
+        Row of Components of each row; of those that carry the same, the first.
     """
 
     choices: Choices
@@ -161,6 +164,7 @@ class Core:
     system: np.ndarray
     system_base_kw: np.ndarray
     system_limit_kw: np.ndarray
+    component: np.ndarray
 
     @property
     def n_vectors(self) -> int:
