@@ -60,7 +60,9 @@ def _write_settings(after: Any, grid: Grid, plan: Plan) -> None:
         if item.action == "prefer":
             if item.after not in position:
                 todo = "solve again for this network"
-                raise PlanError(f"{item.device} is to prefer {item.after!r}, no switch of this network; {todo}")
+                raise PlanError(
+                    f"{item.device} is to prefer {item.after!r}, no switch of this network; {todo}"
+                )
             after.transfer.loc[device[item.device], "preferred"] = float(position[item.after])
 
 

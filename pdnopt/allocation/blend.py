@@ -49,7 +49,9 @@ def group_core(data: Core, group: np.ndarray) -> Core:
     return replace(data, choices=grouped, p_kw=hot @ data.p_kw, s_kva=hot @ data.s_kva)
 
 
-def near(descent: Descent, group: np.ndarray, parts: list[np.ndarray], target: Target, tau: float) -> np.ndarray:
+def near(
+    descent: Descent, group: np.ndarray, parts: list[np.ndarray], target: Target, tau: float
+) -> np.ndarray:
     """Return whole choices near the parts of the groups: device by device, the largest load first.
 
     A device takes, of the choices that its group uses, the one with the best least slack while all later devices still

@@ -49,9 +49,7 @@ class Kind:
         reach = self.order if self.auto else self.order[:, :1]
         lives = alive[..., reach]
         first = lives.argmax(axis=-1)
-        station = np.take_along_axis(
-            np.broadcast_to(reach, lives.shape), first[..., None], axis=-1
-        )[..., 0]
+        station = np.take_along_axis(np.broadcast_to(reach, lives.shape), first[..., None], axis=-1)[..., 0]
         return np.asarray(np.where(lives.any(axis=-1), station, -1))
 
 
@@ -108,7 +106,10 @@ class Choices:
     def active_switch(self, chosen: np.ndarray) -> np.ndarray:
         """Return the switch on which each device stands under a choice, shape (D,)."""
         return np.array(
-            [rows[self.kinds[k].active[c]] for rows, k, c in zip(self.switches, self.kind, chosen, strict=True)],
+            [
+                rows[self.kinds[k].active[c]]
+                for rows, k, c in zip(self.switches, self.kind, chosen, strict=True)
+            ],
             dtype=int,
         )
 

@@ -32,6 +32,15 @@ SINGLES = 30
 
 FLAT = 1e-9
 
+SWAP_TAUS = (0.002, 0.001, 5e-4)
+"""Of the scale, while devices are exchanged."""
+
+SWAPS = 150
+"""Exchanges at each tau."""
+
+DIRECTIONS = 8
+"""Directions looked at for each exchange."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -71,7 +80,7 @@ class Descent:
         middle = 0.5 * (part.max(axis=0) + part.min(axis=0))
         beyond = (0.5 * target.spread - (part - middle).T.ravel()) * self.scale_kw
         below = (0.5 * target.spread + (part - middle).T.ravel()) * self.scale_kw
-        return np.r_[margin, beyond, below]
+        return np.concatenate([margin, beyond, below])
 
     def _part(self, hung_kw: np.ndarray) -> np.ndarray:
         data = self.data
@@ -112,7 +121,7 @@ class Descent:
             if least >= enough_kw or time.perf_counter() > deadline_s:
                 break
             weight = np.exp(-(slack - slack.min()) / tau)
-            device, choice, gain = self._gains(chosen, weight / weight.sum())
+            device, choice = self._gains(chosen, weight / weight.sum())
             moved = False
             for first, last in _portions(len(device), batch):
                 trial = chosen.copy()
@@ -130,8 +139,110 @@ class Descent:
                 best, least = chosen, float(slack.min(initial=inf))
         return best, least
 
-    def _gains(self, chosen: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return devices that gain by a move, the move, and how much; the largest gain first."""
+    def swap(self, chosen: np.ndarray, target: Target, deadline_s: float, enough_kw: float) -> np.ndarray:
+        """Return better choices by exchanging the choices of two devices: what that shifts can be as little as it must.
+
+        Along each of the few directions (from a choice to another) that help most, the device that gains most is moved, and
+        every device that stands there is tried as the one that moves back.
+        """
+        hung, best, reached = self.data.hung_kw(chosen), chosen, -inf
+        for tau in (part * self.scale_kw for part in SWAP_TAUS):
+            for _ in range(SWAPS):
+                slack = self.slack_kw(hung, target)
+                least = float(slack.min(initial=inf))
+                if least > reached:
+                    best, reached = chosen, least
+                if reached >= enough_kw or time.perf_counter() > deadline_s:
+                    return best
+                weight = np.exp(-(slack - least) / tau)
+                found = self._best_swap(chosen, hung, target, weight / weight.sum(), least, tau)
+                if found is None:
+                    break
+                d, k, partner = found
+                old = int(chosen[d])
+                chosen = chosen.copy()
+                hung = self._step(hung, d, old, k)
+                chosen[d] = k
+                if partner >= 0:
+                    hung = self._step(hung, partner, k, old)
+                    chosen[partner] = old
+        return best
+
+    def _best_swap(
+        self,
+        chosen: np.ndarray,
+        hung: np.ndarray,
+        target: Target,
+        weight: np.ndarray,
+        least: float,
+        tau: float,
+    ) -> tuple[int, int, int] | None:
+        """Return a device, its new choice and the device that takes its old one (-1: none), or None where nothing helps."""
+        room = self.data.rest_kw - hung - target.margin_kw
+        best, value = None, -FLAT
+        seen: set[tuple[int, int, int]] = set()
+        for d, k in zip(*self._gains(chosen, weight), strict=True):
+            kind, old = int(self.data.choices.kind[d]), int(chosen[d])
+            if (kind, old, int(k)) in seen:
+                continue
+            seen.add((kind, old, int(k)))
+            members = self.data.choices.members[kind]
+            partners = members[(chosen[members] == k) & self.allowed[kind][:, old]]
+            change = self._change(room, hung, target, int(d), old, int(k), partners, least, tau)
+            j = int(change.argmin())
+            if change[j] < value:
+                best, value = (int(d), int(k), int(partners[j - 1]) if j else -1), float(change[j])
+            if len(seen) >= DIRECTIONS:
+                break
+        return best
+
+    def _change(
+        self,
+        room: np.ndarray,
+        hung: np.ndarray,
+        target: Target,
+        d: int,
+        old: int,
+        new: int,
+        partners: np.ndarray,
+        least: float,
+        tau: float,
+    ) -> np.ndarray:
+        """Return by how much sum exp(-slack / tau) changes if d moves alone, or with each partner; (1 + partners,)."""
+        data = self.data
+        stands = data.stands[int(data.choices.kind[d])]
+        c = np.arange(len(stands))
+        out = np.zeros(1 + len(partners))
+        shifts = []
+        for gain, power in ((data.kp, data.p_kw), (data.ks, data.s_kva)):
+            if not gain.any():
+                continue
+            there = np.where((stands[:, new] >= 0)[:, None], gain[c, :, np.maximum(stands[:, new], 0)], 0.0)
+            here = np.where((stands[:, old] >= 0)[:, None], gain[c, :, np.maximum(stands[:, old], 0)], 0.0)
+            moves = np.concatenate([power[:, d : d + 1], power[:, d : d + 1] - power[:, partners]], axis=1)
+            shifts.append((there - here, moves))
+        touched = np.zeros(room.shape[:2], dtype=bool)
+        for diff, _ in shifts:
+            touched |= diff != 0.0
+        touched &= np.isfinite(room[:, :, 0])
+        at_c, at_r = np.nonzero(touched)
+        load = sum(diff[at_c, at_r][:, None, None] * moves[at_c] for diff, moves in shifts)
+        now = room[at_c, at_r][:, None, :]
+        out += np.exp(-(now - load - least) / tau).sum(axis=(0, 2)) - np.exp(-(now - least) / tau).sum()
+        if target.spread < inf and len(data.system):
+            shift = sum(diff[0, data.system][:, None, None] * moves[0] for diff, moves in shifts)
+            for sign in (1.0, 0.0):
+                part = hung[0, data.system][:, None, :] + sign * shift + data.system_base_kw[:, None, :]
+                part = part / data.system_limit_kw[:, None, None]
+                middle = 0.5 * (part.max(axis=0) + part.min(axis=0))
+                for side in (1.0, -1.0):
+                    slack = (0.5 * target.spread - side * (part - middle)) * self.scale_kw
+                    total = np.exp(-(slack - least) / tau).sum(axis=(0, 2))
+                    out += total if sign else -total
+        return np.asarray(out)
+
+    def _gains(self, chosen: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return devices that gain by a move, and the move; the largest gain first."""
         device, choice, gain = [], [], []
         for k, (members, price) in enumerate(
             zip(self.data.choices.members, self._prices(weight), strict=True)
@@ -142,10 +253,10 @@ class Descent:
             device.append(members)
             choice.append(to)
             gain.append(price[at, chosen[members]] - price[at, to])
-        d, k, g = (np.concatenate(part) for part in (device, choice, gain))
+        d, to_choice, g = (np.concatenate(part) for part in (device, choice, gain))
         some = np.flatnonzero(g > 1e-9 * max(g.max(initial=0.0), 1e-12))
         order = some[np.argsort(-g[some], kind="stable")]
-        return d[order], k[order], g[order]
+        return d[order], to_choice[order]
 
     def cheapen(
         self, chosen: np.ndarray, cost: tuple[np.ndarray, ...], target: Target, fits: Any, deadline_s: float

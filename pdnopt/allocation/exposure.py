@@ -13,7 +13,6 @@ import numpy as np
 
 from pdnopt.allocation.choices import Choices
 from pdnopt.allocation.scenarios import Components, Scenario, ScenarioReader
-from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 
 __all__ = ["Core", "Exposure", "Frame", "Local"]
@@ -101,7 +100,9 @@ class Exposure:
         rest = self.limit_kw[:, self.open_row, None] - self.base_kw[:, self.open_row]
         classes: dict[bytes, list[int]] = {}
         for c in range(len(kp)):
-            key = b"".join(part.tobytes() for part in (self.pattern[c], p_kw[c].round(6), kp[c].round(9), ks[c].round(9)))
+            key = b"".join(
+                part.tobytes() for part in (self.pattern[c], p_kw[c].round(6), kp[c].round(9), ks[c].round(9))
+            )
             classes.setdefault(key, []).append(c)
         first = np.array([members[0] for members in classes.values()])
         rest = np.array([rest[members].min(axis=0) for members in classes.values()])
@@ -110,11 +111,17 @@ class Exposure:
         for r in range(kp.shape[1]):
             same.setdefault(kp[:, r].round(9).tobytes() + ks[:, r].round(9).tobytes(), []).append(r)
         lead = np.array([rows[0] for rows in same.values()], dtype=int)
-        rest = np.stack([rest[:, rows].min(axis=1) for rows in same.values()], axis=1) if len(lead) else rest[:, :0]
+        rest = (
+            np.stack([rest[:, rows].min(axis=1) for rows in same.values()], axis=1)
+            if len(lead)
+            else rest[:, :0]
+        )
         system = self.system
         n = len(lead)
-        full = [np.concatenate([gain[:, lead], more[first][:, system]], axis=1)
-                for gain, more in ((kp, self.kp), (ks, self.ks))]
+        full = [
+            np.concatenate([gain[:, lead], more[first][:, system]], axis=1)
+            for gain, more in ((kp, self.kp), (ks, self.ks))
+        ]
         nothing = np.full((len(first), len(system), self.n_vectors), np.inf)
         return Core(
             choices=self.choices,
@@ -212,14 +219,14 @@ class Core:
 class Frame:
     """What of an Exposure does not depend on loads: scenarios, paths, sharing of cords. Built once for a network."""
 
-    def __init__(
-        self, reader: ScenarioReader, demand: Demand, scenarios: Sequence[Scenario]
-    ) -> None:
+    def __init__(self, reader: ScenarioReader, demand: Demand, scenarios: Sequence[Scenario]) -> None:
         self.reader, self.demand, self.scenarios = reader, demand, list(scenarios)
         choices, parts = reader.choices, reader.components
         n_stations = len(choices.station_node)
         self.n_stations = n_stations
-        alive = np.array([one.alive for one in self.scenarios], dtype=bool).reshape(len(self.scenarios), n_stations)
+        alive = np.array([one.alive for one in self.scenarios], dtype=bool).reshape(
+            len(self.scenarios), n_stations
+        )
         self.pattern = np.unique(alive, axis=0, return_inverse=True)[1].ravel()
         self.stands = tuple(kind.stands(alive) for kind in choices.kinds)
         self.output_live = np.zeros((len(self.scenarios), len(choices.name)), dtype=bool)
@@ -281,7 +288,12 @@ class Frame:
         total = np.bincount(unit, weights=share, minlength=demand.n)[unit]
         count = np.bincount(unit, weights=living.astype(float), minlength=demand.n)[unit]
         weight = np.where(total > 0, share / np.where(total > 0, total, 1.0), living / np.maximum(count, 1.0))
-        back = np.bincount(unit, weights=(living & ~self.living_as_given).astype(float), minlength=demand.n)[unit] > 0
+        back = (
+            np.bincount(unit, weights=(living & ~self.living_as_given).astype(float), minlength=demand.n)[
+                unit
+            ]
+            > 0
+        )
         return living, weight, back
 
     def draw_kw(self, sharing: tuple[np.ndarray, np.ndarray, np.ndarray], cord_kw: np.ndarray) -> np.ndarray:
@@ -334,7 +346,7 @@ class Frame:
             base[c] = (one.p @ board_p + one.s @ board_s + one.fixed[:, None])[row]
         scale = 1.0 / self.sense[row]
         kp, ks = (gains * scale[:, None] for gains in self._gains)
-        open_row = (kp > 0).any(axis=(0, 2)) | (ks > 0).any(axis=(0, 2))
+        open_row = np.asarray(((kp > 0) | (ks > 0)).any(axis=(0, 2)))
         return Exposure(
             choices=choices,
             stands=self.stands,

@@ -48,33 +48,49 @@ def read_vectors(demand: Demand, loads: Any, step_s: float | None, horizon_s: fl
         (kw < 0, "NegativeLoad", ">= 0 kW", "Model generation as sgen."),
     ):
         for i, j in np.argwhere(bad)[:5]:
-            issues.append(Issue(kind, f"loads[{frame.columns[j]!r}]", f"load:{frame.index[i]}", kw[i, j], allowed, todo))
+            issues.append(
+                Issue(kind, f"loads[{frame.columns[j]!r}]", f"load:{frame.index[i]}", kw[i, j], allowed, todo)
+            )
     known = demand.cord_row[demand.cord_table == "load"]
     strange = [i for i in frame.index if i not in set(known.tolist())]
     if strange:
         issues.append(
-            Issue("InvalidId", "loads", "", strange[:5], "rows of net.load that are demand", "Correct the index.")
+            Issue(
+                "InvalidId",
+                "loads",
+                "",
+                strange[:5],
+                "rows of net.load that are demand",
+                "Correct the index.",
+            )
         )
     if frame.index.has_duplicates:
         twice = list(frame.index[frame.index.duplicated()][:5])
         issues.append(Issue("NotUnique", "loads", "", twice, "one row a load", "Remove the duplicates."))
     if not frame.shape[1]:
-        issues.append(Issue("Empty", "loads", "", 0, "at least one column", "Give a load vector, or leave it out."))
+        issues.append(
+            Issue("Empty", "loads", "", 0, "at least one column", "Give a load vector, or leave it out.")
+        )
     if step_s is not None:
-        first = frame.columns.get_level_values(0) if isinstance(frame.columns, pd.MultiIndex) else frame.columns
+        first = (
+            frame.columns.get_level_values(0) if isinstance(frame.columns, pd.MultiIndex) else frame.columns
+        )
         covers_s = step_s * first.nunique()
         if covers_s < horizon_s - 1e-9:
             todo = "Give more steps, or a shorter horizon_s."
-            issues.append(Issue("HorizonError", "loads", "", covers_s, f"steps that cover {horizon_s:g} s", todo))
+            issues.append(
+                Issue("HorizonError", "loads", "", covers_s, f"steps that cover {horizon_s:g} s", todo)
+            )
     if issues:
         raise InputError(issues)
     cord_kw = np.repeat(demand.cord_kw[:, None], kw.shape[1] + 1, axis=1)
     place = np.full(len(demand.cord_row), -1)
     mine = np.flatnonzero(demand.cord_table == "load")
-    place[mine] = frame.index.get_indexer(demand.cord_row[mine])
+    place[mine] = frame.index.get_indexer(pd.Index(demand.cord_row[mine]))
     cord_kw[place >= 0, 1:] = kw[place[place >= 0]]
     labels = [
-        " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name) for name in frame.columns
+        " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
+        for name in frame.columns
     ]
     return Vectors(cord_kw, (NOW, *labels))
 
@@ -91,19 +107,33 @@ def check_devices(
     for k in np.flatnonzero(tr.in_service):
         if not len(tr.positions[k]):
             issues.append(
-                Issue("NoPosition", "net.switch.transfer", tr.name[k], 0, "at least one position",
-                      "Give the device switches, or take it out of service.")
+                Issue(
+                    "NoPosition",
+                    "net.switch.transfer",
+                    tr.name[k],
+                    0,
+                    "at least one position",
+                    "Give the device switches, or take it out of service.",
+                )
             )
         if tr.dwell_left_s[k] > tr.min_dwell_s[k]:
             issues.append(
-                Issue("BoundsCrossed", "net.transfer.dwell_left_s", tr.name[k], float(tr.dwell_left_s[k]),
-                      f"at most min_dwell_s, {tr.min_dwell_s[k]:g} s", "Correct one of the two.")
+                Issue(
+                    "BoundsCrossed",
+                    "net.transfer.dwell_left_s",
+                    tr.name[k],
+                    float(tr.dwell_left_s[k]),
+                    f"at most min_dwell_s, {tr.min_dwell_s[k]:g} s",
+                    "Correct one of the two.",
+                )
             )
     if issues:
         raise InputError(issues)
     if not len(choices.name):
         todo = "Check that taps have loads only on their outputs; see net.transfer."
-        raise InputError(Issue("NoDevice", "net.transfer", "", 0, "a transfer device that feeds load only", todo))
+        raise InputError(
+            Issue("NoDevice", "net.transfer", "", 0, "a transfer device that feeds load only", todo)
+        )
     behind = np.flatnonzero(cord_device >= 0)
     largest: dict[int, tuple[float, str]] = {}
     for cord in behind:
@@ -112,27 +142,41 @@ def check_devices(
         kw = float(demand.d_kw[unit])
         if kw > largest.get(d, (-1.0, ""))[0]:
             largest[d] = (kw, demand.name[unit])
-    for d, (kw, unit) in sorted(largest.items()):
+    for d, (kw, rack) in sorted(largest.items()):
         for q in choices.kinds[choices.kind[d]].stations:
-            k = int(ups_of_station[q])
-            if k >= 0 and ups.p_rated_kw[k] < kw - 1e-9:
+            at = int(ups_of_station[q])
+            if at >= 0 and ups.p_rated_kw[at] < kw - 1e-9:
                 issues.append(
-                    Issue("CapacityError", "net.ups.p_rated_mw", ups.name[k], float(ups.p_rated_kw[k]) / KW_PER_MW,
-                          f"at least {kw / KW_PER_MW:g} MW, the whole of {unit} behind {choices.name[d]}",
-                          "Take the position away, or the rack elsewhere.")
+                    Issue(
+                        "CapacityError",
+                        "net.ups.p_rated_mw",
+                        ups.name[at],
+                        float(ups.p_rated_kw[at]) / KW_PER_MW,
+                        f"at least {kw / KW_PER_MW:g} MW, the whole of {rack} behind {choices.name[d]}",
+                        "Take the position away, or the rack elsewhere.",
+                    )
                 )
     if issues:
         raise InputError(issues)
 
 
-def outages_of(net: Any, names: Sequence[str], doubles: Iterable[Sequence[str]]) -> list[tuple[str, list[Outage]]]:
+def outages_of(
+    net: Any, names: Sequence[str], doubles: Iterable[Sequence[str]]
+) -> list[tuple[str, list[Outage]]]:
     """Return every contingency with its outages."""
     out = [(name, parse_failed(net, [name])) for name in names]
     issues = []
     for k, pair in enumerate(doubles):
         if isinstance(pair, str) or len(pair) != 2:
             issues.append(
-                Issue("Format", f"doubles[{k}]", "", pair, "a pair of component names", "Write (\"ups:A\", \"ups:B\").")
+                Issue(
+                    "Format",
+                    f"doubles[{k}]",
+                    "",
+                    pair,
+                    "a pair of component names",
+                    'Write ("ups:A", "ups:B").',
+                )
             )
             continue
         out.append((" + ".join(pair), parse_failed(net, list(pair))))
@@ -151,12 +195,18 @@ def read_risk(net: Any, evacuate: Sequence[str], risk: Any) -> dict[str, float]:
     """
     issues: list[Issue] = []
     out: dict[str, float] = {}
-    frame = pd.DataFrame() if risk is None else (risk.to_frame() if isinstance(risk, pd.Series) else pd.DataFrame(risk))
+    frame = (
+        pd.DataFrame()
+        if risk is None
+        else (risk.to_frame() if isinstance(risk, pd.Series) else pd.DataFrame(risk))
+    )
     told = [("evacuate", name, 1.0) for name in evacuate]
     for name, row in frame.iterrows():
         p = row.to_numpy(float)
         if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
-            issues.append(Issue("Range", "risk", str(name), p.tolist(), "probabilities from 0 to 1", "Correct the row."))
+            issues.append(
+                Issue("Range", "risk", str(name), p.tolist(), "probabilities from 0 to 1", "Correct the row.")
+            )
             continue
         told.append(("risk", str(name), float(p.max(initial=0.0))))
     for path, name, weight in told:

@@ -22,7 +22,7 @@ from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
 from pdnopt.response import flow_of, loadings
 
-__all__ = ["Audit", "Auditor", "COLUMNS", "factors_of", "worst_rows"]
+__all__ = ["COLUMNS", "Audit", "Auditor", "worst_rows"]
 
 COLUMNS = (
     "contingency",
@@ -37,7 +37,9 @@ COLUMNS = (
 )
 
 
-def loads_by_component(net: Any, grid: Grid, demand: Demand, states: Sequence[State], engine: FlowEngine) -> list[dict[tuple[str, bool], float]]:
+def loads_by_component(
+    net: Any, grid: Grid, demand: Demand, states: Sequence[State], engine: FlowEngine
+) -> list[dict[tuple[str, bool], float]]:
     """Return the load of every rated component by AC power flow, by (name, rated in kW), one dictionary a state."""
     flow = flow_of(net, grid, demand, states, engine)
     out = []
@@ -57,35 +59,6 @@ def loads_by_component(net: Any, grid: Grid, demand: Demand, states: Sequence[St
             found[name, False] = float(s_kva[k]) if running else 0.0
         out.append(found)
     return out
-
-
-MEANT = 0.03
-"""A component that carries less of its rating says nothing about its factor."""
-FACTORS = (0.9, 1.15)
-
-
-def factors_of(net: Any, frame: Frame, engine: FlowEngine, given: State) -> np.ndarray:
-    """Return AC load over linear load of every component in the network as given, (E,); of idle ones that of their like."""
-    parts = frame.reader.components
-    ac = loads_by_component(net, frame.reader.grid, frame.demand, [given], engine)[0]
-    one = frame.scenarios[0]
-    draw = frame.draw_kw(frame.sharing[0], frame.demand.cord_kw[:, None])
-    p_kw, s_kva, board_p, board_s = frame.hangs(draw)
-    choices = frame.reader.choices
-    at = np.array([frame.stands[k][0, h] for k, h in zip(choices.kind, choices.held, strict=True)], dtype=int)
-    live = at >= 0
-    np.add.at(board_p, at[live], p_kw[live])
-    np.add.at(board_s, at[live], s_kva[live])
-    linear = (one.p @ board_p + one.s @ board_s)[:, 0] + one.fixed
-    measured = np.array([ac.get((n, bool(p)), 0.0) for n, p in zip(parts.name, parts.by_p, strict=True)])
-    meant = linear > MEANT * parts.rating
-    factor = np.where(meant, measured / np.where(meant, linear, 1.0), np.nan)
-    factor = np.clip(factor, *FACTORS)
-    for table in set(parts.table):
-        mine = parts.table == table
-        like = factor[mine & ~np.isnan(factor)]
-        factor[mine & np.isnan(factor)] = np.median(like) if len(like) else 1.0
-    return np.asarray(factor)
 
 
 @dataclass(frozen=True)
@@ -109,10 +82,22 @@ def worst_rows(slack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(r), np.asarray(v), flat[np.arange(len(flat)), at]
 
 
+MEANT = 0.03
+"""A component that carries less of its rating says nothing about its factor."""
+
+FACTORS = (0.9, 1.15)
+"""What a factor may be; beyond, the state is none that the linear sum describes."""
+
+MEASURED = 16
+"""Scenarios in which factors are measured: for as many components as this the one that loads it most."""
+
+
 class Auditor:
     """Margins of one network's allocations."""
 
-    def __init__(self, net: Any, frame: Frame, locals_: Sequence[Local], engine: FlowEngine, book: CurveBook) -> None:
+    def __init__(
+        self, net: Any, frame: Frame, locals_: Sequence[Local], engine: FlowEngine, book: CurveBook
+    ) -> None:
         self.net, self.frame, self.locals, self.engine, self.book = net, frame, list(locals_), engine, book
         self._twin = self._twins()
 
@@ -148,9 +133,25 @@ class Auditor:
         unserved = self._unserved(cord_kw)
         for c, one in enumerate(self.frame.scenarios):
             for name in one.names:
-                rows.append(self._row(data, name, c, int(r[c]), float(loads[c]), float(least[c]), unserved[c][v[c]], labels[v[c]], by[c]))
+                rows.append(
+                    self._row(
+                        data,
+                        name,
+                        c,
+                        int(r[c]),
+                        float(loads[c]),
+                        float(least[c]),
+                        unserved[c][v[c]],
+                        labels[v[c]],
+                        by[c],
+                    )
+                )
         rows += self._local_rows(data, chosen, load, cord_kw, labels)
-        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("margin_kw", kind="stable").reset_index(drop=True)
+        frame = (
+            pd.DataFrame(rows, columns=list(COLUMNS))
+            .sort_values("margin_kw", kind="stable")
+            .reset_index(drop=True)
+        )
         open_slack = slack[:, data.open_row]
         return Audit(frame, float(open_slack.min(initial=inf)))
 
@@ -158,7 +159,18 @@ class Auditor:
         """Return the component's own unit per kW of load, by row (with its AC factor)."""
         return np.asarray((self.frame.sense * self.frame.factor)[data.row])
 
-    def _row(self, data: Exposure, name: str, c: int, r: int, load: float, margin_kw: float, unserved_kw: float, label: str, by: str) -> tuple[Any, ...]:
+    def _row(
+        self,
+        data: Exposure,
+        name: str,
+        c: int,
+        r: int,
+        load: float,
+        margin_kw: float,
+        unserved_kw: float,
+        label: str,
+        by: str,
+    ) -> tuple[Any, ...]:
         parts = self.frame.reader.components
         e = int(data.row[r])
         ratio = load / max(float(parts.rating[e]), 1e-9)
@@ -167,9 +179,50 @@ class Auditor:
         curve = self.book.curve(parts.curve[e], float(parts.temperature_c[e]), battery)
         left = max(1.0 - float(parts.used[e]), 0.0)
         time_s = left * curve.max_time_s(ratio) if ratio > 1.0 else inf
-        return (name or "nothing", parts.name[e], 100.0 * ratio, 100.0 * limit, margin_kw, unserved_kw, time_s, label, by)
+        return (
+            name or "nothing",
+            parts.name[e],
+            100.0 * ratio,
+            100.0 * limit,
+            margin_kw,
+            unserved_kw,
+            time_s,
+            label,
+            by,
+        )
 
     # --- by AC power flow
+
+    def factors(self, data: Exposure, cord_kw: np.ndarray) -> np.ndarray:
+        """Return AC load over linear load of every component, (E,), with the choices as given.
+
+        Each component's is measured where it is loaded most of the scenarios looked at: those that load the open rows most.
+        One that is idle in them has that of its like.
+        """
+        frame, parts = self.frame, self.frame.reader.components
+        held = data.choices.held
+        load = data.load_kw(held)[:, :, 0]
+        part = np.where(data.open_row, load / np.maximum(data.limit_kw, 1e-9), 0.0)
+        tightest = part.argmax(axis=0)[np.argsort(-part.max(axis=0), kind="stable")]
+        wanted = [0, *dict.fromkeys(int(c) for c in tightest if c != 0)][:MEASURED]
+        factor, most = np.ones(len(parts.name)), np.full(len(parts.name), MEANT)
+        linear = load * frame.sense[data.row]
+        for c in wanted:
+            one = frame.scenarios[c]
+            found = loads_by_component(
+                self.net, one.grid, self.demand_of(cord_kw), [self.state_of(c, held)], self.engine
+            )[0]
+            for r, e in enumerate(data.row):
+                loaded = float(linear[c, r]) / max(float(parts.rating[e]), 1e-9)
+                if loaded > most[e]:
+                    ac = found.get((parts.name[e], bool(parts.by_p[e])), 0.0)
+                    factor[e], most[e] = np.clip(ac / float(linear[c, r]), *FACTORS), loaded
+        idle = most <= MEANT
+        for table in set(parts.table):
+            mine = parts.table == table
+            like = factor[mine & ~idle]
+            factor[mine & idle] = np.median(like) if len(like) else 1.0
+        return factor
 
     def state_of(self, c: int, chosen: np.ndarray) -> State:
         """Return the state that the plant's devices leave in a scenario under some choices."""
@@ -190,13 +243,17 @@ class Auditor:
         d_kw = demand.sum_by_unit(cord_kw)
         return replace(demand, cord_kw=cord_kw, d_kw=d_kw, min_kw=np.minimum(demand.min_kw, d_kw))
 
-    def _by_ac(self, data: Exposure, c: int, v: int, chosen: np.ndarray, cord_kw: np.ndarray) -> tuple[int, float, float]:
+    def _by_ac(
+        self, data: Exposure, c: int, v: int, chosen: np.ndarray, cord_kw: np.ndarray
+    ) -> tuple[int, float, float]:
         """Return the tightest row of a scenario by AC power flow, its margin in kW of load and its load in its unit."""
         parts, one = self.frame.reader.components, self.frame.scenarios[c]
-        found = loads_by_component(self.net, one.grid, self.demand_of(cord_kw[:, v]), [self.state_of(c, chosen)], self.engine)[0]
+        found = loads_by_component(
+            self.net, one.grid, self.demand_of(cord_kw[:, v]), [self.state_of(c, chosen)], self.engine
+        )[0]
         load = np.array([found.get((parts.name[e], bool(parts.by_p[e])), 0.0) for e in data.row])
         limit = data.limit_kw[c] * self._unit(data)
-        margin = (limit - load) / self.frame.sense[data.row]
+        margin = (limit - load) / self._unit(data)
         r = int(np.argmin(margin))
         return r, float(margin[r]), float(load[r])
 
@@ -219,24 +276,34 @@ class Auditor:
         frame, demand = self.frame, self.frame.demand
         device = frame.reader.cord_device
         living = frame.living_as_given
-        mine = pd.DataFrame({"unit": demand.cord_unit, "device": device, "share": np.where(living, demand.cord_share, 0.0)})
-        behind = mine[(device >= 0) & living].groupby(["unit", "device"]).size().reset_index()[["unit", "device"]]
-        pairs = behind.merge(mine.assign(cord=np.arange(len(mine)), on=living), on="unit", suffixes=("", "_cord"))
+        mine = pd.DataFrame(
+            {"unit": demand.cord_unit, "device": device, "share": np.where(living, demand.cord_share, 0.0)}
+        )
+        behind = (
+            mine[(device >= 0) & living].groupby(["unit", "device"]).size().reset_index()[["unit", "device"]]
+        )
+        pairs = behind.merge(
+            mine.assign(cord=np.arange(len(mine)), on=living), on="unit", suffixes=("", "_cord")
+        )
         pairs = pairs[pairs["on"] & (pairs["device"] != pairs["device_cord"])]
         total = pairs.groupby(["unit", "device"])["share"].transform("sum")
         part = np.where(total > 0, pairs["share"] / np.where(total > 0, total, 1.0), 0.0)
         return pairs["device"].to_numpy(int), pairs["cord"].to_numpy(int), part
 
-    def _local_rows(self, data: Exposure, chosen: np.ndarray, load: np.ndarray, cord_kw: np.ndarray, labels: Sequence[str]) -> list[tuple[Any, ...]]:
+    def _local_rows(
+        self, data: Exposure, chosen: np.ndarray, load: np.ndarray, cord_kw: np.ndarray, labels: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
         """Return the margins of contingencies that hit one decided device."""
         if not self.locals:
             return []
         choices = data.choices
         at = np.array([(item.device, item.position) for item in self.locals], dtype=int).reshape(-1, 2)
-        active = np.array([choices.kinds[k].active[x] for k, x in zip(choices.kind, chosen, strict=True)], dtype=int)
+        active = np.array(
+            [choices.kinds[k].active[x] for k, x in zip(choices.kind, chosen, strict=True)], dtype=int
+        )
         dead, dark_kw = self._without_output(data, chosen, load, cord_kw)
         moved = self._without_position(data, chosen, load)
-        r0, v0, least0 = worst_rows((data.limit_kw[:1, :, None] - load[:1]))
+        r0, v0, least0 = worst_rows(data.limit_kw[:1, :, None] - load[:1])
         rows = []
         unit = self._unit(data)
         for (d, position), item in zip(at, self.locals, strict=True):
@@ -251,7 +318,9 @@ class Auditor:
             rows.append(self._row(data, item.name, 0, r, carried, least, dark, labels[v], "linear"))
         return rows
 
-    def _without_position(self, data: Exposure, chosen: np.ndarray, load: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _without_position(
+        self, data: Exposure, chosen: np.ndarray, load: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return by device the tightest row, vector and slack once its active position is gone; row -1: nowhere to go."""
         choices, n = data.choices, len(chosen)
         change = np.zeros((n, len(data.row), data.n_vectors))
@@ -269,7 +338,9 @@ class Auditor:
         r, v, least = worst_rows(data.limit_kw[0][None, :, None] - load[:1] - change)
         return np.where(nowhere, -1, r), v, least
 
-    def _without_output(self, data: Exposure, chosen: np.ndarray, load: np.ndarray, cord_kw: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    def _without_output(
+        self, data: Exposure, chosen: np.ndarray, load: np.ndarray, cord_kw: np.ndarray
+    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         """Return by device the tightest row, vector and slack once its output is dead, and the load then dark, (D, V)."""
         frame, demand, choices = self.frame, self.frame.demand, data.choices
         n, n_vectors = len(chosen), data.n_vectors

@@ -16,17 +16,18 @@ from pdnopt.acjudge import AcJudge
 from pdnopt.allocation.choices import read_choices
 from pdnopt.allocation.corrective import correct
 from pdnopt.allocation.exposure import Core, Frame, Local
+from pdnopt.allocation.goals import Goal
 from pdnopt.allocation.inputs import Vectors, check_devices, outages_of, read_risk, read_vectors
-from pdnopt.allocation.margins import Audit, Auditor, factors_of
+from pdnopt.allocation.margins import Audit, Auditor
 from pdnopt.allocation.scenarios import Scenario, ScenarioReader
-from pdnopt.allocation.search import Goal, Search, Solved
+from pdnopt.allocation.search import Search, Solved
 from pdnopt.allocation.shortfall import Shortfall
+from pdnopt.candidates import contingencies
 from pdnopt.checker import Checker, CheckReport
 from pdnopt.errors import InputError, Issue
 from pdnopt.plan import Plan
 from pdnopt.plant.actions import Action
 from pdnopt.plant.budgets import read_curves
-from pdnopt.candidates import contingencies
 from pdnopt.plant.demand import Demand, read_demand, with_load_kw
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
@@ -78,7 +79,9 @@ class AllocationRunner:
         self._asked = (options.components, tuple(tuple(pair) for pair in options.doubles))
         reader = ScenarioReader(self.grid, self.demand, self.choices)
         scenarios, self.locals = [reader.read("", ())], []
-        for name, outages in outages_of(self.net, contingencies(self.net, options.components), options.doubles):
+        for name, outages in outages_of(
+            self.net, contingencies(self.net, options.components), options.doubles
+        ):
             only = outages[0]
             alone = None
             if len(outages) == 1 and only.form == "failed" and only.table in ("transfer", "switch", "bus"):
@@ -92,9 +95,11 @@ class AllocationRunner:
         self.ups_of_station = self._nearest_ups(reader, base)
         check_devices(self.grid, self.choices, self.demand, reader.cord_device, self.ups_of_station)
         self.frame = Frame(reader, self.demand, scenarios)
-        self.frame.factor = factors_of(self.net, self.frame, self.engine, self.given)
         self.auditor = Auditor(self.net, self.frame, self.locals, self.engine, self.book)
         self._limits: dict[float, np.ndarray] = {}
+        now = self.demand.cord_kw
+        plain = self.frame.exposure(now[:, None], self.limits(options.horizon_s))
+        self.frame.factor = self.auditor.factors(plain, now)
 
     def _nearest_ups(self, reader: ScenarioReader, base: Scenario) -> np.ndarray:
         """Return the UPS next above each station with nothing failed, (Q,); -1: none."""
@@ -329,7 +334,9 @@ class AllocationRunner:
                 return self.grid.upss.name[ups] if ups >= 0 else names[int(switches[position])]
 
             held = int(kind.active[self.choices.held[d]])
-            rows.append((self.choices.name[d], float(data_kw[d]), system(active), system(following), active != held))
+            rows.append(
+                (self.choices.name[d], float(data_kw[d]), system(active), system(following), active != held)
+            )
         return pd.DataFrame(rows, columns=["device", "kw", "active", "next", "moved"])
 
     def _result(
@@ -383,4 +390,3 @@ def _status(solved: Solved, sequence: Sequence, report: CheckReport) -> Status:
     if any(issue.severity == "error" for issue in report.issues) or not sequence.complete:
         return "failed"
     return "optimal" if solved.proved else "feasible"
-

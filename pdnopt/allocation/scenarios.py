@@ -58,17 +58,42 @@ class Components:
         return out
 
 
-def read_components(grid: Grid) -> Components:
-    """Read what is rated: branches, plain switches, UPSs, sources."""
+def read_components(grid: Grid, choices: Choices) -> Components:
+    """Read what is rated: branches, switches but the decided devices' own, UPSs, sources."""
     br, sw, ups, src = grid.branches, grid.switches, grid.upss, grid.sources
     rows: list[tuple[str, str, int, float, bool, object, float, float]] = []
     for k in np.flatnonzero(br.s_max_kva < UNLIMITED_KVA):
-        rows.append((br.name[k], str(br.table[k]), int(k), br.s_max_kva[k], False, br.curve[k], br.budget_used[k], 25.0))
-    for k in np.flatnonzero(sw.s_max_kva < UNLIMITED_KVA):
-        rows.append((sw.name[k], "switch", int(k), sw.s_max_kva[k], False, sw.curve[k], sw.budget_used[k], 25.0))
-    for k in range(len(ups.index)):
+        rows.append(
+            (
+                br.name[k],
+                str(br.table[k]),
+                int(k),
+                br.s_max_kva[k],
+                False,
+                br.curve[k],
+                br.budget_used[k],
+                25.0,
+            )
+        )
+    own = np.isin(sw.transfer, choices.transfer)
+    for k in np.flatnonzero((sw.s_max_kva < UNLIMITED_KVA) & ~own):
+        rows.append(
+            (sw.name[k], "switch", int(k), sw.s_max_kva[k], False, sw.curve[k], sw.budget_used[k], 25.0)
+        )
+    for k in np.arange(len(ups.index)):
         for rating, by_p in ((ups.p_rated_kw[k], True), (ups.s_rated_kva[k], False)):
-            rows.append((ups.name[k], "ups", k, rating, by_p, ups.curve[k], ups.budget_used[k], ups.temperature_c[k]))
+            rows.append(
+                (
+                    ups.name[k],
+                    "ups",
+                    int(k),
+                    rating,
+                    by_p,
+                    ups.curve[k],
+                    ups.budget_used[k],
+                    ups.temperature_c[k],
+                )
+            )
     for k in np.flatnonzero(src.p_max_kw < inf):
         rows.append((src.name[k], "source", int(k), src.p_max_kw[k], True, "", 0.0, 25.0))
     return Components(
@@ -134,7 +159,7 @@ class ScenarioReader:
 
     def __init__(self, grid: Grid, demand: Demand, choices: Choices) -> None:
         self.grid, self.demand, self.choices = grid, demand, choices
-        self.components = read_components(grid)
+        self.components = read_components(grid, choices)
         self.given = initial_state(grid, demand)
         self.before = choices.opened(self.given)
         base = supply(grid, self.before)
@@ -162,7 +187,9 @@ class ScenarioReader:
         }
         for key, n in sizes.items():
             out[key] = np.full(n, -1)
-            mine = ~np.isin(parts.table, ("switch", "ups", "source")) if key == "branch" else parts.table == key
+            mine = (
+                ~np.isin(parts.table, ("switch", "ups", "source")) if key == "branch" else parts.table == key
+            )
             if key == "ups":
                 mine &= parts.by_p
             out[key][parts.position[mine]] = np.flatnonzero(mine)
@@ -223,7 +250,9 @@ class ScenarioReader:
             unit_ok=state.unit_ok,
         )
 
-    def _paths(self, grid: Grid, state: State, now: Supply, name: str) -> tuple[csr_array, csr_array, np.ndarray]:
+    def _paths(
+        self, grid: Grid, state: State, now: Supply, name: str
+    ) -> tuple[csr_array, csr_array, np.ndarray]:
         """Follow every station and board up to its source, through the UPSs that are online."""
         up, edge, gain = self._tree(grid, state, now, name)
         ups, parts = grid.upss, self.components
@@ -252,7 +281,11 @@ class ScenarioReader:
             s_gain[through] = 0.0
             root = e < 0
             source = -2 - e[root]
-            row = np.where(source >= 0, rows["source"][np.maximum(source, 0)], -1) if len(rows["source"]) else -np.ones(len(source), dtype=int)
+            row = (
+                np.where(source >= 0, rows["source"][np.maximum(source, 0)], -1)
+                if len(rows["source"])
+                else -np.ones(len(source), dtype=int)
+            )
             found.append((row, column[root], p_gain[root], np.zeros(len(source))))
             at, column = up[at], column
             keep = at >= 0
@@ -267,10 +300,16 @@ class ScenarioReader:
         board = len(self.choices.station_node) + np.searchsorted(self.board_node, ups.in_node)
         np.add.at(own_kw, board[online], (ups.loss_fixed_kw + ups.p_charge_kw)[online])
         own_kva = np.zeros(n_columns)
-        np.add.at(own_kva, board[online], ((ups.loss_fixed_kw + ups.p_charge_kw) * np.hypot(1.0, ups.input_tan_phi))[online])
+        np.add.at(
+            own_kva,
+            board[online],
+            ((ups.loss_fixed_kw + ups.p_charge_kw) * np.hypot(1.0, ups.input_tan_phi))[online],
+        )
         return p, s, p @ own_kw + s @ own_kva
 
-    def _tree(self, grid: Grid, state: State, now: Supply, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _tree(
+        self, grid: Grid, state: State, now: Supply, name: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the node above each node (-1: a root), the edge to it, and the gain of each UPS.
 
         Edges are numbered branches, switches, UPSs; the edge of a root is -2 minus its source, or -1.
@@ -283,7 +322,9 @@ class ScenarioReader:
         sources = state.source_on & now.energised[grid.sources.node]
         battery = (state.ups_mode == "battery") & now.energised[ups.out_node]
         forming = state.storage_on & now.energised[grid.storages.node]
-        roots = np.r_[grid.sources.node[sources], ups.out_node[battery], grid.storages.node[forming]].astype(int)
+        roots = np.r_[grid.sources.node[sources], ups.out_node[battery], grid.storages.node[forming]].astype(
+            int
+        )
         k_br, k_sw, k_ups = np.flatnonzero(on), np.flatnonzero(shut), np.flatnonzero(online)
         number = np.r_[k_br, len(br.index) + k_sw, len(br.index) + len(sw.index) + k_ups]
         tail = np.r_[br.tail[k_br], sw.tail[k_sw], ups.in_node[k_ups]]
@@ -292,8 +333,14 @@ class ScenarioReader:
         if len(number) != n_live - len(np.unique(roots)) or len(np.unique(roots)) != len(roots):
             what = f"after losing {name}" if name else "as the network is given"
             raise InputError(
-                Issue("Meshed", "net.switch", name, what, "every live point fed on one way, from one source",
-                      "Open the loops, or leave this contingency out with components=[...].")
+                Issue(
+                    "Meshed",
+                    "net.switch",
+                    name,
+                    what,
+                    "every live point fed on one way, from one source",
+                    "Open the loops, or leave this contingency out with components=[...].",
+                )
             )
         low, high = np.minimum(tail, head), np.maximum(tail, head)
         lookup = csr_array((number + 1, (low, high)), shape=(n + 1, n + 1))
@@ -306,7 +353,9 @@ class ScenarioReader:
         up[(up < 0) | (up == n)] = -1
         edge = np.full(n, -1)
         inner = np.flatnonzero(up >= 0)
-        edge[inner] = np.asarray(lookup[np.minimum(inner, up[inner]), np.maximum(inner, up[inner])]).ravel() - 1
+        edge[inner] = (
+            np.asarray(lookup[np.minimum(inner, up[inner]), np.maximum(inner, up[inner])]).ravel() - 1
+        )
         k = np.flatnonzero(sources)
         edge[grid.sources.node[k]] = -2 - k
         k = np.flatnonzero(battery)  # its own rows bind, though nothing is above it

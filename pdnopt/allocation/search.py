@@ -17,14 +17,15 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, vstack
 
 from pdnopt.allocation.blend import group_core, groups_of, near
 from pdnopt.allocation.descent import Descent, Target
 from pdnopt.allocation.exposure import Core
-from pdnopt.engine.highs import HighsModel, Outcome
+from pdnopt.allocation.goals import Goal
+from pdnopt.allocation.programme import Programme
+from pdnopt.engine.highs import Outcome
 
-__all__ = ["Goal", "Search", "Solved"]
+__all__ = ["Search", "Solved"]
 
 WHOLE = 1e-6
 FEW_COLUMNS = 4000
@@ -46,15 +47,6 @@ GROUPED = 0.5
 
 NEAR_TAU = 0.002
 """Of the scale: how far from the worst row others count while parts become whole choices."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One term: "margin", "balance", or a linear cost by device and choice, and by how much it may miss its bound."""
-
-    name: str
-    cost: tuple[np.ndarray, ...] | None
-    tolerance: float
 
 
 @dataclass
@@ -97,7 +89,7 @@ class Search:
         self.moved = formulation.moved(data)
         self.n_all = int(sum(may.sum() for may in allowed))
         self.small = whole or self.n_all <= FEW_COLUMNS
-        self.last: tuple[Outcome, _Programme, np.ndarray] | None = None
+        self.last: tuple[Outcome, Programme, np.ndarray] | None = None
         self.rows = np.zeros((0, 3), dtype=int)
         self.held: list[tuple[tuple[np.ndarray, ...], float]] = []
         self.least_margin = -inf
@@ -112,7 +104,10 @@ class Search:
             for members in choices.members
         ]
         start = np.array(
-            [int(h) if allowed[d][h] else int(np.flatnonzero(allowed[d])[0]) for d, h in enumerate(choices.held)],
+            [
+                int(h) if allowed[d][h] else int(np.flatnonzero(allowed[d])[0])
+                for d, h in enumerate(choices.held)
+            ],
             dtype=int,
         )
         self.best = start
@@ -163,7 +158,7 @@ class Search:
         """Return rows with less margin than asked for, the worst of each component first, at most ROWS_A_ROUND."""
         rows = self._worst_by_row(slack)
         short = margin_kw - slack[rows[:, 0], rows[:, 1], rows[:, 2]]
-        return rows[short > ROW_KW * max(1.0, abs(margin_kw))][:ROWS_A_ROUND]
+        return np.asarray(rows[short > ROW_KW * max(1.0, abs(margin_kw))][:ROWS_A_ROUND])
 
     def _add_rows(self, rows: np.ndarray) -> bool:
         known = {tuple(row) for row in self.rows.tolist()}
@@ -177,9 +172,9 @@ class Search:
 
     # --- the programme
 
-    def _matrix(self, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> _Programme:
+    def _matrix(self, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> Programme:
         """Return the programme over the columns of the free devices, the others standing as ``fixed`` says."""
-        return _Programme(self, goal, free, fixed)
+        return Programme(self, goal, free, fixed)
 
     def solve(self, goals: Sequence[Goal]) -> Solved:
         """Solve goal after goal."""
@@ -217,7 +212,8 @@ class Search:
     def _keeps_sums(self, chosen: np.ndarray) -> bool:
         """Whether a choice costs no more than the goals before have reached."""
         return all(
-            sum(cost[k] for cost, k in zip(costs, chosen, strict=True)) <= top + WHOLE for costs, top in self.held
+            sum(cost[k] for cost, k in zip(costs, chosen, strict=True)) <= top + WHOLE
+            for costs, top in self.held
         )
 
     def _hold(self, goal: Goal, value: float) -> None:
@@ -245,7 +241,9 @@ class Search:
 
     def _blended(self, goal: Goal) -> tuple[np.ndarray, float]:
         """Return choices near the LP of groups of like devices, and the bound that its duals prove."""
-        group = groups_of(self.data, tuple(self.allowed), by_held=goal.cost is not None or self.max_moves < inf)
+        group = groups_of(
+            self.data, tuple(self.allowed), by_held=goal.cost is not None or self.max_moves < inf
+        )
         n = int(group.max(initial=-1)) + 1
         if n > GROUPED * self.n:
             return self.best, -inf
@@ -265,8 +263,9 @@ class Search:
         inner.moved = summed(self.moved)
         inner.held = [(summed(costs), top) for costs, top in self.held]
         inner.least_margin, inner.most_spread = self.least_margin, self.most_spread
-        inner.rows, inner._block = self.rows, self.formulation.coefficients(
-            inner.data, inner.device, inner.choice, self.rows
+        inner.rows, inner._block = (
+            self.rows,
+            self.formulation.coefficients(inner.data, inner.device, inner.choice, self.rows),
         )
         own = replace(goal, cost=None if goal.cost is None else summed(goal.cost), tolerance=0.0)
         _, _, weights = inner._relaxed(own)
@@ -280,20 +279,26 @@ class Search:
             parts[g][k] = max(weight, 0.0)
         reached = outcome.x[programme.margin] if outcome.x is not None else 0.0
         target = (
-            Target(0.0) if goal.name == "margin"
-            else Target(self.least_margin, self.most_spread if goal.cost is not None else outcome.objective + goal.tolerance)
+            Target(0.0)
+            if goal.name == "margin"
+            else Target(
+                self.least_margin,
+                self.most_spread if goal.cost is not None else outcome.objective + goal.tolerance,
+            )
         )
         chosen = near(self.descent, group, parts, target, NEAR_TAU * self.scale_kw)
-        enough = reached - 0.5 * goal.tolerance if goal.name == "margin" else 0.0
-        return self.descent.raise_least(chosen, target, self.deadline_s, enough), bound
+        enough = reached - 0.9 * goal.tolerance if goal.name == "margin" else 0.0
+        return self.descent.swap(chosen, target, self.deadline_s, enough), bound
 
-    def _lagrange(self, goal: Goal, group: _Programme, dual: np.ndarray, n_groups: int) -> float:
+    def _lagrange(self, goal: Goal, group: Programme, dual: np.ndarray, n_groups: int) -> float:
         """Return the sum of the devices' least costs at the duals of a programme of groups."""
         at, less = group.at_load, 0.0
         for k, members in enumerate(self.data.choices.members):
             if not len(members):
                 continue
-            price = -self.formulation.priced(self.data, k, group.load_rows, dual[at : at + len(group.load_rows)])
+            price = -self.formulation.priced(
+                self.data, k, group.load_rows, dual[at : at + len(group.load_rows)]
+            )
             price += self._other_cost(goal, group.system_rows, members, dual[n_groups:at])
             less += float(np.where(self._allowed_of[k], price, inf).min(axis=1).sum())
         return less
@@ -325,10 +330,12 @@ class Search:
         everybody = np.ones(self.n, dtype=bool)
         value, bound, weights = self._value(goal, self.best), known, None
         if goal.cost is not None:  # every device where it is cheapest
-            bound = max(known, float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True))))
-        last: _Programme | None = None
+            bound = max(
+                known, float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True)))
+            )
+        last: Programme | None = None
         for _ in range(MAX_ROUNDS):
-            if value - bound <= goal.tolerance:
+            if value - bound <= goal.tolerance or known > -inf:
                 break
             programme = self._matrix(goal, everybody, self.best)
             outcome, dual = programme.relaxed(self.deadline_s, last)
@@ -364,7 +371,9 @@ class Search:
             out.append(full)
         return out
 
-    def _priced(self, goal: Goal, programme: _Programme, dual: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
+    def _priced(
+        self, goal: Goal, programme: Programme, dual: np.ndarray
+    ) -> tuple[float, list[tuple[int, int]]]:
         """Return the sum of the devices' least reduced costs, as far as negative, and the columns that have them."""
         less, columns = 0.0, []
         n_load = len(self.rows)
@@ -373,7 +382,9 @@ class Search:
             if not len(members):
                 continue
             reduced = -self.formulation.priced(self.data, k, self.rows, load) - one[members][:, None]
-            reduced += self._other_cost(goal, programme.system_rows, members, dual[self.n : programme.at_load])
+            reduced += self._other_cost(
+                goal, programme.system_rows, members, dual[self.n : programme.at_load]
+            )
             reduced = np.where(self._allowed_of[k], reduced, inf)
             best = reduced.argmin(axis=1)
             least = reduced[np.arange(len(members)), best]
@@ -400,7 +411,7 @@ class Search:
         self, goal: Goal, weights: np.ndarray | None, value: float, bound: float
     ) -> tuple[float, float]:
         """Return the value of the best choice found and the bound."""
-        if value - bound <= goal.tolerance or weights is None:
+        if value - bound <= goal.tolerance or weights is None or not self.small:
             return value, bound
         rounded, doubt = self._rounded(weights)
         for more in FREED:
@@ -467,146 +478,3 @@ class Search:
             if not self._add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
                 break
         return value, bound
-
-
-class _Programme:
-    """The matrix of one goal. Columns: x of the free devices, margin, spread, high_v, low_v."""
-
-    def __init__(self, search: Search, goal: Goal, free: np.ndarray, fixed: np.ndarray) -> None:
-        self.search, self.goal, self.fixed = search, goal, fixed
-        self.model: HighsModel | None = None
-        data = search.data
-        self.at = np.flatnonzero(free[search.device])
-        self.device, self.choice = search.device[self.at], search.choice[self.at]
-        n, n_vectors = len(self.at), data.n_vectors
-        self.margin, self.spread = n, n + 1
-        self.high, self.low = n + 2 + np.arange(n_vectors), n + 2 + n_vectors + np.arange(n_vectors)
-        self.n_columns = n + 2 + 2 * n_vectors
-        self.free = np.flatnonzero(free)
-        held = np.flatnonzero(~free)
-        place = np.full(search.n, -1)
-        place[self.free] = np.arange(len(self.free))
-        parts: list[csr_array] = []
-        low: list[np.ndarray] = []
-        high: list[np.ndarray] = []
-
-        def add(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n_rows: int, least: Any, most: Any) -> None:
-            parts.append(csr_array(coo_array((values, (rows, columns)), shape=(n_rows, self.n_columns))))
-            low.append(np.broadcast_to(np.asarray(least, dtype=float), n_rows))
-            high.append(np.broadcast_to(np.asarray(most, dtype=float), n_rows))
-
-        # (1)
-        add(place[self.device], np.arange(n), np.ones(n), len(self.free), 1.0, 1.0)
-        self.system_rows = np.array(
-            [(0, r, v) for v in range(n_vectors) for r in data.system], dtype=int
-        ).reshape(-1, 3)
-        wanted = goal.name == "balance" or search.most_spread < inf
-        if not wanted:
-            self.system_rows = self.system_rows[:0]
-        self._spread_rows(add, held, fixed)
-        # (5) and the goals before
-        limits = [top for _, top in search.held] + ([search.max_moves] if search.max_moves < inf else [])
-        for costs, top in zip(search._sums(), limits, strict=True):
-            value = np.array([costs[d][k] for d, k in zip(self.device, self.choice, strict=True)])
-            spent = sum(costs[d][fixed[d]] for d in held)
-            add(np.zeros(n, dtype=int), np.arange(n), value, 1, -inf, top - spent)
-        self.at_load = sum(part.shape[0] for part in parts)
-        # (3)
-        rows = self.load_rows = search.rows
-        block = search._block[:, self.at] if len(rows) else np.zeros((0, n))
-        c, r, v = rows[:, 0], rows[:, 1], rows[:, 2]
-        rest = data.rest_kw[c, r, v]
-        if len(held):
-            rest = rest - search.formulation.coefficients(data, held, fixed[held], rows).sum(axis=1)
-        i, j = np.nonzero(block)
-        add(
-            np.r_[i, np.arange(len(rows))],
-            np.r_[j, np.full(len(rows), self.margin)],
-            np.r_[block[i, j], np.ones(len(rows))],
-            len(rows),
-            -inf,
-            rest,
-        )
-        self.matrix = csr_array(vstack(parts, format="csr"))
-        self.row_low, self.row_high = np.concatenate(low), np.concatenate(high)
-        self.col_low, self.col_high = np.zeros(self.n_columns), np.ones(self.n_columns)
-        most = float(data.rest_kw[np.isfinite(data.rest_kw)].max(initial=1.0))
-        self.col_low[self.margin] = search.least_margin if search.least_margin > -inf else -100.0 * most
-        self.col_high[self.margin] = most
-        self.col_low[self.spread :] = 0.0
-        self.col_high[self.spread :] = 100.0
-        self.col_high[self.spread] = min(search.most_spread, 100.0)
-        self.cost = np.zeros(self.n_columns)
-        self.constant = 0.0
-        if goal.name == "margin":
-            self.cost[self.margin] = -1.0
-        elif goal.name == "balance":
-            self.cost[self.spread] = 1.0
-        else:
-            assert goal.cost is not None
-            self.cost[:n] = [goal.cost[d][k] for d, k in zip(self.device, self.choice, strict=True)]
-            self.constant = float(sum(goal.cost[d][fixed[d]] for d in held))
-
-    def _spread_rows(self, add: Any, held: np.ndarray, fixed: np.ndarray) -> None:
-        """Equation (4)."""
-        search, rows = self.search, self.system_rows
-        data = search.data
-        if not len(rows):
-            return
-        at = rows[:, 1] - data.system[0]
-        scale = 1.0 / data.system_limit_kw[at]
-        block = search.formulation.coefficients(data, self.device, self.choice, rows) * scale[:, None]
-        base = data.system_base_kw[at, rows[:, 2]] * scale
-        if len(held):
-            base = base + search.formulation.coefficients(data, held, fixed[held], rows).sum(axis=1) * scale
-        i, j = np.nonzero(block)
-        m = np.arange(len(rows))
-        n_rows, minus = len(rows), -np.ones(len(rows))
-        for bound, low, high in ((self.high, -inf, -base), (self.low, -base, inf)):
-            add(np.r_[i, m], np.r_[j, bound[rows[:, 2]]], np.r_[block[i, j], minus], n_rows, low, high)
-        v = np.arange(data.n_vectors)
-        ones = np.ones(len(v))
-        add(
-            np.r_[v, v, v],
-            np.r_[self.high, self.low, np.full(len(v), self.spread)],
-            np.r_[ones, -ones, -ones],
-            len(v),
-            -inf,
-            0.0,
-        )
-
-    def _load(self, model: HighsModel) -> None:
-        integer = np.zeros(self.n_columns, dtype=bool)
-        integer[: len(self.at)] = True
-        model.load(self.matrix, self.row_low, self.row_high, self.col_low, self.col_high, integer)
-        model.set_cost(self.cost)
-
-    def relaxed(self, deadline_s: float, last: _Programme | None = None) -> tuple[Outcome, np.ndarray | None]:
-        """Solve the LP; return it and the duals of the rows. ``last``: the same but for rows (3) added since."""
-        if last is not None and last.model is not None and last.n_columns == self.n_columns:
-            self.model = last.model
-            before = last.matrix.shape[0]
-            self.model.add_rows(self.matrix[before:], self.row_low[before:], self.row_high[before:])
-        else:
-            self.model = HighsModel(relax=True)
-            self._load(self.model)
-        outcome = self.model.solve(deadline_s)
-        if outcome.status != "optimal":
-            return Outcome(outcome.status, None, inf, -inf), None
-        return outcome, self.model.row_dual()
-
-    def whole(self, deadline_s: float, gap: float, nodes: int | None) -> Outcome:
-        """Solve the MIP over the free devices."""
-        model = HighsModel(relax=False)
-        self._load(model)
-        outcome = model.solve(deadline_s, gap_abs=gap, max_nodes=nodes, believe=True)
-        return Outcome(
-            outcome.status, outcome.x, outcome.objective + self.constant, outcome.bound + self.constant
-        )
-
-    def chosen(self, x: np.ndarray) -> np.ndarray:
-        """Return the choice of every device."""
-        out = self.fixed.copy()
-        on = x[: len(self.at)] > 0.5
-        out[self.device[on]] = self.choice[on]
-        return np.asarray(out)

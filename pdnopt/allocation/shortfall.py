@@ -38,7 +38,9 @@ class Shortfall:
         if capacity is not None:
             total, by_row = capacity
             parts = [f"{names[r]} {kw:.1f} kW" for r, kw in _largest(by_row)]
-            out.append(f"every contingency would be carried with {total:.1f} kW more capacity: {', '.join(parts)}")
+            out.append(
+                f"every contingency would be carried with {total:.1f} kW more capacity: {', '.join(parts)}"
+            )
         cap = self.cap_kw(chosen)
         if cap is not None:
             total, by_device = cap
@@ -72,7 +74,9 @@ class Shortfall:
                 break
             rows = np.vstack([rows, fresh])
             block = csr_array(self.formulation.coefficients(core, device, choice, rows))
-            wide = csr_array((-np.ones(len(rows)), (np.arange(len(rows)), rows[:, 1])), shape=(len(rows), n_rows))
+            wide = csr_array(
+                (-np.ones(len(rows)), (np.arange(len(rows)), rows[:, 1])), shape=(len(rows), n_rows)
+            )
             matrix = csr_array(vstack([one, hstack([block, wide])]))
             rest = core.rest_kw[rows[:, 0], rows[:, 1], rows[:, 2]]
             model = HighsModel(relax=True)
@@ -90,7 +94,9 @@ class Shortfall:
             if outcome.x is None or time.perf_counter() > deadline_s:
                 return None
             x = outcome.x
-            weights = [np.zeros((len(m), s.shape[1])) for m, s in zip(core.choices.members, core.stands, strict=True)]
+            weights = [
+                np.zeros((len(m), s.shape[1])) for m, s in zip(core.choices.members, core.stands, strict=True)
+            ]
             for d, k, weight in zip(device, choice, x[:n], strict=True):
                 kind = int(core.choices.kind[d])
                 weights[kind][int(np.searchsorted(core.choices.members[kind], d)), k] = weight
@@ -111,7 +117,9 @@ class Shortfall:
         load_kw = np.maximum(core.p_kw.max(axis=(0, 2)), 1e-9)
         model = HighsModel(relax=True)
         matrix = csr_array(block)
-        model.load(matrix, short, np.full(len(rows), np.inf), np.zeros(n), np.ones(n), np.zeros(n, dtype=bool))
+        model.load(
+            matrix, short, np.full(len(rows), np.inf), np.zeros(n), np.ones(n), np.zeros(n, dtype=bool)
+        )
         model.set_cost(load_kw)
         outcome = model.solve()
         if outcome.x is None:

@@ -67,7 +67,10 @@ def room(
     create_racks(
         net,
         np.column_stack(
-            [[boards[int(k)] for k in rng.integers(primaries, size=racks)], np.repeat(outputs, racks_per_tap)[:racks]]
+            [
+                [boards[int(k)] for k in rng.integers(primaries, size=racks)],
+                np.repeat(outputs, racks_per_tap)[:racks],
+            ]
         ),
         [f"R{k + 1:05d}" for k in range(racks)],
         kw / 1000.0,
@@ -94,7 +97,9 @@ class _Supply:
         buses = [d.bus(f"{what} {name}", rt.LV_KV) for what in ("main", "in", "out", "board")]
         main, ups_in, out, board = buses
         mva = rt.HEADROOM * mw / rt.UPS_EFFICIENCY[-1][1] / rt.UPS_INPUT_PF
-        trafo = d.trafo(f"TX-{name}", self.mv[feed], main, (rt.MV_KV, rt.LV_KV), rt.transformer(mva), "cast-resin")
+        trafo = d.trafo(
+            f"TX-{name}", self.mv[feed], main, (rt.MV_KV, rt.LV_KV), rt.transformer(mva), "cast-resin"
+        )
         d.switch(f"QH-{name}", self.mv[feed], trafo, 0.63, rt.CLOSE_MS, et="t")
         d.switch(f"QU-{name}", main, ups_in, rt.breaker_ka(line_ka(mva, rt.LV_KV)), rt.CLOSE_MS)
         frame = rt.breaker_ka(1.5 * line_ka(mw, rt.LV_KV))
