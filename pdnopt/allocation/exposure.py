@@ -43,6 +43,8 @@ class Exposure:
     base_kw : float, shape (C, R, V)
         What it carries of load that no choice moves, and of the UPSs' own draw.
     limit_kw : float, shape (C, R)
+    local_limit_kw : float, shape (R,)
+        After a failure that changes nothing above the devices.
     p_kw, s_kva : float, shape (C, D, V)
         What hangs on each device, after the cords have shared.
     open_row : bool, shape (R,)
@@ -58,6 +60,7 @@ class Exposure:
     ks: np.ndarray
     base_kw: np.ndarray
     limit_kw: np.ndarray
+    local_limit_kw: np.ndarray
     p_kw: np.ndarray
     s_kva: np.ndarray
     open_row: np.ndarray
@@ -327,7 +330,7 @@ class Frame:
             total(board, kva, n_columns),
         )
 
-    def exposure(self, cord_kw: np.ndarray, limits: np.ndarray) -> Exposure:
+    def exposure(self, cord_kw: np.ndarray, limits: np.ndarray, local_limits: np.ndarray) -> Exposure:
         """Return the numbers for load vectors.
 
         Parameters
@@ -335,6 +338,8 @@ class Frame:
         cord_kw : float, shape (cords, V)
         limits : float, shape (C, E)
             What each component carries in each scenario, in its unit.
+        local_limits : float, shape (E,)
+            The same after a failure that changes nothing above the devices.
         """
         n_vectors, n = cord_kw.shape[1], len(self.scenarios)
         parts, choices, row = self.reader.components, self.reader.choices, self.row
@@ -355,6 +360,7 @@ class Frame:
             ks=ks,
             base_kw=base * scale[:, None],
             limit_kw=limits[:, row] / (self.sense * self.factor)[row],
+            local_limit_kw=local_limits[row] / (self.sense * self.factor)[row],
             p_kw=p_kw,
             s_kva=s_kva,
             open_row=open_row,

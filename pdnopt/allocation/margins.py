@@ -174,7 +174,8 @@ class Auditor:
         parts = self.frame.reader.components
         e = int(data.row[r])
         ratio = load / max(float(parts.rating[e]), 1e-9)
-        limit = float(data.limit_kw[c, r] * self._unit(data)[r] / max(float(parts.rating[e]), 1e-9))
+        limit_kw = data.limit_kw[c, r] if c or not name else data.local_limit_kw[r]
+        limit = float(limit_kw * self._unit(data)[r] / max(float(parts.rating[e]), 1e-9))
         battery = bool(parts.table[e] == "ups" and self.frame.scenarios[c].on_battery[parts.position[e]])
         curve = self.book.curve(parts.curve[e], float(parts.temperature_c[e]), battery)
         left = max(1.0 - float(parts.used[e]), 0.0)
@@ -303,7 +304,7 @@ class Auditor:
         )
         dead, dark_kw = self._without_output(data, chosen, load, cord_kw)
         moved = self._without_position(data, chosen, load)
-        r0, v0, least0 = worst_rows(data.limit_kw[:1, :, None] - load[:1])
+        r0, v0, least0 = worst_rows(data.local_limit_kw[None, :, None] - load[:1])
         rows = []
         unit = self._unit(data)
         for (d, position), item in zip(at, self.locals, strict=True):
@@ -314,7 +315,7 @@ class Auditor:
             else:
                 r, v, least = int(dead[0][d]), int(dead[1][d]), float(dead[2][d])
                 dark = float(dark_kw[d, v])
-            carried = float((data.limit_kw[0, r] - least) * unit[r])
+            carried = float((data.local_limit_kw[r] - least) * unit[r])
             rows.append(self._row(data, item.name, 0, r, carried, least, dark, labels[v], "linear"))
         return rows
 
@@ -335,7 +336,7 @@ class Auditor:
             old = kind.order[chosen[members], 0]
             for gain, power in ((data.kp[0], data.p_kw[0]), (data.ks[0], data.s_kva[0])):
                 change[members] += (gain[:, new] - gain[:, old]).T[:, :, None] * power[members][:, None, :]
-        r, v, least = worst_rows(data.limit_kw[0][None, :, None] - load[:1] - change)
+        r, v, least = worst_rows(data.local_limit_kw[None, :, None] - load[:1] - change)
         return np.where(nowhere, -1, r), v, least
 
     def _without_output(
@@ -378,4 +379,4 @@ class Auditor:
         unit_kw = np.zeros((demand.n, n_vectors))
         np.add.at(unit_kw, demand.cord_unit, cord_kw)
         np.add.at(dark, keys[~fed] // demand.n, unit_kw[keys[~fed] % demand.n])
-        return worst_rows(data.limit_kw[0][None, :, None] - load[:1] - change), dark
+        return worst_rows(data.local_limit_kw[None, :, None] - load[:1] - change), dark

@@ -15,10 +15,11 @@ from pdnopt.acflow import FlowEngine
 from pdnopt.acjudge import AcJudge
 from pdnopt.allocation.choices import read_choices
 from pdnopt.allocation.corrective import correct
-from pdnopt.allocation.exposure import Core, Frame, Local
+from pdnopt.allocation.exposure import Core, Exposure, Frame, Local
 from pdnopt.allocation.goals import Goal
 from pdnopt.allocation.inputs import Vectors, check_devices, outages_of, read_risk, read_vectors
 from pdnopt.allocation.margins import Audit, Auditor
+from pdnopt.allocation.order import FEW_MOVES, many_moves
 from pdnopt.allocation.scenarios import Scenario, ScenarioReader
 from pdnopt.allocation.search import Search, Solved
 from pdnopt.allocation.shortfall import Shortfall
@@ -35,7 +36,7 @@ from pdnopt.plant.state import State, initial_state, missing_kw
 from pdnopt.plant.tables import values
 from pdnopt.response import Response, respond, settle
 from pdnopt.result import Result, Status
-from pdnopt.sequence import Sequence, order_moves
+from pdnopt.sequence import order_moves
 
 __all__ = ["AllocationRunner"]
 
@@ -96,9 +97,9 @@ class AllocationRunner:
         check_devices(self.grid, self.choices, self.demand, reader.cord_device, self.ups_of_station)
         self.frame = Frame(reader, self.demand, scenarios)
         self.auditor = Auditor(self.net, self.frame, self.locals, self.engine, self.book)
-        self._limits: dict[float, np.ndarray] = {}
+        self._limits: dict[float, tuple[np.ndarray, np.ndarray]] = {}
         now = self.demand.cord_kw
-        plain = self.frame.exposure(now[:, None], self.limits(options.horizon_s))
+        plain = self.frame.exposure(now[:, None], *self.limits(options.horizon_s))
         self.frame.factor = self.auditor.factors(plain, now)
 
     def _nearest_ups(self, reader: ScenarioReader, base: Scenario) -> np.ndarray:
@@ -112,8 +113,11 @@ class AllocationRunner:
             out[q] = int(parts.position[rows[near[0]]]) if len(near) else -1
         return out
 
-    def limits(self, hold_s: float) -> np.ndarray:
-        """Return what each component carries in each scenario for ``hold_s``; with nothing failed its rating; (C, E)."""
+    def limits(self, hold_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each component carries for ``hold_s``, in each scenario, (C, E), and after a local failure, (E,).
+
+        With nothing failed that is its rating.
+        """
         if hold_s not in self._limits:
             parts = self.reader.components
             rows: dict[bytes, np.ndarray] = {}
@@ -123,8 +127,7 @@ class AllocationRunner:
                 if key not in rows:
                     rows[key] = parts.limits(self.book, hold_s, one.on_battery) * self._derating(one)
                 out.append(rows[key])
-            out[0] = parts.rating.copy()
-            self._limits[hold_s] = np.array(out)
+            self._limits[hold_s] = (np.array([parts.rating, *out[1:]]), out[0])
         return self._limits[hold_s]
 
     def _derating(self, one: Scenario) -> np.ndarray:
@@ -152,7 +155,7 @@ class AllocationRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         vectors = read_vectors(demand, options.loads, options.step_s, options.horizon_s)
         hold_s = options.latency_s + RELIEF_S if options.corrective else options.horizon_s
-        data = self.frame.exposure(vectors.cord_kw, self.limits(hold_s))
+        data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
         core = data.core()
         goals = self._goals(core, options)
         spans["update_s"] = since(begun)
@@ -163,19 +166,19 @@ class AllocationRunner:
         spans["solve_s"] = since(begun)
         begun = time.perf_counter()
         response = respond(self.grid, demand, [])
-        sequence, plan = self._plan(demand, response, solved.chosen, options, deadline_s)
+        plan, end, complete = self._plan(demand, response, data, solved.chosen, options, deadline_s)
         spans["sequence_s"] = since(begun)
         begun = time.perf_counter()
         report = self.checker.report(plan)
         audit = self.auditor.audit(data, solved.chosen, vectors.cord_kw, vectors.labels, AC_STATES)
         spans["check_s"] = since(begun)
-        status = _status(solved, sequence, report)
+        status = _status(solved, complete, report)
         notes: tuple[str, ...] = ()
         if options.corrective and status in ("optimal", "feasible"):
             audit = correct(self.net, plan, audit, self._vector_series(vectors), options, deadline_s)
         elif audit.open_margin_kw < 0.0 and options.explain:
             notes = Shortfall(core, self.frame, self.formulation, vectors).notes(solved.chosen, deadline_s)
-        result = self._result(options, demand, solved, sequence, plan, report, audit, status, notes, response)
+        result = self._result(options, demand, solved, end, plan, report, audit, status, notes, response)
         return replace(result, timings={**spans, "total_s": time.perf_counter() - started})
 
     def _vector_series(self, vectors: Vectors) -> Mapping[str, pd.Series]:
@@ -264,16 +267,26 @@ class AllocationRunner:
     # --- the plan
 
     def _plan(
-        self, demand: Demand, response: Response, chosen: np.ndarray, options: Any, deadline_s: float
-    ) -> tuple[Sequence, Plan]:
-        """Order the moves, and let every device prefer what its choice says."""
+        self,
+        demand: Demand,
+        response: Response,
+        data: Exposure,
+        chosen: np.ndarray,
+        options: Any,
+        deadline_s: float,
+    ) -> tuple[Plan, State, bool]:
+        """Order the moves, and let every device prefer what its choice says; return plan, end, and if it is whole."""
         reason = "reserve allocation"
+        target = self._target(response.state, chosen)
+        if int((target.closed & ~response.state.closed).sum()) > FEW_MOVES:
+            actions = many_moves(self.grid, self.choices, data, chosen, options.latency_s, reason)
+            return self._with_settings(actions, chosen, response, options, reason), target, True
         sequence = order_moves(
             response.grid,
             demand,
             self.book,
             response.state,
-            self._target(response.state, chosen),
+            target,
             response.interrupted,
             options.latency_s,
             settle=lambda state: settle(response, state),
@@ -284,6 +297,13 @@ class AllocationRunner:
             until_s=deadline_s,
         )
         actions = [action for step in sequence.steps for action in step.actions]
+        end = sequence.steps[-1].state if sequence.steps else response.state
+        return self._with_settings(actions, chosen, response, options, reason), end, sequence.complete
+
+    def _with_settings(
+        self, actions: list[Action], chosen: np.ndarray, response: Response, options: Any, reason: str
+    ) -> Plan:
+        """Return the plan: the moves, then in one step the positions that devices are to prefer."""
         step = max((action.step for action in actions), default=0) + 1
         t_s = max((action.t_s for action in actions), default=options.latency_s)
         names, given = self.grid.switches.name, self.grid.transfers.preferred
@@ -299,7 +319,7 @@ class AllocationRunner:
             for table, series in (("load", options.p_load_kw), ("asymmetric_load", options.p_asymmetric_kw))
             if series is not None
         }
-        plan = Plan(
+        return Plan(
             problem=self.formulation.name,
             failed=(),
             automatic=response.automatic,
@@ -308,7 +328,6 @@ class AllocationRunner:
             latency_s=options.latency_s,
             loads_kw=loads,
         )
-        return sequence, plan
 
     def _target(self, state: State, chosen: np.ndarray) -> State:
         """Return the state with every device where its choice stands."""
@@ -344,7 +363,7 @@ class AllocationRunner:
         options: Any,
         demand: Demand,
         solved: Solved,
-        sequence: Sequence,
+        end: State,
         plan: Plan,
         report: CheckReport,
         audit: Audit,
@@ -352,7 +371,6 @@ class AllocationRunner:
         notes: tuple[str, ...],
         response: Response,
     ) -> Result:
-        end = sequence.steps[-1].state if sequence.steps else response.state
         missing = missing_kw(response.grid, demand, end)
         priorities = sorted({int(p) for p in demand.priority})
         sign = {"margin": -1.0}
@@ -370,7 +388,7 @@ class AllocationRunner:
             unserved_by_priority={p: float(missing[demand.priority == p].sum()) for p in priorities},
             demand_by_priority={p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities},
             unservable=tuple(demand.name[u] for u in np.flatnonzero(response.unservable)),
-            interrupted_kw=float(demand.d_kw[sequence.interrupted].sum()),
+            interrupted_kw=report.interrupted_kw,
             losses_kw=report.losses_kw,
             plan=plan,
             issues=report.issues,
@@ -386,7 +404,7 @@ class AllocationRunner:
         )
 
 
-def _status(solved: Solved, sequence: Sequence, report: CheckReport) -> Status:
-    if any(issue.severity == "error" for issue in report.issues) or not sequence.complete:
+def _status(solved: Solved, complete: bool, report: CheckReport) -> Status:
+    if any(issue.severity == "error" for issue in report.issues) or not complete:
         return "failed"
     return "optimal" if solved.proved else "feasible"
