@@ -194,10 +194,15 @@ def _refuse_foreign(formulation: Any, keywords: dict[str, Any]) -> None:
             "Leave it out, or choose the problem that it belongs to.",
         )
         for name in foreign
-        if name in keywords and keywords[name] not in (None, (), [], False)
+        if name in keywords and not _is_nothing(keywords[name])
     ]
     if issues:
         raise InputError(issues)
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a keyword says nothing: None, False, or an empty list."""
+    return value is None or value is False or (isinstance(value, list | tuple) and not value)
 
 
 def _runner(formulation: Any, net: Any, options: Options) -> Any:

@@ -113,7 +113,8 @@ class Exposure:
         same: dict[bytes, list[int]] = {}
         for r in range(kp.shape[1]):
             same.setdefault(kp[:, r].round(9).tobytes() + ks[:, r].round(9).tobytes(), []).append(r)
-        lead = np.array([rows[0] for rows in same.values()], dtype=int)
+        tight = rest.min(axis=(0, 2), initial=np.inf)
+        lead = np.array([rows[int(tight[rows].argmin())] for rows in same.values()], dtype=int)
         rest = (
             np.stack([rest[:, rows].min(axis=1) for rows in same.values()], axis=1)
             if len(lead)
