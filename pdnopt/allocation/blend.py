@@ -77,7 +77,12 @@ def near(
             continue
         load = device_load_kw(data, int(d), stands[:, options])
         hung = hung - np.tensordot(load, part[options] / part[options].sum(), axes=(3, 0))
-        trials = [soft_least(descent.slack_kw(hung + load[..., j], target), tau) for j in range(len(options))]
+        if target.spread < np.inf:
+            trials = [
+                soft_least(descent.slack_kw(hung + load[..., j], target), tau) for j in range(len(options))
+            ]
+        else:
+            trials = _soft_changes(data.rest_kw - hung - target.margin_kw, load, tau)
         best = int(np.argmin(trials))
         hung = hung + load[..., best]
         chosen[d] = options[best]
@@ -93,3 +98,12 @@ def device_load_kw(data: Core, d: int, at: np.ndarray) -> np.ndarray:
         load = load + data.ks[c, :, q][:, :, :, None] * data.s_kva[:, d][:, None, None, :]
     load = np.where((at >= 0)[:, :, None, None], load, 0.0)  # (C, n, R, V)
     return np.asarray(np.moveaxis(load, 1, 3))
+
+
+def _soft_changes(room: np.ndarray, load: np.ndarray, tau: float) -> list[float]:
+    """Return how much worse sum exp(-slack / tau) gets by each of some loads, (C, R, V, n); only where they add."""
+    at = np.nonzero((load != 0.0).any(axis=(2, 3)) & np.isfinite(room[:, :, 0]))
+    slack, more = room[at], load[at]
+    least = float((slack[..., None] - more).min(initial=np.inf))
+    then = np.exp(-(slack[..., None] - more - least) / tau).sum(axis=(0, 1))
+    return [float(value) for value in then - np.exp(-(slack - least) / tau).sum()]

@@ -252,7 +252,10 @@ class Frame:
         self.row = np.flatnonzero(carries)
         self._gains = self._dense_gains()
         self.living_as_given = self._living(0)
-        self.sharing = [self._weights(c) for c in range(len(self.scenarios))]
+        lives: dict[bytes, int] = {}
+        self.alike = [lives.setdefault(self._living(c).tobytes(), c) for c in range(len(self.scenarios))]
+        sharing = {c: self._weights(c) for c in set(self.alike)}
+        self.sharing = [sharing[c] for c in self.alike]
 
     def _steady(self, choices: Choices) -> tuple[np.ndarray, ...]:
         """Return which choices leave a device live wherever one of them does: no load is lost for a margin's sake."""
@@ -347,8 +350,12 @@ class Frame:
         base = np.zeros((n, len(row), n_vectors))
         p_kw = np.zeros((n, len(choices.name), n_vectors))
         s_kva = np.zeros_like(p_kw)
+        hangs: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
         for c, one in enumerate(self.scenarios):
-            p_kw[c], s_kva[c], board_p, board_s = self.hangs(self.draw_kw(self.sharing[c], cord_kw))
+            alike = int(self.alike[c])
+            if alike not in hangs:
+                hangs[alike] = self.hangs(self.draw_kw(self.sharing[c], cord_kw))
+            p_kw[c], s_kva[c], board_p, board_s = hangs[alike]
             base[c] = (one.p @ board_p + one.s @ board_s + one.fixed[:, None])[row]
         scale = 1.0 / self.sense[row]
         kp, ks = (gains * scale[:, None] for gains in self._gains)

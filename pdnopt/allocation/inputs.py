@@ -52,7 +52,7 @@ def read_vectors(demand: Demand, loads: Any, step_s: float | None, horizon_s: fl
                 Issue(kind, f"loads[{frame.columns[j]!r}]", f"load:{frame.index[i]}", kw[i, j], allowed, todo)
             )
     known = demand.cord_row[demand.cord_table == "load"]
-    strange = [i for i in frame.index if i not in set(known.tolist())]
+    strange = frame.index[~frame.index.isin(known)].tolist()
     if strange:
         issues.append(
             Issue(

@@ -63,7 +63,7 @@ class Programme:
         self.at_load = sum(part.shape[0] for part in parts)
         # (3)
         rows = self.load_rows = search.rows
-        block = search._block[:, self.at] if len(rows) else np.zeros((0, n))
+        block = search.block()[:, self.at] if len(rows) else np.zeros((0, n))
         c, r, v = rows[:, 0], rows[:, 1], rows[:, 2]
         rest = data.rest_kw[c, r, v]
         if len(held):

@@ -165,10 +165,16 @@ class Search:
         fresh = np.array([row for row in rows.tolist() if tuple(row) not in known], dtype=int).reshape(-1, 3)
         if not len(fresh):
             return False
-        block = self.formulation.coefficients(self.data, self.device, self.choice, fresh)
-        self._block = np.vstack([self._block, block]) if self._block.size else block
         self.rows = np.vstack([self.rows, fresh])
         return True
+
+    def block(self) -> np.ndarray:
+        """Return the coefficients of the known columns in the known rows, (rows, columns); built when they are needed."""
+        done = len(self._block)
+        if done < len(self.rows):
+            more = self.formulation.coefficients(self.data, self.device, self.choice, self.rows[done:])
+            self._block = np.vstack([self._block, more]) if done else more
+        return self._block
 
     # --- the programme
 
@@ -263,10 +269,7 @@ class Search:
         inner.moved = summed(self.moved)
         inner.held = [(summed(costs), top) for costs, top in self.held]
         inner.least_margin, inner.most_spread = self.least_margin, self.most_spread
-        inner.rows, inner._block = (
-            self.rows,
-            self.formulation.coefficients(inner.data, inner.device, inner.choice, self.rows),
-        )
+        inner.rows, inner._block = self.rows, np.zeros((0, 0))
         own = replace(goal, cost=None if goal.cost is None else summed(goal.cost), tolerance=0.0)
         _, _, weights = inner._relaxed(own)
         if weights is None or inner.last is None:
@@ -399,8 +402,8 @@ class Search:
             return False
         device = np.array([d for d, _ in fresh], dtype=int)
         choice = np.array([k for _, k in fresh], dtype=int)
-        block = self.formulation.coefficients(self.data, device, choice, self.rows)
-        self._block = np.hstack([self._block, block])
+        more = self.formulation.coefficients(self.data, device, choice, self.rows)
+        self._block = np.hstack([self.block(), more])
         self.device, self.choice = np.r_[self.device, device], np.r_[self.choice, choice]
         self._known.update(fresh)
         return True

@@ -1,10 +1,10 @@
 """Reserve allocation: how long, how near the bound, and how it grows.
 
-``python -m tests.benchmarks.reserve [--sizes 250 500 1000] [--repeat 3]``: synthetic rooms (`tests.reserve.rooms`) of one tap a
-rack and 8 reserve systems that each tap reaches, every single failure, 5 load vectors beside the load now. The first row of
-a size is the first solve of a session from taps that stand at random; "again" is the median of solves with other loads.
-Only the numbers and the search are timed (update + solve): ordering hundreds of moves and checking every state on the way is
-given in a column of its own, with ``--plan``.
+``python -m tests.benchmarks.reserve [--sizes 250 500 1000] [--repeat 3]``: synthetic rooms (`tests.reserve.rooms`) of
+one tap a rack and 8 reserve systems that each tap reaches, every single failure, 5 load vectors beside the load now.
+"first" is the first solve of a session from taps that stand at random; "again" the median of solves with other loads.
+Only the numbers and the search are timed (update + solve): ordering hundreds of moves and checking every state on the
+way is given in a column of its own, with ``--plan``.
 """
 
 from __future__ import annotations
