@@ -61,7 +61,7 @@ def average_seeking(net: Any, p_load_kw: Any = None, threshold: float = THRESHOL
     actions: list[Action] = []
     t_s = DEFAULT_LATENCY_S
     for y in range(len(load)):
-        for d in np.flatnonzero([int(system[s[p]]) == y for s, p in zip(stations, at, strict=True)]):
+        for d in [k for k, (s, p) in enumerate(zip(stations, at, strict=True)) if int(system[s[p]]) == y]:
             if load[y] - average <= threshold * average:
                 break
             goals = [p for p in range(len(stations[d])) if int(system[stations[d][p]]) != y]

@@ -30,7 +30,7 @@ def correct(
     ``corrective_unserved_kw`` and ``relieved_s``, when its last action has taken effect.
     """
     frame = audit.frame.copy()
-    beyond = frame["loading_percent"] > 100.0
+    beyond = frame["margin_kw"] < 0.0
     status, unserved, relieved = [""] * len(frame), frame["unserved_kw"].tolist(), [0.0] * len(frame)
     if beyond.any():
         after = plan.apply(net)

@@ -170,7 +170,10 @@ class AllocationRunner:
         spans["sequence_s"] = since(begun)
         begun = time.perf_counter()
         report = self.checker.report(plan)
-        audit = self.auditor.audit(data, solved.chosen, vectors.cord_kw, vectors.labels, AC_STATES)
+        judged = data
+        if options.corrective:  # by what lasts the horizon: the rest needs a reroute
+            judged = self.frame.exposure(vectors.cord_kw, *self.limits(options.horizon_s))
+        audit = self.auditor.audit(judged, solved.chosen, vectors.cord_kw, vectors.labels, AC_STATES)
         spans["check_s"] = since(begun)
         status = _status(solved, complete, report)
         notes: tuple[str, ...] = ()

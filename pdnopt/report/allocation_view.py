@@ -60,17 +60,20 @@ def read_allocation(result: Result) -> AllocationView | None:
     low, high = min(0.0, float(kw.min(initial=0.0))), max(0.0, float(kw.max(initial=0.0)))
     span = max(high - low, 1e-9)
     zero = 100.0 * (0.0 - low) / span
+    columns = (
+        tightest[name].tolist() for name in ("component", "contingency", "loading_percent", "limit_percent")
+    )
     bars = [
         Bar(
-            str(row.component),
-            str(row.contingency),
-            float(row.loading_percent),
-            float(row.limit_percent),
-            float(row.margin_kw),
-            zero + min(100.0 * float(row.margin_kw) / span, 0.0),
-            abs(100.0 * float(row.margin_kw) / span),
+            component,
+            contingency,
+            loading,
+            limit,
+            margin,
+            zero + min(100.0 * margin / span, 0.0),
+            abs(100.0 * margin / span),
         )
-        for row in tightest.itertuples()
+        for component, contingency, loading, limit, margin in zip(*columns, kw.tolist(), strict=True)
     ]
     dark = margins[margins["unserved_kw"] > 1e-6].sort_values("unserved_kw", ascending=False, kind="stable")
     return AllocationView(
@@ -84,5 +87,5 @@ def read_allocation(result: Result) -> AllocationView | None:
         zero=zero,
         contingencies=len(margins),
         short=int((margins["margin_kw"] < 0).sum()),
-        unserved=[(str(row.contingency), float(row.unserved_kw)) for row in dark.head(8).itertuples()],
+        unserved=list(zip(dark["contingency"].tolist()[:8], dark["unserved_kw"].tolist()[:8], strict=True)),
     )

@@ -122,3 +122,16 @@ def test_the_checker_refuses_a_preference_for_a_foreign_position(net: Any) -> No
     stale = Action(1, 0.5, "transfer:IBT-1", "prefer", f"switch:IBT-1/{other}", f"switch:IBT-1/{given}")
     found = pdnopt.check(net, pdnopt.Plan(problem="reserve", actions=(stale,)))
     assert {issue.kind for issue in found} == {"StateMismatch"}
+
+
+def test_what_lasts_too_short_is_rerouted_and_checked() -> None:
+    tight = room(6, 3, 2, 3, seed=4, reserve_part=0.95)
+    result = pdnopt.solve(tight, "reserve", corrective=True, time_limit_s=120.0, components=["ups"])
+    beyond = result.margins[result.margins["margin_kw"] < 0]
+    assert len(beyond), "the room must be tight for this test"
+    after = result.plan.apply(tight)
+    for row in beyond.itertuples():
+        assert row.corrective in ("optimal", "feasible")
+        again = pdnopt.solve(after, "reroute", failed=[row.contingency], time_limit_s=20.0)
+        assert again.ok
+        assert again.unserved_kw == pytest.approx(row.corrective_unserved_kw, abs=0.05)
