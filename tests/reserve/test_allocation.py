@@ -125,7 +125,7 @@ def test_the_checker_refuses_a_preference_for_a_foreign_position(net: Any) -> No
 
 
 def test_what_lasts_too_short_is_rerouted_and_checked() -> None:
-    tight = room(6, 3, 2, 3, seed=4, reserve_part=0.95)
+    tight = room(6, 3, 2, 3, seed=4, reserve_part=0.9)
     result = pdnopt.solve(tight, "reserve", corrective=True, time_limit_s=120.0, components=["ups"])
     beyond = result.margins[result.margins["margin_kw"] < 0]
     assert len(beyond), "the room must be tight for this test"
