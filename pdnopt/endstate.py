@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdnopt.errors import PlanError
 from pdnopt.plan import Plan
 from pdnopt.plant.actions import Actuator
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
@@ -46,7 +47,23 @@ def end_state_network(net: Any, plan: Plan) -> Any:
     demand = with_load_kw(given, loads.get("load"), loads.get("asymmetric_load"))
     response = respond(grid, demand, parse_failed(net, plan.failed))
     state = replay(response, demand, plan)
-    return write_state(net, response.grid, demand, state)
+    after = write_state(net, response.grid, demand, state)
+    _write_settings(after, response.grid, plan)
+    return after
+
+
+def _write_settings(after: Any, grid: Grid, plan: Plan) -> None:
+    """Write the positions that transfer devices were told to prefer."""
+    position = dict(zip(grid.switches.name, grid.switches.index, strict=True))
+    device = dict(zip(grid.transfers.name, grid.transfers.index, strict=True))
+    for item in plan.actions:
+        if item.action == "prefer":
+            if item.after not in position:
+                todo = "solve again for this network"
+                raise PlanError(
+                    f"{item.device} is to prefer {item.after!r}, no switch of this network; {todo}"
+                )
+            after.transfer.loc[device[item.device], "preferred"] = float(position[item.after])
 
 
 def write_state(net: Any, grid: Grid, demand: Demand, state: State) -> Any:

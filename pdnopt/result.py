@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pdnopt.errors import Issue, SolveError
 from pdnopt.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Clock", "Reason", "Result", "Status"]
 
@@ -90,6 +93,12 @@ class Result:
         What would trip if nobody acted.
     trace : tuple of (s, term, value, bound)
         What was known when, seconds since the call: of every solve, and of every plan when it was verified.
+    margins : DataFrame or None
+        Of an allocation: one row a contingency, the tightest first: contingency, component that binds, loading_percent of
+        its rating, limit_percent (what it carries for the horizon), margin_kw, unserved_kw, time_to_limit_s (until its
+        overload budget is spent; inf within its rating), loads (the vector that binds), by ("ac" or "linear").
+    backing : DataFrame or None
+        Of an allocation: one row a transfer device: device, kw, active, next, moved.
     """
 
     problem: str
@@ -115,6 +124,8 @@ class Result:
     network: str = ""
     fingerprint: str = ""
     notes: tuple[str, ...] = field(default_factory=tuple)
+    margins: pd.DataFrame | None = None
+    backing: pd.DataFrame | None = None
 
     @property
     def ok(self) -> bool:
@@ -152,6 +163,11 @@ class Result:
             "clocks": [{k: _finite(v) for k, v in asdict(clock).items()} for clock in self.clocks],
             "timings": {name: _finite(value) for name, value in self.timings.items()},
             "notes": list(self.notes),
+            **{
+                name: [{k: _finite(v) for k, v in row.items()} for row in frame.to_dict("records")]
+                for name, frame in (("margins", self.margins), ("backing", self.backing))
+                if frame is not None
+            },
         }
 
     def __str__(self) -> str:

@@ -24,6 +24,16 @@ _HEADLINES = {
 
 def render(result: Result) -> str:
     """Return the screen for one result."""
+    if result.margins is not None:
+        return "\n".join(
+            [
+                *_head_of_allocation(result),
+                *_margins(result),
+                *_actions(result),
+                *_notes(result),
+                *_tail(result),
+            ]
+        )
     lines = (
         _head(result)
         + _service(result)
@@ -42,6 +52,64 @@ def _head(result: Result) -> list[str]:
         f"{result.problem}{network} after losing {failed}",
         f"{result.status.upper()}: {_HEADLINES[result.status]}",
     ]
+
+
+MARGIN_ROWS = 6
+
+
+def _head_of_allocation(result: Result) -> list[str]:
+    network = f" on {result.network}" if result.network else ""
+    return [
+        f"{result.problem}{network}, before anything fails",
+        f"{result.status.upper()}: {_HEADLINES[result.status]}",
+    ]
+
+
+def _margins(result: Result) -> list[str]:
+    """Say which contingency binds, and what the terms have reached."""
+    frame = result.margins
+    assert frame is not None
+    worst = frame.iloc[0]
+    carried = "every single failure is carried" if worst["margin_kw"] >= 0 else "NOT every failure is carried"
+    margin_kw = result.objective.get("margin")
+    lines = [
+        f"  margin       {worst['margin_kw']:10.1f} kW: {carried} by the plant's own devices",
+        f"    binding: {worst['component']} at {worst['loading_percent']:.1f} % of its rating"
+        f" (it carries {worst['limit_percent']:.0f} %) after losing {worst['contingency']}, loads: {worst['loads']}",
+    ]
+    if margin_kw is not None:
+        lines.append(
+            f"    of what choices can change: {margin_kw:.1f} kW, at most {result.bound['margin']:.1f} kW is possible"
+        )
+    shown: set[str] = {str(worst["component"])}
+    rest = []
+    for row in frame.itertuples():  # each component once, where it is tightest
+        if row.component not in shown:
+            shown.add(str(row.component))
+            rest.append(f"    {row.component}: {row.margin_kw:.1f} kW after losing {row.contingency}")
+        if len(rest) >= MARGIN_ROWS:
+            break
+    lines += rest
+    for name, unit, factor in (
+        ("evacuated", "kW left on what is to be evacuated", 1.0),
+        ("balance", "% between the reserve systems' loadings", 100.0),
+        ("losses", "kW on the way to the devices", 1.0),
+    ):
+        if name in result.objective:
+            value, bound = factor * result.objective[name], factor * result.bound[name]
+            lines.append(f"  {name:12s} {value:10.1f} {unit}, at least {bound:.1f}")
+    dark = frame[frame["unserved_kw"] > 1e-6]
+    if len(dark):
+        most = dark.loc[dark["unserved_kw"].idxmax()]
+        lines.append(
+            f"  without a way {most['unserved_kw']:9.1f} kW at most, after losing {most['contingency']}"
+            f" ({len(dark)} contingencies leave somebody without)"
+        )
+    return lines
+
+
+def _notes(result: Result) -> list[str]:
+    return ["  why and what would help", *(f"    {note}" for note in result.notes)] if result.notes else []
 
 
 def _service(result: Result) -> list[str]:
@@ -107,6 +175,8 @@ def describe(action: Action) -> str:
         return f"shed {action.device} ({action.before:.1f} kW)"
     if action.action == "transfer":
         return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "prefer":
+        return f"let {action.device} go to {action.after} first"
     if action.action == "mode":
         return f"set {action.device} from {action.before} to {action.after}"
     if action.action == "power":
@@ -117,7 +187,8 @@ def describe(action: Action) -> str:
 def _actions(result: Result) -> list[str]:
     plan = result.plan
     if not plan.actions:
-        return ["  actions      none: the plant's own devices are enough"] if result.ok else []
+        why = "all stand right" if result.margins is not None else "the plant's own devices are enough"
+        return [f"  actions      none: {why}"] if result.ok else []
     by_step: dict[int, list[Action]] = {}
     for action in plan.actions:
         by_step.setdefault(action.step, []).append(action)

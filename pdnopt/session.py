@@ -52,6 +52,24 @@ class Options:
         ``extend(model, data)`` adds constraints to the Pyomo model before it is compiled.
     validate : bool
         Validate the network first.
+    loads : DataFrame, optional
+        Of a problem of kind "allocation": load vectors in kW, index as net.load, columns (step, scenario) or plain.
+        The allocation holds for each of them.
+    step_s : float, optional
+        Length of a step of ``loads``; they must then cover ``horizon_s``.
+    components : sequence of str, optional
+        What may fail, one at a time, as for `sweep`; default: all but final circuits.
+    doubles : sequence of (str, str)
+        Pairs that may fail together.
+    evacuate : sequence of str
+        Components that shall carry as little as possible from now on.
+    risk : DataFrame, optional
+        Probability of failing: index component names, columns steps.
+    max_moves : int, optional
+        At most so many devices move in this call.
+    corrective : bool
+        Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
+        the contingencies that need it are then rerouted and checked.
     """
 
     failed: Sequence[str] = ()
@@ -65,6 +83,14 @@ class Options:
     explain: bool = True
     extend: Callable[[Any, Any], None] | None = None
     validate: bool = True
+    loads: Any = None
+    step_s: float | None = None
+    components: Sequence[str] | str | None = None
+    doubles: Sequence[tuple[str, str]] = ()
+    evacuate: Sequence[str] = ()
+    risk: Any = None
+    max_moves: int | None = None
+    corrective: bool = False
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -84,6 +110,8 @@ class Options:
         options = replace(self, **{name: value for name, value in changes.items() if name in known})
         if isinstance(options.failed, str):
             options = replace(options, failed=(options.failed,))
+        if isinstance(options.evacuate, str):
+            options = replace(options, evacuate=(options.evacuate,))
         issues += options._range_issues()
         if issues:
             raise InputError(issues)
@@ -130,6 +158,8 @@ class Session:
         started = time.perf_counter()
         self.options = Options().but(keywords)
         formulation = find_formulation(problem)
+        _refuse_foreign(formulation, keywords)
+        self._formulation = formulation
         self._valid(net)
         self._runner = _runner(formulation, net, self.options)
         self.build_s = time.perf_counter() - started
@@ -147,8 +177,8 @@ class Session:
         """Go on with the plant as it is now: ``net`` is the same network with other numbers in its tables.
 
         Switch positions, loads, states of charge, UPS modes, temperatures, overload budgets used, fuel and dwell times are
-        taken over as numbers, and the compiled model stays. Where anything else differs (a rating, a component) the model
-        is compiled anew, which takes as long as a new session.
+        taken over as numbers, and the compiled model stays. Where anything else differs (a rating, a component), and for
+        "reserve", everything is read and compiled anew, which takes as long as a new session.
 
         Raises
         ------
@@ -161,9 +191,38 @@ class Session:
     def solve(self, **keywords: Any) -> Result:
         """Solve with the session's keywords, those given here overriding them for this call."""
         started = time.perf_counter()
+        _refuse_foreign(self._formulation, keywords)
         options = self.options.but(keywords)
         result: Result = self._runner.solve(options, started, build_s=0.0)
         return result
+
+
+ALLOCATION_ONLY = ("loads", "step_s", "components", "doubles", "evacuate", "risk", "max_moves", "corrective")
+SWITCHING_ONLY = ("failed", "extend")
+
+
+def _refuse_foreign(formulation: Any, keywords: dict[str, Any]) -> None:
+    """Raise InputError for keywords that a problem of this kind does not know: none is ignored silently."""
+    foreign = {"switching": ALLOCATION_ONLY, "allocation": SWITCHING_ONLY}.get(formulation.kind, ())
+    issues = [
+        Issue(
+            "UnknownField",
+            f"solve({name}=...)",
+            "",
+            name,
+            f"no such keyword for {formulation.name}",
+            "Leave it out, or choose the problem that it belongs to.",
+        )
+        for name in foreign
+        if name in keywords and not _is_nothing(keywords[name])
+    ]
+    if issues:
+        raise InputError(issues)
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a keyword says nothing: None, False, or an empty list."""
+    return value is None or value is False or (isinstance(value, list | tuple) and not value)
 
 
 def _runner(formulation: Any, net: Any, options: Options) -> Any:
@@ -172,13 +231,17 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
         from pdnopt.switching import SwitchingRunner
 
         return SwitchingRunner(net, formulation, options)
+    if formulation.kind == "allocation":
+        from pdnopt.allocation import AllocationRunner
+
+        return AllocationRunner(net, formulation, options)
     raise InputError(
         Issue(
             "Enum",
             "problem",
             formulation.name,
             formulation.kind,
-            "kind 'switching'",
+            "kind 'switching' or 'allocation'",
             "Update pdnopt or the plug-in.",
         )
     )

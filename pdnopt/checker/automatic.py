@@ -217,4 +217,4 @@ class Devices:
         choice = rows[now.live[feeds] & ~self.out.sw_locked[rows] & (rows != here)]
         if not len(choice):
             return -1
-        return int(v.tr_preferred[k]) if v.tr_preferred[k] in choice else int(choice[0])
+        return int(s.tr_preferred[k]) if s.tr_preferred[k] in choice else int(choice[0])

@@ -22,7 +22,7 @@ __all__ = ["WORDS", "Commands"]
 
 WORDS: dict[str, tuple[str, ...]] = {
     "switch": ("open", "close"),
-    "transfer": ("transfer",),
+    "transfer": ("transfer", "prefer"),
     "ups": ("mode",),
     "ext_grid": ("start", "stop"),
     "storage": ("power", "form"),
@@ -71,10 +71,10 @@ class Commands:
             allowed = "true or false, as the action's word says"
         elif word == "mode":
             good, allowed = after in UPS_MODES, " or ".join(UPS_MODES)
-        elif word == "transfer":
+        elif word in ("transfer", "prefer"):
             row = self.view.at["switch"].get(str(after), -1)
-            good = after is None or row in self.view.tr_positions[k]
-            allowed = "one of its own positions, or None"
+            good = (after is None and word == "transfer") or row in self.view.tr_positions[k]
+            allowed = "one of its own positions" + (", or None" if word == "transfer" else "")
         else:
             good = is_number(after) and np.isfinite(after) and (word == "power" or after >= 0)
             allowed = "a finite number of kW"
@@ -119,7 +119,7 @@ class Commands:
         if table == "switch":
             actual = bool(s.closed[k])
         elif table == "transfer":
-            row = v.transfer_position(k, s.closed)
+            row = int(s.tr_preferred[k]) if item.action == "prefer" else v.transfer_position(k, s.closed)
             actual = v.names["switch"][row] if row >= 0 else None
         elif table == "ups":
             actual = str(s.mode[k])
@@ -207,6 +207,10 @@ class Commands:
         v, out = self.view, self.out
         rows = v.tr_positions[k]
         goal = v.at["switch"].get(str(item.after), -1) if item.after is not None else -1
+        if item.action == "prefer":
+            if out.sw_failed[goal]:
+                self._add("FailedUsed", item, item.after, "a position that has not failed", "Choose another.")
+            return
         if len(rows) and out.sw_failed[rows].all():
             self._add("FailedUsed", item, item.after, "no command to a failed transfer", "Find another way.")
             return

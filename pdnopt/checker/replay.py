@@ -62,7 +62,7 @@ class Replay:
         for (t_s, step, table), items in sorted(groups.items(), key=lambda pair: pair[0][:2]):
             if table == "transfer":
                 for item in items:
-                    s = self._transfer(s, item, t_s, step)
+                    s = (self._prefer if item.action == "prefer" else self._transfer)(s, item, t_s, step)
                 continue
             s = self._wait(s, t_s)
             before = self.segments[-1].supply
@@ -100,6 +100,8 @@ class Replay:
                 s.st_held[k] = not item.after
             else:
                 s.st_kw[k] = float(item.after)
+        elif item.action == "prefer":
+            s.tr_preferred[k] = v.at["switch"].get(str(item.after), -1)
         elif table == "transfer":
             goal = v.at["switch"].get(str(item.after), -1) if item.after is not None else -1
             s.closed[v.tr_positions[k]] = False
@@ -110,6 +112,16 @@ class Replay:
                 s.closed[goal] = True
         else:
             s.may_kw[k] = float(item.after)
+
+    def _prefer(self, s: Situation, item: Any, t_s: float, step: int) -> Situation:
+        """Change where a device goes first; nothing moves."""
+        s = self._wait(s, t_s)
+        self._step = step
+        self.commands.check(s, self.segments[-1].supply, item)
+        s = s.copy()
+        self.apply(s, item, t_s)
+        self._note(t_s, s, self.devices.settle(s, t_s))
+        return s
 
     def _transfer(self, s: Situation, item: Any, t_s: float, step: int) -> Situation:
         v = self.view

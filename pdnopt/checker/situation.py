@@ -38,6 +38,8 @@ class Situation:
         When it opened to move, or will open when its dwell ends; NaN while it has no reason.
     tr_dwell_until : float, shape (n_transfer,)
         It may not open before.
+    tr_preferred : int, shape (n_transfer,)
+        Switch that it goes to first by itself, -1 for none.
     """
 
     closed: np.ndarray
@@ -52,6 +54,7 @@ class Situation:
     tr_goal: np.ndarray
     tr_since: np.ndarray
     tr_dwell_until: np.ndarray
+    tr_preferred: np.ndarray
 
     def copy(self) -> Situation:
         """Return an independent copy."""
@@ -171,4 +174,5 @@ def base_situation(view: PlantView, may_kw: np.ndarray, load_nodes: np.ndarray) 
         tr_goal=np.full(view.n_tr, -1),
         tr_since=np.full(view.n_tr, np.nan),
         tr_dwell_until=view.tr_dwell_left_s.copy(),
+        tr_preferred=view.tr_preferred.copy(),
     )

@@ -18,6 +18,8 @@ def _sort_of(item: Any) -> str:
     table = str(item.device).partition(":")[0]
     if table in LOAD_TABLES:
         return "load up" if item.action == "restore" else "load down"
+    if item.action == "prefer":
+        return "setting"
     if table == "ext_grid":
         return f"genset {item.action}"
     if table == "storage":
@@ -29,7 +31,7 @@ def device_time_s(view: PlantView, commands: Commands, item: Any) -> float:
     """Return the shortest time in which a command takes effect, seconds."""
     table = item.device.partition(":")[0]
     k = commands.position(item.device)
-    if k is None:
+    if k is None or item.action == "prefer":
         return 0.0
     if table == "switch":
         return float(view.sw_t_s[k])
@@ -63,7 +65,7 @@ def check_timing(
         path = f"plan.step[{step}]"
         sorts = sorted({_sort_of(item) for item in items})
         if len(sorts) > 1 or (sorts == ["device"] and len(items) > 1):
-            allowed = "load commands of one direction, genset starts, storage powers, or one device's action"
+            allowed = "load commands of one direction, settings, genset starts, storage powers, or one device's action"
             findings.add("StepMixed", path, items[-1].device, ", ".join(sorts), allowed, "Split the step.")
         if len({item.device for item in items}) < len(items):
             twice = [item.device for item in items]

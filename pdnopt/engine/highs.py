@@ -257,6 +257,13 @@ class HighsModel:
             _ok(self._highs.setOptionValue("presolve", "choose"), "option presolve")
         return outcome
 
+    def row_dual(self) -> np.ndarray:
+        """Return the duals of the rows of the LP solved last: by how much its value grows with a row's bound."""
+        dual = np.array(self._highs.getSolution().row_dual)
+        if not self._highs.getSolution().dual_valid or not np.isfinite(dual).all():
+            raise SolverError("HiGHS returned no valid duals")
+        return dual
+
     def _run(self, deadline_s: float, gap_abs: float, start: np.ndarray | None, dual: bool) -> Outcome:
         left = deadline_s - time.perf_counter()
         if left <= 0:

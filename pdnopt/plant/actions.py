@@ -5,6 +5,7 @@ device                         action              before, after
 =============================  ==================  ==========================================
 ``switch:NAME``                open, close         closed or not (bool)
 ``transfer:NAME``              transfer            position: ``"switch:NAME"`` or None
+``transfer:NAME``              prefer              the position it goes to first: ``"switch:NAME"`` or None
 ``ups:NAME``                   mode                "online", "battery", "eco", "bypass", "off"
 ``ext_grid:NAME``              start, stop         running or not (bool)
 ``rack:NAME``, ``load:NAME``,  cap, shed, restore  kW it may draw
@@ -94,6 +95,8 @@ class Actuator:
             k = self.position(item.device)
             if table == "switch":
                 closed[k] = bool(item.after)
+            elif item.action == "prefer":
+                continue  # a setting: it moves nothing now
             elif table == "transfer":
                 closed[self.grid.transfers.positions[k]] = False
                 if item.after is not None:

@@ -123,6 +123,26 @@ COLUMNS: tuple[Column, ...] = (
     _c("ups", "n_modules", "float64", 1.0, "", 1.0, 1000.0, "power modules"),
     _c("ups", "mode", "object", "online", "", -inf, inf, "how it runs", UPS_MODES),
     _c("ups", "temperature_c", "float64", 25.0, "degC", -40.0, 90.0, "inlet temperature"),
+    _c(
+        "ups",
+        "thd_percent",
+        "float64",
+        0.0,
+        "%",
+        0.0,
+        100.0,
+        "total harmonic distortion of its output voltage",
+    ),
+    _c(
+        "ups",
+        "cost_per_kwh",
+        "float64",
+        0.0,
+        "1/kWh",
+        0.0,
+        inf,
+        "price of a kWh that it gives, in any currency",
+    ),
     _c("ups", "in_service", "bool", True, "", 0, 1, "in service"),
     # --- transfer devices
     _c("transfer", "name", "object", "", "", -inf, inf, "name, unique among the transfers", (), True),
@@ -156,6 +176,9 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _c("transfer", "min_dwell_s", "float64", 0.0, "s", 0.0, inf, "stays this long after a move"),
     _c("transfer", "dwell_left_s", "float64", 0.0, "s", 0.0, inf, "part of the dwell still to run"),
+    _c(
+        "transfer", "move_cost", "float64", 1.0, "", 0.0, inf, "what a planned move costs over that of others"
+    ),
     _c("transfer", "stuck", "bool", False, "", 0, 1, "cannot move"),
     _c("transfer", "in_service", "bool", True, "", 0, 1, "in service"),
     # --- other switches

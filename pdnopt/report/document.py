@@ -9,6 +9,7 @@ from typing import Any
 from pdnopt.diagram import Situation, draw, read_situation
 from pdnopt.errors import InputError, PlanError
 from pdnopt.plant.fingerprint import fingerprint
+from pdnopt.report.allocation_view import read_allocation
 from pdnopt.report.loadings import read_loadings
 from pdnopt.report.pages import render, versions, write_page
 from pdnopt.report.view import ReportView, read_view
@@ -49,7 +50,12 @@ def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
         versions(),
         when or datetime.now().astimezone(),
     )
-    return render("report.html.j2", view=view, diagram=draw(situation) if situation else None)
+    return render(
+        "report.html.j2",
+        view=view,
+        diagram=draw(situation) if situation else None,
+        allocation=read_allocation(result),
+    )
 
 
 def _situation(result: Result, net: Any) -> tuple[Situation | None, str]:
