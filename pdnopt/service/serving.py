@@ -42,6 +42,9 @@ CLOSE = 1e-4
 
 LOW_V_PU = 1e-5
 
+NEGLIGIBLE_KW = 0.01
+"""A cap below this is rounding, and no command; AC power flow judges the unit in full."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -102,7 +105,8 @@ class _Units:
     def served(self, state: State, s_kw: np.ndarray, on: np.ndarray) -> State:
         """Return the state with a service; units without voltage that may be shed are told to stay off."""
         demand = self.demand
-        part = np.where(s_kw >= demand.d_kw, 1.0, s_kw / np.maximum(demand.d_kw, 1e-12))
+        full = s_kw >= demand.d_kw - NEGLIGIBLE_KW
+        part = np.where(full, 1.0, s_kw / np.maximum(demand.d_kw, 1e-12))
         commanded = ~self.response.unservable & state.unit_ok & (demand.sheddable | on)
         return state.but(served=np.where(commanded, np.where(on, part, 0.0), state.served))
 
