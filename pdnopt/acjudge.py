@@ -39,6 +39,12 @@ class Ratios:
         """Return the ratios of one state, as arrays with one row."""
         return Ratios(**{part.name: getattr(self, part.name)[state : state + 1] for part in fields(self)})
 
+    def margin_lost(self, grid: Grid) -> float:
+        """Return minus the smallest headroom over UPSs, sources and transformers of one state, pu (term (O6) of reroute)."""
+        trafo = grid.branches.table != "line"
+        parts = (self.ups, self.source, self.branch[:, trafo])
+        return float(max(part.max(initial=0.0) for part in parts)) - 1.0
+
     def stress(self) -> np.ndarray:
         """Return how urgent each state is: its worst loading over limit, infinite where the flow does not converge."""
         parts = [part.max(axis=1, initial=0.0) for part in (self.branch, self.switch, self.ups, self.source)]

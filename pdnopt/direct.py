@@ -136,14 +136,12 @@ class DirectAnswers:
         moves: int,
     ) -> Answer:
         """Return a state as an answer: values by AC power flow; a move is needed where standing still serves less."""
-        trafo = response.grid.branches.table != "line"
-        worst = max(part.max(initial=0.0) for part in (ratios.ups, ratios.source, ratios.branch[:, trafo]))
         values = {
             "interrupted": (0.0, 0.0),
             "overload": (0.0, 0.0),
             "actions": (float(moves), float(min(moves, 1))),
         }
-        losses_kw, margin = float(ratios.losses_kw[0]), float(worst) - 1.0
+        losses_kw, margin = float(ratios.losses_kw[0]), ratios.margin_lost(response.grid)
         # nothing is free where nothing moves; where something does, other moves may lose less
         values["losses"] = (losses_kw, losses_kw if not moves else 0.0)
         values["margin"] = (margin, margin if not moves else -1.0)

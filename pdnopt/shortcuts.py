@@ -19,7 +19,7 @@ from pdnopt.attempts import Attempt, Attempts, Job, unserved_of
 from pdnopt.direct import DirectAnswers
 from pdnopt.engine.lexicographic import Ladder, TermResult
 from pdnopt.optimiser import BATTERY_USE, INDIFFERENT_KW, Answer, Optimiser, Prepared
-from pdnopt.plant.state import State, fed_units, islands
+from pdnopt.plant.state import State, fed_units, islands, missing_kw
 from pdnopt.repairs import count_moves
 from pdnopt.service import Question, Service, serve
 from pdnopt.trims import trims
@@ -186,21 +186,18 @@ class Shortcuts:
         """Return the value of every term of a service, in its unit."""
         demand, response, state = job.demand, job.response, service.state
         fed = fed_units(demand, state, islands(response.grid, state).energised) & state.unit_ok
-        missing_kw = demand.d_kw * (1.0 - np.where(fed, state.served, 0.0))
+        missing = missing_kw(response.grid, demand, state)
         dark = ~fed | (state.served <= 0.0)
-        trafo = response.grid.branches.table != "line"
         ratios = service.ratios
-        worst = max(part.max(initial=0.0) for part in (ratios.ups, ratios.source, ratios.branch[:, trafo]))
         values = {
-            f"unserved_p{p}": float(missing_kw[demand.priority == p].sum())
-            for p in np.unique(demand.priority)
+            f"unserved_p{p}": float(missing[demand.priority == p].sum()) for p in np.unique(demand.priority)
         }
         return values | {
             "interrupted": float(demand.d_kw[dark & ~response.interrupted].sum()),
             "overload": limits.budget_used(ratios),
             "actions": float(count_moves(response.grid, response.state, state)),
             "losses": float(ratios.losses_kw[0]),
-            "margin_lost": float(worst) - 1.0,
+            "margin_lost": ratios.margin_lost(response.grid),
         }
 
     def _bounds(

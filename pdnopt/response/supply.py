@@ -51,19 +51,7 @@ def supply(grid: Grid, state: State) -> Supply:
 
     The answer is kept and handed out again: do not change it.
     """
-    able = state.rectifier_ok & state.inverter_ok
-    return grid.memory.recall(
-        ("supply", state.position, able.tobytes()),
-        lambda: _follow(
-            grid,
-            state,
-            connectivity(grid, state),
-            source=state.source_on,
-            battery=state.ups_mode == "battery",
-            online=(state.ups_mode == "online") & able,
-            storage=state.storage_on,
-        ),
-    )
+    return _remembered(grid, state, state.ups_mode == "battery", state.storage_on, "supply")
 
 
 def lasting_supply(grid: Grid, state: State) -> Supply:
@@ -71,17 +59,22 @@ def lasting_supply(grid: Grid, state: State) -> Supply:
 
     The answer is kept and handed out again: do not change it.
     """
+    none, nowhere = np.zeros(len(grid.upss.index), dtype=bool), np.zeros(len(grid.storages.index), dtype=bool)
+    return _remembered(grid, state, none, nowhere, "lasting supply")
+
+
+def _remembered(grid: Grid, state: State, battery: np.ndarray, storage: np.ndarray, name: str) -> Supply:
     able = state.rectifier_ok & state.inverter_ok
     return grid.memory.recall(
-        ("lasting supply", state.position, able.tobytes()),
+        (name, state.position, able.tobytes()),
         lambda: _follow(
             grid,
             state,
             connectivity(grid, state),
             source=state.source_on,
-            battery=np.zeros(len(grid.upss.index), dtype=bool),
+            battery=battery,
             online=(state.ups_mode == "online") & able,
-            storage=np.zeros(len(grid.storages.index), dtype=bool),
+            storage=storage,
         ),
     )
 
