@@ -5,6 +5,7 @@ VENV ?= .venv
 WORKERS ?= 2
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TORCH ?= torch==2.13.0  # one version, or every set-up would follow the newest build, and its gigabytes
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$p -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$p; exit; fi; done
@@ -32,7 +33,7 @@ $(STAMP): pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 with venv is needed and was not found:'; \
 	  echo 'install one (Debian, Ubuntu: python3-venv), or say make PYTHON=/path/to/python3.12'; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH) --editable '.[all]'
 	@touch $@
 
 demo: $(STAMP)
