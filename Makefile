@@ -5,7 +5,8 @@ VENV ?= .venv
 WORKERS ?= 2
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-TORCH ?= torch==2.13.0  # one version, or every set-up would follow the newest build, and its gigabytes
+# One version, or every set-up would follow the newest build, and its gigabytes
+TORCH ?= torch==2.13.0
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$p -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$p; exit; fi; done
