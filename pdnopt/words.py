@@ -49,9 +49,11 @@ def seconds(value: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return ``3 racks``, ``1 rack``, ``2 switches``."""
+    """Return ``3 racks``, ``1 rack``, ``2 switches``, ``2 contingencies``."""
     if count == 1:
         return f"1 {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{number(count, 0)} {noun[:-1]}ies"
     return f"{number(count, 0)} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 

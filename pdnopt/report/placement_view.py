@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdnopt.report.view import Figure
+from pdnopt.report.figures import Figure
 from pdnopt.words import compact_names, kw, number, percent, plural, short
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdnopt.report.view import Figure
+from pdnopt.report.figures import Figure
 from pdnopt.words import SPACE, number, percent, seconds, short
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pdnopt.errors import Issue
 from pdnopt.plant.actions import Action
+from pdnopt.report.figures import Figure, key_figures
 from pdnopt.report.loadings import Loading
 from pdnopt.result import Clock, Result
 from pdnopt.screen import describe
@@ -24,13 +25,11 @@ TOP_EVENTS = 8
 LIST_UP_TO = 6
 """A step with more actions of one kind is one row; the annex has every one of them."""
 
+CARRY_OUT = "Carry out the actions in this order."
+
 VERDICTS = {
-    "optimal": (
-        "good",
-        "Verified plan",
-        "Proved optimal within the gap. Carry out the actions in this order.",
-    ),
-    "feasible": ("good", "Verified plan", "The search stopped early. Carry out the actions in this order."),
+    "optimal": ("good", "Verified plan", f"Proved optimal within the gap. {CARRY_OUT}"),
+    "feasible": ("good", "Verified plan", f"The search stopped early. {CARRY_OUT}"),
     "infeasible": ("bad", "No plan", "No plan exists under the limits given. Hold."),
     "no_incumbent": (
         "bad",
@@ -50,6 +49,9 @@ TERMS = {
     "actions": ("actions that switch", ""),
     "losses": ("losses (model)", "kW"),
     "margin_lost": ("headroom lost", ""),
+    "margin": ("worst margin", "kW"),
+    "balance": ("spread of the reserve systems' loadings", "%"),
+    "moves": ("devices moved, by weight", ""),
 }
 
 VERBS = {"mode": "Change the mode of", "power": "Set"}
@@ -74,17 +76,6 @@ TIMINGS = {
     "first_plan_s": "first verified plan",
     "total_s": "total",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One key number: value, unit, what it is, what it is compared with, and its tone."""
-
-    value: str
-    unit: str
-    label: str
-    note: str
-    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,9 +207,11 @@ def read_view(
         title=_title(result),
         tone=tone,
         verdict=verdict,
-        advice=advice,
+        advice=advice
+        if plan.actions or not result.ok
+        else advice.replace(CARRY_OUT, "Nothing is to be done."),
         when=when,
-        figures=_figures(result, shown),
+        figures=key_figures(result, shown),
         automatic=_action_rows(plan.automatic, by_itself=True),
         actions=rows,
         actions_title="What to do"
@@ -259,77 +252,12 @@ def read_view(
 def _title(result: Result) -> str:
     names = [short(name) for name in result.plan.failed]
     network = result.network or "the network"
+    if result.margins is not None:
+        return f"Reserve of {network}"
     if not names:
         return f"No failure on {network}"
     listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
     return f"Loss of {listed} on {network}"
-
-
-def _figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
-    demand = sum(result.demand_by_priority.values())
-    part = 100.0 * result.unserved_kw / demand if demand > 0 else 0.0
-    plan = result.plan
-    steps = len({item.step for item in plan.actions})
-    deadline, relieved = _tightest(result.clocks)
-    worst = result.worst_loading_percent
-    good = "good" if result.ok else ""
-    served = Figure(
-        number(result.unserved_kw),
-        "kW",
-        "not served at the end",
-        f"{number(part)}{SPACE}% of {kw(demand)}",
-        "warn" if result.unserved_kw > 0.05 else good,
-    )
-    interrupted = Figure(
-        number(result.interrupted_kw),
-        "kW",
-        "interrupted on the way",
-        "without voltage beyond hold-up, shed load included",
-        "warn" if result.interrupted_kw > 0.05 else good,
-    )
-    actions = Figure(
-        number(len(plan.actions), 0),
-        "",
-        "action" if len(plan.actions) == 1 else "actions",
-        f"in {plural(steps, 'step')}, done at {seconds(plan.duration_s)}"
-        if steps
-        else "the plant's own devices are enough"
-        if result.ok
-        else "there is no plan",
-    )
-    clock = (
-        Figure(
-            seconds(deadline),
-            "",
-            "tightest deadline",
-            (
-                f"relieved at {seconds(relieved)}"
-                if isfinite(relieved)
-                else "the plan makes it last to the end"
-                if result.ok
-                else "not relieved"
-            ),
-        )
-        if isfinite(deadline)
-        else Figure("none", "", "deadline", "nothing that the failure started trips in time")
-    )
-    loading = Figure(
-        number(worst),
-        "%" if isfinite(worst) else "",
-        "highest loading at the end",
-        short(result.worst_component) if result.worst_component else "",
-        "bad" if worst > 100.05 and not result.ok else "",
-    )
-    losses = Figure(
-        number(result.losses_kw), "kW", "losses at the end", "AC power flow, UPS conversion included"
-    )
-    return served, interrupted, actions, clock, loading, losses
-
-
-def _tightest(clocks: Sequence[Clock]) -> tuple[float, float]:
-    """Return the first deadline and when the plan relieves it."""
-    first = min(clocks, key=lambda clock: clock.deadline_s, default=None)
-    return (first.deadline_s, first.relieved_s) if first else (inf, inf)
 
 
 def _actions_line(result: Result) -> str:
