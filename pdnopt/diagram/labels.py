@@ -99,6 +99,8 @@ def node_label(situation: Situation, node: Node) -> Label:
     else:
         name = f"{len(names)} \u00d7 {common_name(names)}".rstrip(" \u00d7")
         name = _devices(situation, node) if node.transfers else name
+    if node.kind == "bar":  # a bar has room for one line only
+        name = ", ".join(filter(None, (name, _goes_to(situation, node))))
     return Label(name, tuple(note_of_node(situation, moment, node) for moment in situation.moments))
 
 
@@ -120,10 +122,19 @@ def _devices(situation: Situation, node: Node) -> str:
     return f"{len(node.transfers)} \u00d7 {kinds.pop() if len(kinds) == 1 else 'transfer'}"
 
 
+def _goes_to(situation: Situation, node: Node) -> str:
+    """Return where a node's transfer devices go first, in words; "" where that was not asked, or is not one place."""
+    found = situation.grid.transfers
+    names = {situation.backing.get(str(found.name[t]), "") for t in node.transfers}
+    return f"then {plain(min(names))}" if len(names) == 1 and "" not in names else ""
+
+
 def note_of_node(situation: Situation, moment: Moment, node: Node) -> str:
     """Return what a node does at a moment, in words."""
     if node.is_load:
-        return served_of(situation, moment, node.units)
+        return ", ".join(filter(None, (served_of(situation, moment, node.units), _goes_to(situation, node))))
+    if node.transfers:
+        return _goes_to(situation, node)
     if node.kind == "source":
         if node.names[0] in situation.failed:
             return "failed"

@@ -72,6 +72,8 @@ class Situation:
         Names of the components that failed, without their form.
     remark : str
         What could not be found, in words; "" for nothing.
+    backing : dict
+        Where a transfer device goes first when what it stands on dies, by the device's name; empty where nobody asked.
     """
 
     net: Any
@@ -82,9 +84,10 @@ class Situation:
     moments: tuple[Moment, Moment]
     failed: frozenset[str]
     remark: str
+    backing: Mapping[str, str]
 
 
-def read_situation(net: Any, plan: Plan) -> Situation:
+def read_situation(net: Any, plan: Plan, backing: Mapping[str, str] | None = None) -> Situation:
     """Return what a plan's failure left behind on a network, and what the plan makes of it.
 
     Parameters
@@ -92,6 +95,8 @@ def read_situation(net: Any, plan: Plan) -> Situation:
     net : pandapowerNet
         The network that was solved. Never changed.
     plan : Plan
+    backing : mapping of str to str, optional
+        See `Situation`.
 
     Raises
     ------
@@ -128,6 +133,7 @@ def read_situation(net: Any, plan: Plan) -> Situation:
         moments=(moments[1], moments[2]),
         failed=frozenset(name.partition("@")[0] for name in plan.failed),
         remark=remark,
+        backing=backing or {},
     )
 
 

@@ -58,10 +58,16 @@ def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
     )
 
 
+def _backing(result: Result) -> dict[str, str]:
+    """Return where each transfer device goes first, of a result that says so."""
+    found = result.backing
+    return {} if found is None else dict(zip(found["device"], found["next"], strict=True))
+
+
 def _situation(result: Result, net: Any) -> tuple[Situation | None, str]:
     """Return what to draw, or None; and what could not be found, in words."""
     try:
-        situation = read_situation(net, result.plan)
+        situation = read_situation(net, result.plan, _backing(result))
     except (InputError, PlanError) as error:
         text = str(error).splitlines()[0]
         return None, f"No AC power flow of the network as the failure left it: {text}"

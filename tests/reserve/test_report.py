@@ -26,6 +26,14 @@ def test_the_report_shows_who_backs_whom_and_the_margins(tmp_path: Path) -> None
     assert f"{worst['margin_kw']:.1f}" in text
 
 
+def test_the_one_line_diagram_says_where_every_device_goes_first(tmp_path: Path) -> None:
+    net = room(4, 2, 2, 2, seed=1, reserve_part=2.0)
+    result = pdnopt.solve(net, "reserve", time_limit_s=60.0)
+    text = write_report(result, net, tmp_path / "report.html").read_text()
+    for name in set(result.backing["next"]) - {""}:
+        assert f"then {name.partition(':')[2]}" in text
+
+
 def test_solve_reserve_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "room.json"
     pp.to_json(room(4, 2, 2, 2, seed=1, reserve_part=2.0), str(file))
