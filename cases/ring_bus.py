@@ -14,7 +14,7 @@
 * Row k has 12 racks in four groups of three. Cords A hang on the row's own primary UPS P-k; the cords B of each group on
   one tap. A tap stands on the ring board RB-k of its row; the second position of the four taps of a row is a board in
   each of the four other zones. So every tap reaches two reserve systems, and through the ring's breakers all five.
-* Every rack draws 13.3 kW on average, exactly 40 kW a group and 160 kW a row, half on each cord: 1600 kW, 67 % of the
+* Every rack draws 15 kW on average, exactly 45 kW a group and 180 kW a row, half on each cord: 1800 kW, 75 % of the
   UPSs' 2400 kW.
 * The ring runs open: one reserve system feeds a zone of two boards. The chokes are those of an isolated-parallel
   ring bus; they hold back fault current when a breaker joins two zones for the moment of a transfer in synchronism.
@@ -33,11 +33,11 @@ them away before is what `pdnopt solve ring_bus reserve` finds.
 
 Ratings
 -------
-* Modular UPSs of 15 kW modules (10..25 kW are usual). Primary 120 kW: half of its row is 69 % of its kVA. Reserve 240 kW:
-  its zone takes 160 kW, 69 % of its kVA, with the choke 70 %. Overload curve, efficiency, autonomy: `cases.ratings`.
+* Modular UPSs of 15 kW modules (10..25 kW are usual). Primary 120 kW: half of its row is 77 % of its kVA. Reserve 240 kW:
+  its zone takes 180 kW, 77 % of its kVA, with the choke 78 %. Overload curve, efficiency, autonomy: `cases.ratings`.
 * Choke: 5 % of the reserve UPS's rating, x/r = 30 (iron-core reactors; commonly quoted for isolated-parallel rings).
 * Ring: 630 A busbar trunking (`ratings.busway`): a zone on another zone's reserve; 12 m from board to board.
-* Cable to the boards of cords A: `ratings.PDU_CABLE`, 20 m. Tap: static switch, 100 A (a group alone is 60 A),
+* Cable to the boards of cords A: `ratings.PDU_CABLE`, 20 m. Tap: static switch, 100 A (a group alone is 68 A),
   4 ms (`ratings.STS_MS`), moves by itself on loss of its board. Rack circuits: 40 A (preferred value of IEC 60898-1).
 * Transformers, main boards and gensets: `cases.two_mains`; one side carries 95 % of the installed UPS kW.
 """
@@ -61,7 +61,7 @@ BOARDS_PER_ZONE = 2
 ROWS = ZONES * BOARDS_PER_ZONE
 GROUPS = ZONES - 1
 RACKS_PER_GROUP = 3
-GROUP_KW = 40.0
+GROUP_KW = 45.0
 PRIMARY_MW = 0.12
 RESERVE_MW = 0.24
 MOST_MW = 0.95 * (ROWS * PRIMARY_MW + ZONES * RESERVE_MW)
@@ -94,7 +94,7 @@ def ring_bus(seed: int = 0) -> Any:
     Returns
     -------
     pandapowerNet
-        120 racks, 240 circuits, 1600 kW; 10 x 120 kW primary and 5 x 240 kW reserve UPSs, 40 taps.
+        120 racks, 240 circuits, 1800 kW; 10 x 120 kW primary and 5 x 240 kW reserve UPSs, 40 taps.
     """
     plant = TwoMains(Drawing(), MOST_MW)
     boards_a = _rows(plant)
