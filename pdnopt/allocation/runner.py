@@ -20,6 +20,7 @@ from pdnopt.allocation.goals import Goal
 from pdnopt.allocation.inputs import Vectors, check_devices, outages_of, read_risk, read_vectors
 from pdnopt.allocation.margins import Audit, Auditor
 from pdnopt.allocation.order import FEW_MOVES, many_moves
+from pdnopt.allocation.peaks import protect, read_budget
 from pdnopt.allocation.scenarios import Scenario, ScenarioReader
 from pdnopt.allocation.search import Search, Solved
 from pdnopt.allocation.shortfall import Shortfall
@@ -159,14 +160,29 @@ class AllocationRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         vectors = read_vectors(demand, options.loads, options.step_s, options.horizon_s)
         hold_s = options.latency_s + RELIEF_S if options.corrective else options.horizon_s
+        budget = None
+        if options.peaks is not None:
+            budget, vectors = read_budget(vectors, options.peaks)
         data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
         core = data.core()
         goals = self._goals(core, options)
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
         moves = inf if options.max_moves is None else float(options.max_moves)
-        search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s)
-        solved = search.solve(goals)
+
+        def once(vectors: Vectors) -> tuple[Exposure, Solved]:
+            data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
+            core = data.core()
+            search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s)
+            return data, search.solve(self._goals(core, options))
+
+        if budget is None:
+            solved = Search(self.formulation, core, self.frame.allowed, moves, deadline_s).solve(goals)
+        else:
+            tolerance_kw = self._margin_tolerance_kw(core, options)
+            vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, deadline_s)
+            data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
+            core = data.core()
         spans["solve_s"] = since(begun)
         begun = time.perf_counter()
         response = respond(self.grid, demand, [])
@@ -215,10 +231,9 @@ class AllocationRunner:
             "quality": self._of_ups("thd_percent"),
             "cost": self._of_ups("cost_per_kwh"),
         }
-        scale = float(core.system_limit_kw.mean()) if len(core.system_limit_kw) else 1.0
         goals = []
         for term in terms:
-            tolerance = TOLERANCE.get(term, options.gap * scale)
+            tolerance = TOLERANCE.get(term, self._margin_tolerance_kw(core, options))
             if term in ("margin", "balance"):
                 goals.append(Goal(term, None, tolerance))
             elif term == "moves":
@@ -227,6 +242,10 @@ class AllocationRunner:
             elif np.ptp(per_kw[term]) > 0:  # a term that is the same everywhere decides nothing
                 goals.append(Goal(term, self.formulation.station_cost(core, per_kw[term]), tolerance))
         return goals
+
+    def _margin_tolerance_kw(self, core: Core, options: Any) -> float:
+        scale = float(core.system_limit_kw.mean()) if len(core.system_limit_kw) else 1.0
+        return float(options.gap * scale)
 
     def _priority(self) -> np.ndarray:
         """Return the most critical priority behind each device, (D,)."""

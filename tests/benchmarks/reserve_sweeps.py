@@ -107,7 +107,9 @@ def swept(net: Any, components: Any, p_load_kw: pd.Series, alone: Sequence[Outco
     return frame
 
 
-def judge(case: str, level: float, major: bool, tables: tuple[Table, Table]) -> tuple[pd.DataFrame, list[Outcome]]:
+def judge(
+    case: str, level: float, major: bool, tables: tuple[Table, Table]
+) -> tuple[pd.DataFrame, list[Outcome]]:
     """Print the rows of one case and level; return the sweep and what the failures come to if nobody acts."""
     net = pdnopt.load_case(case)
     p_load_kw = load_level_kw(net, level)
@@ -116,7 +118,9 @@ def judge(case: str, level: float, major: bool, tables: tuple[Table, Table]) -> 
     found: dict[int, list[Outcome]] = {}
     nets = allocations(net, p_load_kw)
     for way, after in nets.items():
-        alone = found.setdefault(id(after), left_alone(after, names, p_load_kw) if id(after) not in found else [])
+        alone = found.setdefault(
+            id(after), left_alone(after, names, p_load_kw) if id(after) not in found else []
+        )
         count = Counter(outcome.kind for outcome in alone)
         worst = max(alone, key=lambda outcome: outcome.lost_kw)
         first_s = min((o.first_s for o in alone if o.kind in ("overload", "battery")), default=np.inf)
@@ -171,7 +175,9 @@ def main() -> int:
         named = "; ".join(f"{o.failed}: {', '.join(o.unservable)}" for o in alone if o.unservable)
         print(f"{case} {level:.2f}, without a path: {named or 'nobody'}")
         waiting = [o for o in alone if o.kind != "carried"]
-        print(f"{case} {level:.2f}, not carried by devices alone: {', '.join(o.failed for o in waiting) or 'none'}\n")
+        print(
+            f"{case} {level:.2f}, not carried by devices alone: {', '.join(o.failed for o in waiting) or 'none'}\n"
+        )
     aims = Aims()
     for case, level, frame, alone, _ in found:
         ok = int(frame["status"].isin(["optimal", "feasible"]).sum())

@@ -134,7 +134,10 @@ def test_the_supply_of_one_side_lost_needs_no_command(session: Session, failed: 
     assert result.unserved_kw == pytest.approx(0.0, abs=1e-6)
     assert result.interrupted_kw == 0.0
     moved = {action.device for action in result.plan.automatic if action.action == "transfer"}
-    on = {"A": ("P3", "P4", "P7", "P8", "R1", "R3", "R5"), "B": ("P1", "P2", "P5", "P6", "P9", "P10", "R2", "R4")}
+    on = {
+        "A": ("P3", "P4", "P7", "P8", "R1", "R3", "R5"),
+        "B": ("P1", "P2", "P5", "P6", "P9", "P10", "R2", "R4"),
+    }
     assert moved == {f"transfer:ATS-{name}" for name in on["B" if failed.endswith("B") else "A"]}
     assert result.clocks == ()
     assert result.plan.actions == ()
