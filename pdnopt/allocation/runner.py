@@ -24,6 +24,7 @@ from pdnopt.allocation.peaks import protect, read_budget
 from pdnopt.allocation.scenarios import Scenario, ScenarioReader
 from pdnopt.allocation.search import Search, Solved
 from pdnopt.allocation.shortfall import Shortfall
+from pdnopt.allocation.voltage import output_vm_pu, within_voltage
 from pdnopt.candidates import contingencies
 from pdnopt.checker import Checker, CheckReport
 from pdnopt.errors import InputError, Issue
@@ -35,7 +36,7 @@ from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, initial_state, missing_kw
 from pdnopt.plant.tables import values
-from pdnopt.response import Response, respond, settle
+from pdnopt.response import Response, flow_of, respond, settle
 from pdnopt.result import Result, Status
 from pdnopt.sequence import order_moves
 
@@ -169,15 +170,16 @@ class AllocationRunner:
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
         moves = inf if options.max_moves is None else float(options.max_moves)
+        allowed = within_voltage(self.net, self.frame, data, self.ups_of_station)
 
         def once(vectors: Vectors) -> tuple[Exposure, Solved]:
             data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
             core = data.core()
-            search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s)
+            search = Search(self.formulation, core, allowed, moves, deadline_s)
             return data, search.solve(self._goals(core, options))
 
         if budget is None:
-            solved = Search(self.formulation, core, self.frame.allowed, moves, deadline_s).solve(goals)
+            solved = Search(self.formulation, core, allowed, moves, deadline_s).solve(goals)
         else:
             tolerance_kw = self._margin_tolerance_kw(core, options)
             vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, deadline_s)
@@ -384,6 +386,11 @@ class AllocationRunner:
             )
         return pd.DataFrame(rows, columns=["device", "kw", "active", "next", "moved"])
 
+    def _output_vm_pu(self, demand: Demand, end: State) -> np.ndarray:
+        """Return the voltage of every device's output with nothing failed, by AC power flow."""
+        flow = flow_of(self.net, self.grid, demand, [end], self.engine)
+        return output_vm_pu(self.net, self.grid, self.choices.output, flow.vm_pu[0])
+
     def _result(
         self,
         options: Any,
@@ -426,7 +433,9 @@ class AllocationRunner:
             fingerprint=self.fingerprint,
             notes=(*notes, *((left,) if self.choices.left_out else ())),
             margins=audit.frame,
-            backing=self._backing(self.frame.hangs(draw)[0][:, 0], solved.chosen),
+            backing=self._backing(self.frame.hangs(draw)[0][:, 0], solved.chosen).assign(
+                vm_pu=self._output_vm_pu(demand, end)
+            ),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,25 @@ def test_a_double_is_carried_as_by_hand() -> None:
     assert " + ".join(double) not in set(
         pdnopt.solve(net, "reserve", time_limit_s=60.0).margins["contingency"]
     )
+
+
+def test_a_way_on_which_the_voltage_falls_too_low_is_no_choice() -> None:
+    """After the loss of P1 a tap has 8 kW; over 8 km of a 160 A busway, 2.1 ohm, that drops more than a tenth of 400 V."""
+    net = all_on_the_first()
+    net.switch.loc[net.switch["transfer"].notna(), "closed"] ^= True  # all on R2
+    net.line.loc[net.line["name"] == "busway R1", "length_km"] = 8.0
+    alone = deepcopy(net)
+    first = alone.switch["transfer"] == 0
+    alone.switch.loc[first, "closed"] ^= True
+    bus = int(alone.transfer.at[0, "bus"])
+    alone.load.loc[alone.load["bus"] == bus, ["p_mw", "q_mvar"]] *= 2.0
+    assert pdnopt.powerflow(alone).res_bus.at[bus, "vm_pu"] < 0.9
+    result = pdnopt.solve(net, "reserve", time_limit_s=60.0).raise_for_status()
+    assert set(active(result)) == {"ups:R2"}
+    near = deepcopy(net)
+    near.line.loc[near.line["name"] == "busway R1", "length_km"] = 0.02
+    assert set(active(pdnopt.solve(near, "reserve", time_limit_s=60.0))) == {"ups:R1", "ups:R2"}
+    after = pdnopt.powerflow(result.plan.apply(net)).res_bus["vm_pu"]
+    told = result.backing["vm_pu"].to_numpy()
+    np.testing.assert_allclose(told, after[net.transfer["bus"].astype(int)], atol=1e-6)
+    assert told.min() > 0.9
