@@ -83,7 +83,7 @@ def _numbers(frame: pd.DataFrame, path: Path, option: str, allowed: str) -> pd.D
     import pandas as pd
 
     issues = []
-    numbers = frame.apply(pd.to_numeric, errors="coerce")
+    numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")
     for name in frame.columns:
         wrong = frame[name].notna() & numbers[name].isna()
         for row in frame.index[wrong.to_numpy()][:5]:
