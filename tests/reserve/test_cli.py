@@ -51,7 +51,7 @@ def test_the_options_are_the_keywords(file: Path, net: Any, tmp_path: Path) -> N
         doubles=[("ups:R1", "ups:P1")], explain=False, time_limit_s=60.0,
     )  # fmt: skip
     assert told["objective"] == pytest.approx(asked.objective, rel=1e-4, abs=1e-6)
-    assert [row["contingency"] for row in told["margins"]] == asked.margins["contingency"].tolist()
+    assert {row["contingency"] for row in told["margins"]} == set(asked.margins["contingency"])
     assert "ups:R1 + ups:P1" in asked.margins["contingency"].tolist()
 
 
