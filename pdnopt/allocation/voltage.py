@@ -67,7 +67,7 @@ def _source_vm(net: Any, grid: Grid, ups_of_station: np.ndarray) -> np.ndarray:
 
 def _limits(net: Any, grid: Grid, nodes: np.ndarray) -> np.ndarray:
     low = net.bus["min_vm_pu"].to_numpy(float) if "min_vm_pu" in net.bus else np.full(len(net.bus), np.nan)
-    return np.nan_to_num(low[net.bus.index.get_indexer(grid.nodes.bus[nodes])], nan=0.0)
+    return np.asarray(np.nan_to_num(low[net.bus.index.get_indexer(grid.nodes.bus[nodes])], nan=0.0))
 
 
 def output_vm_pu(net: Any, grid: Grid, nodes: np.ndarray, vm_pu: np.ndarray) -> np.ndarray:
