@@ -45,6 +45,9 @@ __all__ = ["AllocationRunner"]
 AC_STATES = 24
 """Contingencies whose margin is computed by AC power flow: the tightest ones."""
 
+SEARCH_PART = 0.8
+"""Part of the time limit for the search; a plan that is not ordered and checked is of no use."""
+
 RELIEF_S = 10.0
 """What counts on a reroute must be carried from the failure until so long after the latency."""
 
@@ -170,19 +173,20 @@ class AllocationRunner:
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
         moves = inf if options.max_moves is None else float(options.max_moves)
+        search_until_s = started + SEARCH_PART * options.time_limit_s
         allowed = within_voltage(self.net, self.frame, data, self.ups_of_station)
 
         def once(vectors: Vectors) -> tuple[Exposure, Solved]:
             data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
             core = data.core()
-            search = Search(self.formulation, core, allowed, moves, deadline_s)
+            search = Search(self.formulation, core, allowed, moves, search_until_s)
             return data, search.solve(self._goals(core, options))
 
         if budget is None:
-            solved = Search(self.formulation, core, allowed, moves, deadline_s).solve(goals)
+            solved = Search(self.formulation, core, allowed, moves, search_until_s).solve(goals)
         else:
             tolerance_kw = self._margin_tolerance_kw(core, options)
-            vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, deadline_s)
+            vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, search_until_s)
             data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
             core = data.core()
         spans["solve_s"] = since(begun)
