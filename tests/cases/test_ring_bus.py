@@ -18,6 +18,7 @@ A row draws 180 kW, a group 45 kW, half of it on each cord; power factor 0.97.
 * Board of row 1 and a tap of row 1 lost: both cords of three racks, 45 kW, are dead and no path is left.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import pytest
 
 from cases.ring_bus import ring_bus
 from pdnopt.session import Session
+from pdnopt.validation import validate
 from tests.cases.soundness import (
     assert_engines_agree,
     assert_kept_by_json,
@@ -164,3 +166,11 @@ def test_a_tap_is_static_and_no_rack_loses_voltage(net: Any) -> None:
     taps = net.transfer[net.transfer["kind"] == "IBT"]
     assert (taps["transfer_ms"] < net.load.loc[net.load["rack"] != "", "holdup_ms"].min()).all()
     assert np.isfinite(net.transfer["preferred"]).all()
+
+
+def test_taps_on_one_main_board_are_a_common_mode_only_if_the_transfer_switches_wait(net: Any) -> None:
+    waiting = deepcopy(net)
+    waiting.transfer.loc[waiting.transfer["kind"] == "ATS", "auto"] = False
+    assert {issue.id for issue in validate(waiting)} == {"bus:main A", "bus:main B"}
+    assert {issue.kind for issue in validate(waiting)} == {"CommonModeWarning"}
+    assert validate(net) == []
