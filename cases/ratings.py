@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ATS_MS",
     "AUTONOMY_MIN",
     "BATTERY_CHARGE",
     "BUSWAY_LENGTH_KM",
@@ -155,6 +156,8 @@ def breaker_ka(load_ka: float) -> float:
 
 CLOSE_MS = 100.0
 """Motor operation of an air or vacuum circuit breaker. SOURCE: closing below 80 ms plus relay (typical)."""
+ATS_MS = 100.0
+"""SOURCE: open transition of a motor-driven automatic transfer switch, 50..150 ms (typical)."""
 STS_MS = 4.0
 """SOURCE: static transfer switch, a quarter of a cycle (typical); inside the 20 ms of the ITI curve."""
 

@@ -1,36 +1,45 @@
-"""``ring_bus``: eight primary and four reserve UPSs, and a reserve ring with intelligent bus taps (IBT).
+"""``ring_bus``: ten primary and five reserve UPSs, and a reserve ring with intelligent bus taps (IBT).
 
 ::
 
-    Utility 1 - MV 1 - TX-A - main A -+- P3 P4 P7 P8 (rows 3 4 7 8, cords A)
-                 | QT-MV        | QT  +- R1, R3
-    Utility 2 - MV 2 - TX-B - main B -+- P1 P2 P5 P6 (rows 1 2 5 6, cords A)
-                                      +- R2, R4
+    Utility 1 - MV 1 - TX-A - main A -+-(preferred)- ATS of P3 P4 P7 P8, R1, R3, R5
+                 | QT-MV        | QT
+    Utility 2 - MV 2 - TX-B - main B -+-(preferred)- ATS of P1 P2 P5 P6 P9 P10, R2, R4
 
-    ring:  RB1 ===== RB2 --o-- RB3 ===== RB4 --o-- RB5 ===== RB6 --o-- RB7 ===== RB8 --o-- RB1
-            |                   |                   |                   |
-          choke               choke               choke               choke         === closed, --o-- open
-            R1                  R2                  R3                  R4
+    ring:  RB1 == RB2 --o-- RB3 == RB4 --o-- RB5 == RB6 --o-- RB7 == RB8 --o-- RB9 == RB10 --o-- RB1
+            |                |                |                |                |
+          choke            choke            choke            choke            choke        == closed, --o-- open
+            R1               R2               R3               R4               R5
 
-* Row k has 12 racks in three groups of four. Cords A hang on the row's own primary UPS P-k; the cords B of each
-  group on one tap, which stands on the ring board RB-k and can draw from the board across the open point instead
-  (RB8 for RB1, RB3 for RB2, ...). So every tap reaches two reserve systems, and through the ring's breakers all four.
-* Every rack draws 8 kW on average, exactly 32 kW a group and 96 kW a row, half on each cord.
+* Row k has 12 racks in four groups of three. Cords A hang on the row's own primary UPS P-k; the cords B of each group on
+  one tap. A tap stands on the ring board RB-k of its row; the second position of the four taps of a row is a board in
+  each of the four other zones. So every tap reaches two reserve systems, and through the ring's breakers all five.
+* Every rack draws 15 kW on average, exactly 45 kW a group and 180 kW a row, half on each cord: 1800 kW, 75 % of the
+  UPSs' 2400 kW.
 * The ring runs open: one reserve system feeds a zone of two boards. The chokes are those of an isolated-parallel
   ring bus; they hold back fault current when a breaker joins two zones for the moment of a transfer in synchronism.
-* Two taps, primaries and reserves are never on one transformer: what a tap can choose from, and the two cords of a
-  rack, share nothing below the utility.
+* Every UPS is fed by an automatic transfer switch (ATS) from both main boards; its battery bridges the move. So a
+  utility, transformer or main board can be lost without any command.
+
+Why these numbers
+-----------------
+Half of all load stands on the n reserve systems. When one is lost the others carry n / (n - 1) of what they had: of their
+rating at most (n - 1) / n can be used, 75 % with four of them and not a kVA to spare at power factor 0.97, 80 % with five.
+That is reached only if the taps of one zone go to all the others in equal parts: hence a second position in each other
+zone, and as many taps a row as there are other zones. With every tap's second position on the neighbour across the open
+point, each of two neighbours takes half of a zone: 150 %, so that 67 % (at 110 % for an hour: 73 %) would be the end.
+As given all four taps of a row stand in one zone: above 67 % the loss of a primary overloads it for good; moving two of
+them away before is what `pdnopt solve ring_bus reserve` finds.
 
 Ratings
 -------
-* Modular UPSs of 15 kW modules (10..25 kW are usual). Primary 90 kW: half of its row is 55 % of its kVA; a whole row
-  (99 kVA, 110 %) it carries for ten minutes only. Reserve 120 kW: its zone takes 96 kW, 82 % of its kVA.
-  Overload curve, efficiency, autonomy: `cases.ratings`.
+* Modular UPSs of 15 kW modules (10..25 kW are usual). Primary 120 kW: half of its row is 77 % of its kVA. Reserve 240 kW:
+  its zone takes 180 kW, 77 % of its kVA, with the choke 78 %. Overload curve, efficiency, autonomy: `cases.ratings`.
 * Choke: 5 % of the reserve UPS's rating, x/r = 30 (iron-core reactors; commonly quoted for isolated-parallel rings).
-* Ring: 400 A busbar trunking (`ratings.busway`), which carries three zones; 12 m from board to board.
-* Cable to the boards of cords A: `ratings.PDU_CABLE`, 20 m. Tap: static switch, 100 A (a group alone is 48 A),
-  4 ms (`ratings.STS_MS`), moves by itself on loss of its board.
-* Transformers, main boards and gensets: `cases.two_mains`.
+* Ring: 630 A busbar trunking (`ratings.busway`): a zone on another zone's reserve; 12 m from board to board.
+* Cable to the boards of cords A: `ratings.PDU_CABLE`, 20 m. Tap: static switch, 100 A (a group alone is 68 A),
+  4 ms (`ratings.STS_MS`), moves by itself on loss of its board. Rack circuits: 40 A (preferred value of IEC 60898-1).
+* Transformers, main boards and gensets: `cases.two_mains`; one side carries 95 % of the installed UPS kW.
 """
 
 from __future__ import annotations
@@ -47,28 +56,31 @@ from pdnopt.plant import create_empty_plant, create_racks
 
 __all__ = ["ring_bus"]
 
-ROWS = 8
-GROUPS = 3
-RACKS_PER_GROUP = 4
-GROUP_KW = 32.0
-PRIMARY_MW = 0.09
-RESERVE_MW = 0.12
+ZONES = 5
+BOARDS_PER_ZONE = 2
+ROWS = ZONES * BOARDS_PER_ZONE
+GROUPS = ZONES - 1
+RACKS_PER_GROUP = 3
+GROUP_KW = 45.0
+PRIMARY_MW = 0.12
+RESERVE_MW = 0.24
+MOST_MW = 0.95 * (ROWS * PRIMARY_MW + ZONES * RESERVE_MW)
+"""Load that transformers and utilities are made for."""
 UPS_MODULE_MW = 0.015
 POWER_FACTOR = 0.97
 """SOURCE: server power supplies with active correction at 30..50 % load (typical)."""
 HOLDUP_MS = 12.0
 """SOURCE: 10..20 ms at full load is common for server power supplies (typical; 20 ms is the ITI curve)."""
-CORD_A = 32.0
+CORD_A = 40.0
 CHOKE_PART, CHOKE_X_OVER_R = 0.05, 30.0
-RING_KA = 0.4
+RING_KA = 0.63
 RING_LENGTH_KM = 0.012
 FEEDER_LENGTH_KM = 0.02
 TAP_KA = 0.1
-SIDE_OF_ROW = "BBAABBAA"
-"""Main board of each row's primary UPS."""
-SIDE_OF_RESERVE = "ABAB"
-ACROSS = {1: 8, 2: 3, 3: 2, 4: 5, 5: 4, 6: 7, 7: 6, 8: 1}
-"""The board across the nearest open point of the ring."""
+SIDE_OF_ROW = "BBAABBAABB"
+"""Main board that each row's primary UPS prefers."""
+SIDE_OF_RESERVE = "ABABA"
+"""The other one: with nothing failed the two cords of a rack share nothing below the utility."""
 
 
 def ring_bus(seed: int = 0) -> Any:
@@ -82,9 +94,9 @@ def ring_bus(seed: int = 0) -> Any:
     Returns
     -------
     pandapowerNet
-        96 racks, 192 circuits, 768 kW; 8 x 90 kW primary and 4 x 120 kW reserve UPSs, 24 taps.
+        120 racks, 240 circuits, 1800 kW; 10 x 120 kW primary and 5 x 240 kW reserve UPSs, 40 taps.
     """
-    plant = TwoMains(Drawing(), ROWS * GROUPS * GROUP_KW / 1000.0)
+    plant = TwoMains(Drawing(), MOST_MW)
     boards_a = _rows(plant)
     ring = _ring(plant)
     taps = _taps(plant.drawing, ring)
@@ -99,7 +111,7 @@ def _rows(plant: TwoMains) -> list[int]:
     d, boards = plant.drawing, []
     frame = rt.breaker_ka(line_ka(rt.HEADROOM * PRIMARY_MW, rt.LV_KV))
     for row, side in enumerate(SIDE_OF_ROW, start=1):
-        ups_out = plant.draw_ups(f"P{row}", side, PRIMARY_MW)
+        ups_out = plant.draw_ups(f"P{row}", side, PRIMARY_MW, both_mains=True)
         boards.append(d.bus(f"row {row} A", rt.LV_KV))
         cable = d.line(f"cable {row}", ups_out, boards[-1], FEEDER_LENGTH_KM, rt.PDU_CABLE)
         d.switch(f"QO-P{row}", ups_out, cable, frame, rt.CLOSE_MS, et="l")
@@ -114,13 +126,14 @@ def _ring(plant: TwoMains) -> list[int]:
         following = (k + 1) % ROWS
         name = f"ring {k + 1}-{following + 1}"
         piece = d.line(name, board, boards[following], RING_LENGTH_KM, rt.busway(RING_KA))
-        d.switch(f"QS-{k + 1}", board, piece, RING_KA, rt.CLOSE_MS, et="l", closed=k % 2 == 0)
+        d.switch(f"QS-{k + 1}", board, piece, RING_KA, rt.CLOSE_MS, et="l", closed=k % BOARDS_PER_ZONE == 0)
         d.switch(f"QN-{following + 1}", boards[following], piece, RING_KA, rt.CLOSE_MS, et="l")
     x_ohm = CHOKE_PART * rt.LV_KV**2 / RESERVE_MW
     frame = rt.breaker_ka(line_ka(rt.HEADROOM * RESERVE_MW, rt.LV_KV))
     choke = rt.Conductor(1000.0 * x_ohm / CHOKE_X_OVER_R, 1000.0 * x_ohm, frame)
     for k, side in enumerate(SIDE_OF_RESERVE, start=1):
-        ups_out, board = plant.draw_ups(f"R{k}", side, RESERVE_MW), boards[2 * k - 2]
+        ups_out = plant.draw_ups(f"R{k}", side, RESERVE_MW, both_mains=True)
+        board = boards[BOARDS_PER_ZONE * (k - 1)]
         line = d.line(f"choke {k}", ups_out, board, 0.001, choke)
         d.switch(f"QO-R{k}", ups_out, line, frame, rt.CLOSE_MS, et="l")
         d.switch(f"QR-{k}", board, line, frame, rt.CLOSE_MS, et="l")
@@ -128,13 +141,14 @@ def _ring(plant: TwoMains) -> list[int]:
 
 
 def _taps(d: Drawing, ring: list[int]) -> list[list[int]]:
-    """Taps of every row, on its board and on the one across the open point; returns their output buses."""
+    """Taps of every row, on its board and on one of each other zone; returns their output buses."""
     outputs = []
-    for row in range(1, ROWS + 1):
-        sources = [ring[row - 1], ring[ACROSS[row] - 1]]
+    for row in range(ROWS):
         buses = []
-        for name in (f"{row}-{group}" for group in range(1, GROUPS + 1)):
+        for group in range(1, GROUPS + 1):
+            name = f"{row + 1}-{group}"
             buses.append(d.bus(f"tap out {name}", rt.LV_KV))
+            sources = [ring[row], ring[(row + BOARDS_PER_ZONE * group) % ROWS]]
             d.transfer(f"IBT-{name}", "IBT", buses[-1], sources, TAP_KA, rt.STS_MS)
         outputs.append(buses)
     return outputs

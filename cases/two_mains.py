@@ -81,14 +81,21 @@ class TwoMains:
         """All racks through UPSs at low load, with HEADROOM."""
         return rt.HEADROOM * self.load_mw / rt.UPS_EFFICIENCY[0][1] / rt.UPS_INPUT_PF
 
-    def draw_ups(self, name: str, side: str, mw: float) -> int:
-        """Draw input breaker, input and output bus of a UPS; return the output bus."""
+    def draw_ups(self, name: str, side: str, mw: float, both_mains: bool = False) -> int:
+        """Draw input breaker, input and output bus of a UPS; return the output bus.
+
+        ``both_mains``: in place of the breaker a transfer switch, on ``side`` and by itself on the other main board when
+        that one dies.
+        """
         d = self.drawing
         ups_in, ups_out = d.bus(f"{name} in", self.kv), d.bus(f"{name} out", self.kv)
         input_mva = rt.HEADROOM * mw / rt.UPS_EFFICIENCY[-1][1] / rt.UPS_INPUT_PF
-        d.switch(
-            f"QU-{name}", self.main[side], ups_in, rt.breaker_ka(line_ka(input_mva, self.kv)), rt.CLOSE_MS
-        )
+        frame = rt.breaker_ka(line_ka(input_mva, self.kv))
+        if both_mains:
+            other = "B" if side == "A" else "A"
+            d.transfer(f"ATS-{name}", "ATS", ups_in, [self.main[side], self.main[other]], frame, rt.ATS_MS)
+        else:
+            d.switch(f"QU-{name}", self.main[side], ups_in, frame, rt.CLOSE_MS)
         self.ups.append((name, side, mw, ups_in, ups_out))
         return ups_out
 

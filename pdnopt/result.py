@@ -98,7 +98,8 @@ class Result:
         its rating, limit_percent (what it carries for the horizon), margin_kw, unserved_kw, time_to_limit_s (until its
         overload budget is spent; inf within its rating), loads (the vector that binds), by ("ac" or "linear").
     backing : DataFrame or None
-        Of an allocation: one row a transfer device: device, kw, active, next, moved.
+        Of an allocation: one row a transfer device: device, kw, active, next, moved, vm_pu (of its output, by AC
+        power flow with nothing failed).
     """
 
     problem: str

@@ -70,6 +70,9 @@ class Options:
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
+    peaks : int, optional
+        ``loads`` then has two columns, what each row draws usually and at its peak, and the allocation holds for every case
+        in which at most so many racks are at their peak at once.
     """
 
     failed: Sequence[str] = ()
@@ -91,6 +94,7 @@ class Options:
     risk: Any = None
     max_moves: int | None = None
     corrective: bool = False
+    peaks: int | None = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -133,6 +137,11 @@ class Options:
             if not number or not low <= value <= high:
                 allowed = f"a number from {low:g} to {high:g} {unit}".rstrip()
                 issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, "Correct the value."))
+        for name in ("max_moves", "peaks"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                allowed, todo = "a whole number from 0", "Correct the value, or leave it out."
+                issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, todo))
         return issues
 
 
@@ -197,7 +206,10 @@ class Session:
         return result
 
 
-ALLOCATION_ONLY = ("loads", "step_s", "components", "doubles", "evacuate", "risk", "max_moves", "corrective")
+ALLOCATION_ONLY = (
+    *("loads", "step_s", "components", "doubles", "evacuate", "risk", "max_moves", "corrective"),
+    "peaks",
+)
 SWITCHING_ONLY = ("failed", "extend")
 
 

@@ -20,9 +20,11 @@ from pdnopt.allocation.goals import Goal
 from pdnopt.allocation.inputs import Vectors, check_devices, outages_of, read_risk, read_vectors
 from pdnopt.allocation.margins import Audit, Auditor
 from pdnopt.allocation.order import FEW_MOVES, many_moves
+from pdnopt.allocation.peaks import protect, read_budget
 from pdnopt.allocation.scenarios import Scenario, ScenarioReader
 from pdnopt.allocation.search import Search, Solved
 from pdnopt.allocation.shortfall import Shortfall
+from pdnopt.allocation.voltage import output_vm_pu, within_voltage
 from pdnopt.candidates import contingencies
 from pdnopt.checker import Checker, CheckReport
 from pdnopt.errors import InputError, Issue
@@ -34,7 +36,7 @@ from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, initial_state, missing_kw
 from pdnopt.plant.tables import values
-from pdnopt.response import Response, respond, settle
+from pdnopt.response import Response, flow_of, respond, settle
 from pdnopt.result import Result, Status
 from pdnopt.sequence import order_moves
 
@@ -42,6 +44,9 @@ __all__ = ["AllocationRunner"]
 
 AC_STATES = 24
 """Contingencies whose margin is computed by AC power flow: the tightest ones."""
+
+SEARCH_PART = 0.8
+"""Part of the time limit for the search; a plan that is not ordered and checked is of no use."""
 
 RELIEF_S = 10.0
 """What counts on a reroute must be carried from the failure until so long after the latency."""
@@ -159,14 +164,31 @@ class AllocationRunner:
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         vectors = read_vectors(demand, options.loads, options.step_s, options.horizon_s)
         hold_s = options.latency_s + RELIEF_S if options.corrective else options.horizon_s
+        budget = None
+        if options.peaks is not None:
+            budget, vectors = read_budget(vectors, options.peaks)
         data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
         core = data.core()
         goals = self._goals(core, options)
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
         moves = inf if options.max_moves is None else float(options.max_moves)
-        search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s)
-        solved = search.solve(goals)
+        search_until_s = started + SEARCH_PART * options.time_limit_s
+        allowed = within_voltage(self.net, self.frame, data, self.ups_of_station)
+
+        def once(vectors: Vectors) -> tuple[Exposure, Solved]:
+            data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
+            core = data.core()
+            search = Search(self.formulation, core, allowed, moves, search_until_s)
+            return data, search.solve(self._goals(core, options))
+
+        if budget is None:
+            solved = Search(self.formulation, core, allowed, moves, search_until_s).solve(goals)
+        else:
+            tolerance_kw = self._margin_tolerance_kw(core, options)
+            vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, search_until_s)
+            data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
+            core = data.core()
         spans["solve_s"] = since(begun)
         begun = time.perf_counter()
         response = respond(self.grid, demand, [])
@@ -215,10 +237,9 @@ class AllocationRunner:
             "quality": self._of_ups("thd_percent"),
             "cost": self._of_ups("cost_per_kwh"),
         }
-        scale = float(core.system_limit_kw.mean()) if len(core.system_limit_kw) else 1.0
         goals = []
         for term in terms:
-            tolerance = TOLERANCE.get(term, options.gap * scale)
+            tolerance = TOLERANCE.get(term, self._margin_tolerance_kw(core, options))
             if term in ("margin", "balance"):
                 goals.append(Goal(term, None, tolerance))
             elif term == "moves":
@@ -227,6 +248,10 @@ class AllocationRunner:
             elif np.ptp(per_kw[term]) > 0:  # a term that is the same everywhere decides nothing
                 goals.append(Goal(term, self.formulation.station_cost(core, per_kw[term]), tolerance))
         return goals
+
+    def _margin_tolerance_kw(self, core: Core, options: Any) -> float:
+        scale = float(core.system_limit_kw.mean()) if len(core.system_limit_kw) else 1.0
+        return float(options.gap * scale)
 
     def _priority(self) -> np.ndarray:
         """Return the most critical priority behind each device, (D,)."""
@@ -365,6 +390,11 @@ class AllocationRunner:
             )
         return pd.DataFrame(rows, columns=["device", "kw", "active", "next", "moved"])
 
+    def _output_vm_pu(self, demand: Demand, end: State) -> np.ndarray:
+        """Return the voltage of every device's output with nothing failed, by AC power flow."""
+        flow = flow_of(self.net, self.grid, demand, [end], self.engine)
+        return output_vm_pu(self.net, self.grid, self.choices.output, flow.vm_pu[0])
+
     def _result(
         self,
         options: Any,
@@ -407,7 +437,9 @@ class AllocationRunner:
             fingerprint=self.fingerprint,
             notes=(*notes, *((left,) if self.choices.left_out else ())),
             margins=audit.frame,
-            backing=self._backing(self.frame.hangs(draw)[0][:, 0], solved.chosen),
+            backing=self._backing(self.frame.hangs(draw)[0][:, 0], solved.chosen).assign(
+                vm_pu=self._output_vm_pu(demand, end)
+            ),
         )
 
 

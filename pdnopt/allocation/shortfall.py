@@ -14,12 +14,16 @@ from scipy.sparse import csr_array, hstack, vstack
 
 from pdnopt.allocation.exposure import Core, Frame
 from pdnopt.allocation.inputs import Vectors
+from pdnopt.allocation.positions import fewest_positions
 from pdnopt.engine.highs import HighsModel
 
 __all__ = ["Shortfall"]
 
 MAX_ROUNDS = 30
 MOST_NAMED = 4
+POSITIONS_KW = 0.1
+"""How near to its best the margin with more positions is sought before they are counted."""
+
 FEW_CHOICES = 20_000
 """Up to so many choices the capacity LP leaves all of them free; beyond, it keeps those found."""
 
@@ -48,7 +52,20 @@ class Shortfall:
             out.append(f"or with {total:.1f} kW of load capped: {', '.join(parts)}")
         else:
             out.append("capping the load behind the devices alone would not be enough")
+        out.append(self._positions(deadline_s))
         return tuple(out)
+
+    def _positions(self, deadline_s: float) -> str:
+        """Return in words which devices would need one more position."""
+        choices = self.core.choices
+        found = fewest_positions(self.formulation, self.core, self.frame, POSITIONS_KW, deadline_s)
+        if found is None:
+            return "no one more position for each device was found to be enough"
+        parts = [f"{choices.name[d]} at {choices.station_name[q]}" for d, q in found.added[:MOST_NAMED]]
+        more = f" and {len(found.added) - MOST_NAMED} more" if len(found.added) > MOST_NAMED else ""
+        least = "" if found.bound == len(found.added) else f" (at least {found.bound} are needed)"
+        word = "position" if len(found.added) == 1 else "positions"
+        return f"or with {len(found.added)} more {word}{least}: {', '.join(parts)}{more}"
 
     def row_names(self) -> list[str]:
         """Return the component of each row of the core; of components that carry the same, the first that binds."""

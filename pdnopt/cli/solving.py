@@ -20,11 +20,12 @@ from pdnopt.cli.guard import (
     working,
     writable,
 )
+from pdnopt.cli.tables import read_loads, read_pairs, read_risks
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
 
-SOLVE_HELP = """Find a verified, ordered plan for a network after a failure.
+SOLVE_HELP = """Find a verified, ordered plan for a network: after a failure (reroute), or before one (reserve).
 
 \b
 Examples:
@@ -32,6 +33,8 @@ Examples:
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
   pdnopt solve two_feed --failed ups:UPS-A --failed switch:QB@stuck_closed --out plan.json
   pdnopt solve feeder.json --minimize unserved,losses --json
+  pdnopt solve ring_bus reserve --evacuate ups:R2 --max-moves 4
+  pdnopt solve ring_bus reserve --loads quantiles.csv --peaks 3 --doubles ups:R1,ups:P1
 
 \b
 What can fail: "table:name" or "table:index", with an optional milder form:
@@ -65,6 +68,52 @@ def solve(
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Find the reason of every kW that is not served.")
     ] = True,
+    loads: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="reserve: load vectors in kW, CSV or Parquet; first column the row of net.load, then one column a vector.",
+        ),
+    ] = None,
+    peaks: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="reserve: at most K racks at their peak at once; --loads has the columns usual and peak.",
+        ),
+    ] = None,
+    components: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help='reserve: what may fail: a table, a component, or "all"; once for each.'
+        ),
+    ] = None,
+    doubles: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B", help="reserve: two components that may fail together; once for each pair."
+        ),
+    ] = None,
+    evacuate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE:NAME",
+            help="reserve: shall carry as little as possible from now on; once for each.",
+        ),
+    ] = None,
+    risk: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="reserve: probabilities of failing, CSV or Parquet; first column the component, then one column a step.",
+        ),
+    ] = None,
+    max_moves: Annotated[
+        int | None, typer.Option(metavar="N", help="reserve: at most N devices move in this plan.")
+    ] = None,
+    corrective: Annotated[
+        bool, typer.Option("--corrective", help="reserve: count on a reroute after each failure.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a report (one HTML file) here.")
     ] = None,
@@ -77,6 +126,17 @@ def solve(
     """Solve one problem on one network."""
     import pdnopt
 
+    asked: dict[str, Any] = {
+        "loads": None if loads is None else read_loads(loads),
+        "peaks": peaks,
+        "components": "all" if components == ["all"] else components,
+        "doubles": read_pairs(doubles) if doubles else None,
+        "evacuate": evacuate,
+        "risk": None if risk is None else read_risks(risk),
+        "max_moves": max_moves,
+        "corrective": corrective or None,
+    }
+
     with working("reading the network"):
         net = pdnopt.load_case(network)
     keywords: dict[str, Any] = {
@@ -86,6 +146,7 @@ def solve(
         "latency_s": latency_s,
         "minimize": _terms(minimize),
         "p_load_kw": None if load_level is None else load_level_kw(net, load_level),
+        **asked,
     }
     keywords = {name: value for name, value in keywords.items() if value is not None}
     with working("building the model"):  # outside the time limit: that is for the answer

@@ -31,7 +31,7 @@ def check_common_mode(view: View, found: Findings, graph: Graph, units: Units) -
     devices = _position_buses(view, graph)
     if not graph.n or not (racks or devices):
         return
-    above, depth, utility = _dominators(graph)
+    above, depth, utility = _dominators(graph, _bridged(view, graph))
     memo: dict[tuple[int, ...], int] = {}
 
     def shared(buses: tuple[int, ...]) -> int:
@@ -90,10 +90,22 @@ def _position_buses(view: View, graph: Graph) -> list[tuple[str, tuple[int, ...]
     return found
 
 
-def _dominators(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _bridged(view: View, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Return from where to where an automatic device before a UPS can move: the battery bridges it, so both ways count."""
+    out, auto = view.bus("transfer", "bus"), view.flag("transfer", "auto", True) & view.live("transfer")
+    auto &= ~view.flag("transfer", "stuck", False)
+    fed = np.append(auto & np.isin(out, graph.ups_in[graph.ups_mode == "online"]), False)
+    edges = np.flatnonzero(graph.possible & ~graph.live & fed[graph.transfer])
+    to = out[graph.transfer[edges]]
+    return np.where(graph.tail[edges] == to, graph.head[edges], graph.tail[edges]), to
+
+
+def _dominators(
+    graph: Graph, bridged: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return immediate dominator and depth of every bus (depth -1: dead), and which buses are a source's.
 
-    Bus number ``graph.n`` stands for the world behind all sources.
+    Bus number ``graph.n`` stands for the world behind all sources. ``bridged``: arcs besides those that carry now.
     """
     n = graph.n
     world = n
@@ -103,14 +115,14 @@ def _dominators(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     start = np.unique(np.r_[start, on_battery, batteries]).astype(int)
     online = (graph.ups_mode == "online") & (graph.ups_in >= 0) & (graph.ups_out >= 0)
     a, b = graph.tail[graph.live], graph.head[graph.live]
-    tail = np.r_[a, b, graph.ups_in[online], np.full(len(start), world)]
-    head = np.r_[b, a, graph.ups_out[online], start]
+    tail = np.r_[a, b, graph.ups_in[online], bridged[0], np.full(len(start), world)]
+    head = np.r_[b, a, graph.ups_out[online], bridged[1], start]
     arcs = coo_array((np.ones(len(tail)), (tail, head)), shape=(n + 1, n + 1)).tocsr()
     order, parent = breadth_first_order(arcs, world, directed=True, return_predecessors=True)
     alive = np.zeros(n + 1, dtype=bool)
     alive[order] = True
     pairs = {(min(x, y), max(x, y)) for x, y in zip(a.tolist(), b.tolist(), strict=True) if alive[x]}
-    n_feeds = len(pairs) + int(alive[graph.ups_in[online]].sum()) + len(start)
+    n_feeds = len(pairs) + int(alive[graph.ups_in[online]].sum()) + int(alive[bridged[0]].sum()) + len(start)
     above = np.where(alive, parent, -1)
     if n_feeds > len(order) - 1:  # loops: the breadth-first tree is one way in of several
         digraph = nx.DiGraph()

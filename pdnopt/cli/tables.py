@@ -1,0 +1,98 @@
+"""Tables and names that options of the command line give: files of loads and of risks, pairs of components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdnopt.errors import InputError, Issue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_loads", "read_pairs", "read_risks"]
+
+FORMATS = (".csv", ".parquet")
+
+
+def read_loads(path: Path) -> pd.DataFrame:
+    """Return load vectors in kW: the first column the rows of net.load, one more column for each vector.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read, is no table, or whose first column are no row numbers.
+    """
+    import pandas as pd
+
+    frame = _read(path, "--loads")
+    rows = pd.to_numeric(pd.Series(frame.index), errors="coerce")
+    wrong = frame.index[(rows.isna() | (rows % 1 != 0)).to_numpy()].tolist()
+    if wrong:
+        todo = "Write the index of net.load in the first column."
+        raise InputError(Issue("InvalidId", "--loads", str(path), wrong[:5], "row numbers of net.load", todo))
+    frame.index = pd.Index(rows.astype(int), name="load")
+    return _numbers(frame, path, "--loads", "kW")
+
+
+def read_risks(path: Path) -> pd.DataFrame:
+    """Return probabilities of failing: the first column names of components, one more column a step. Raises InputError."""
+    return _numbers(_read(path, "--risk"), path, "--risk", "probabilities from 0 to 1")
+
+
+def read_pairs(texts: list[str]) -> list[tuple[str, str]]:
+    """Return the pairs of ``--doubles``, each written "a + b" or "a,b". Raises InputError."""
+    pairs, issues = [], []
+    for text in texts:
+        parts = [part.strip() for part in text.replace("+", ",").split(",") if part.strip()]
+        if len(parts) != 2:
+            todo = "Write ups:A,ups:B."
+            issues.append(Issue("Format", "--doubles", "", text, "two components with a comma between", todo))
+        else:
+            pairs.append((parts[0], parts[1]))
+    if issues:
+        raise InputError(issues)
+    return pairs
+
+
+def _read(path: Path, option: str) -> pd.DataFrame:
+    import pandas as pd
+
+    todo = "Give a CSV file with a header, or a Parquet file."
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(Issue("Format", option, "", str(path), " or ".join(FORMATS), todo))
+    try:
+        if path.suffix.lower() == ".csv":
+            return pd.read_csv(path, index_col=0)
+        frame = pd.read_parquet(path)
+        plain = isinstance(frame.index, pd.RangeIndex) and len(frame.columns) > 1
+        return frame.set_index(frame.columns[0]) if plain else frame
+    except ImportError:
+        todo = "Install it with: pip install 'pdnopt[parquet]', or give a CSV file."
+        raise InputError(Issue("Missing", option, "", str(path), "pyarrow to read Parquet", todo)) from None
+    except OSError as error:
+        allowed = f"a readable file ({error.strerror or str(error).splitlines()[0]})"
+        raise InputError(Issue("File", option, "", str(path), allowed, todo)) from None
+    except (ValueError, pd.errors.ParserError) as error:
+        allowed = f"a table ({str(error).splitlines()[0]})"
+        raise InputError(Issue("Format", option, "", str(path), allowed, todo)) from None
+
+
+def _numbers(frame: pd.DataFrame, path: Path, option: str, allowed: str) -> pd.DataFrame:
+    """Return the table as numbers; empty cells stay NaN, for the one who reads them to refuse."""
+    import pandas as pd
+
+    issues = []
+    numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")
+    for name in frame.columns:
+        wrong = frame[name].notna() & numbers[name].isna()
+        for row in frame.index[wrong.to_numpy()][:5]:
+            issues.append(
+                Issue(
+                    "Format", f"{option} {path.name}[{name}]", str(row), frame.at[row, name], allowed,
+                    "Write a number.",
+                )
+            )  # fmt: skip
+    if issues:
+        raise InputError(issues)
+    return numbers.astype(float)
