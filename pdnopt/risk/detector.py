@@ -29,7 +29,7 @@ from scipy.special import ndtri
 from pdnopt.errors import InputError, Issue
 from pdnopt.risk.detector_history import Floats, History
 from pdnopt.risk.detector_tail import Tail
-from pdnopt.risk.detector_views import LONGEST_GAP, Novelty, View, make_views
+from pdnopt.risk.detector_views import LONGEST_GAP, Novelty, make_views
 
 __all__ = ["ALARM_SCORE", "Reason", "StreamingDetector"]
 
@@ -104,7 +104,7 @@ class StreamingDetector:
     >>> detector.update(35.0) > ALARM_SCORE
     True
     >>> detector.reasons()[0].view
-    'value'
+    'shape'
     """
 
     def __init__(self, step_s: float | None = None, memory: int = MEMORY) -> None:
@@ -263,7 +263,7 @@ class StreamingDetector:
             "counts": {key: history.count for key, history in histories.items()},
             "tails": {name: [float(tail.threshold), tail.xi] for name, tail in self._tails.items()},
         }
-        arrays = {key: history.rows for key, history in histories.items()}
+        arrays: dict[str, Any] = {key: history.rows for key, history in histories.items()}
         with Path(path).open("wb") as file:
             np.savez_compressed(file, state=np.array(json.dumps(state)), **arrays)
 
@@ -277,9 +277,9 @@ class StreamingDetector:
             The file is no such state, or of another version.
         """
         try:
-            with np.load(Path(path), allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return cls._restored(json.loads(str(file["state"])), {key: file[key] for key in file.files})
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
             todo = "Give a file that StreamingDetector.save wrote, or begin anew."
             raise InputError(
                 _issue("InvalidFile", str(path), str(error), "a detector's state", todo)

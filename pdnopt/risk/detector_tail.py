@@ -7,8 +7,8 @@ estimator of the tail and a floor below which novelty means nothing:
 2. xi = (sum of ln((n + f) / (u + f)) over the n beyond u + XI `WEIGHT`) / (their number + `WEIGHT`), at least `LEAST`.
 3. P(novelty > n) = (1 - LEVEL) ((n + f) / (u + 2 f)) ^ (-1 / xi); `decades` is -log10 of it, at least 0.
 
-In 3 a novelty must exceed u by the resolution before it counts as rarer than 1 - LEVEL, so that a series of few different
-values does not alarm over a hair.
+A novelty within the resolution is none (0 decades), and in 3 it must exceed u by the resolution before it counts as rarer
+than 1 - LEVEL, so that a series of few different values does not alarm over a hair.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tail:
         if self.recent.count >= LEAST_POINTS and (self.recent.count % EVERY == 0 or np.isnan(self.threshold)):
             self._estimate(resolution)
         self.recent.append(novelty)
-        if np.isnan(self.threshold):
+        if np.isnan(self.threshold) or novelty <= resolution:
             return 0.0
         excess = np.log((novelty + resolution) / (self.threshold + 2.0 * resolution))
         found = -np.log10(1.0 - LEVEL) + excess / self.xi / np.log(10.0)
