@@ -156,21 +156,20 @@ class StreamingDetector:
         return self.score
 
     def reasons(self) -> list[Reason]:
-        """Return what the views found in the last value, the rarest first; empty while nothing can be compared."""
-        found = [
+        """Return what the views found in the last value, the rarest first; empty while too little is known."""
+        return [
             Reason(
                 view=name,
                 score=_score(decades),
-                sigma=max(float(-ndtri(10.0**-decades)), 0.0) if decades else 0.0,
+                sigma=max(float(-ndtri(10.0**-decades)), 0.0),
                 seen=novelty.seen,
                 expected=novelty.expected,
                 distance=novelty.distance,
                 usual=self._tails[name].threshold,
             )
-            for name, (novelty, decades) in self._novelties.items()
+            for name, (novelty, decades) in sorted(self._novelties.items(), key=lambda item: -item[1][1])
+            if np.isfinite(self._tails[name].threshold)
         ]
-        rank = {name: decades for name, (_, decades) in self._novelties.items()}
-        return sorted(found, key=lambda reason: -rank[reason.view])
 
     def _take(self, value: float) -> float:
         """Let every view look at a value; return the decades of the rarest novelty."""
