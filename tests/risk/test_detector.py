@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pdnopt.errors import InputError
@@ -234,6 +235,44 @@ def test_a_file_that_is_no_state_is_refused(content: bytes, tmp_path: Path) -> N
     path.write_bytes(content)
     with pytest.raises(InputError, match="begin anew"):
         StreamingDetector.load(path)
+
+
+def test_a_state_with_parts_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    feed(noise(50))[0].save(path)
+    with np.load(path) as file:
+        parts = {name: file[name] for name in file.files if name != "view.spread.known"}
+    np.savez(path, **parts)
+    with pytest.raises(InputError, match=r"view\.spread\.known"):
+        StreamingDetector.load(path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Check path and permissions"):
+        feed(noise(5))[0].save(tmp_path / "absent" / "state.npz")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-03-01T00:00",
+        "2026-03-01T01:00+01:00",
+        np.datetime64("2026-03-01"),
+        pd.Timestamp("2026-03-01", tz="UTC"),
+    ],
+)
+def test_a_time_is_the_same_however_it_is_written(moment: object) -> None:
+    detector = StreamingDetector(step_s=STEP_S)
+    detector.update(1.0, moment)
+    with pytest.raises(InputError, match="later than the last one"):
+        detector.update(1.0, datetime(2026, 3, 1, tzinfo=UTC))
+    detector.update(1.0, datetime(2026, 3, 1, 0, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("moment", ["yesterday", pd.NaT, 5])
+def test_what_is_no_time_is_refused(moment: object) -> None:
+    with pytest.raises(InputError, match="Give a date and a time"):
+        StreamingDetector().update(1.0, moment)
 
 
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
