@@ -304,7 +304,7 @@ def _check_values(frame: pd.DataFrame, kw: np.ndarray, allow_negative: bool, pat
     for bad, kind, allowed, todo in checks:
         for j in np.flatnonzero(bad.any(axis=0)):
             rows = np.flatnonzero(bad[:, j])
-            name = str(frame.columns[j])
+            name = str(frame.columns[int(j)])
             count = f" ({len(rows)} values)" if len(rows) > 1 else ""
             issues.append(
                 Issue(
