@@ -12,11 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.lstm.network import Network, pinball
 from pdnopt.forecast.lstm.settings import Settings
 from pdnopt.forecast.lstm.windows import Frame, open_windows, read_targets
 
-__all__ = ["Sampler", "fit_network", "new_network", "one_thread", "read_weights", "write_weights"]
+__all__ = [
+    "Sampler",
+    "fit_members",
+    "fit_network",
+    "new_network",
+    "one_thread",
+    "read_weights",
+    "write_weights",
+]
 
 WARM_UP = 0.1
 CLIP_GRADIENT = 1.0
@@ -55,6 +64,16 @@ class Sampler:
     def count(self) -> int:
         """Return how many windows there are."""
         return sum(len(circuit) for circuit in self.circuit)
+
+    def check(self, settings: Settings) -> None:
+        """Raise InputError where there is nothing to learn from."""
+        if not self.count:
+            longest = max((frame.end - frame.pad for frame in self.frames), default=0)
+            allowed = (
+                f"a day and {settings.horizon} steps of one circuit, with values in at least half of them"
+            )
+            todo = "Collect more first; until then the naive forecasters serve."
+            raise InputError(Issue("TooShort", "history", "", f"{longest} steps", allowed, todo))
 
     def batches(self, settings: Settings, steps: int, seed: int) -> Iterable[tuple[torch.Tensor, ...]]:
         """Yield past, future, targets and weights of random windows, each frame in proportion to its windows."""
@@ -110,7 +129,7 @@ def fit_network(network: Network, sampler: Sampler, settings: Settings, seed: in
             past, future, target, weight = batch
             loss = pinball(network(past, future), target, weight)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_GRADIENT)
             optimiser.step()
             schedule.step()
@@ -123,6 +142,24 @@ def fit_network(network: Network, sampler: Sampler, settings: Settings, seed: in
     network.load_state_dict(averaged)
     network.eval()
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
+
+
+def fit_members(frames: Sequence[Frame], settings: Settings) -> list[Network]:
+    """Return the networks of an ensemble, each trained from a seed of its own.
+
+    Raises
+    ------
+    InputError
+        [TooShort] No circuit has a day of past and half a horizon of values after it.
+    """
+    sampler = Sampler.over(frames, settings)
+    sampler.check(settings)
+    members = []
+    for seed in range(settings.seed, settings.seed + settings.members):
+        network = new_network(frames[0].known.shape[1], settings, seed)
+        fit_network(network, sampler, settings, seed)
+        members.append(network)
+    return members
 
 
 def read_weights(network: Network) -> dict[str, np.ndarray]:

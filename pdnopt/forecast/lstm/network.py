@@ -24,7 +24,7 @@ __all__ = ["Ensemble", "Network", "pinball"]
 MIDDLE = LEVELS.index(0.5)
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]  # torch is not read by mypy
     """Quantiles of one circuit over the horizon.
 
     Parameters
@@ -57,7 +57,7 @@ class Network(nn.Module):
         return torch.cat([middle - torch.flip(down, dims=[2]), middle, middle + up], dim=2)
 
 
-class Ensemble(nn.Module):
+class Ensemble(nn.Module):  # type: ignore[misc]
     """The mean of some networks' quantiles, level by level; a mean of what does not cross does not cross."""
 
     def __init__(self, members: list[Network]) -> None:

@@ -103,7 +103,7 @@ def read_settings(given: Any, path: str = "settings") -> Settings:
             allowed = f"{'a whole number' if whole else 'a number'} from {least:g} to {most:g}"
             issues.append(Issue("Range", f"{path}.{name}", "", value, allowed, "Correct the value."))
             continue
-        values[name] = kinds[name](value)
+        values[name] = int(value) if whole else float(value)
     if issues:
         raise InputError(issues)
     return Settings(**values)

@@ -11,15 +11,18 @@ A gap is filled with the value of a day before (of two days before, ...), never 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from pdnopt.forecast.clock import season_of, utc_offset_s
 from pdnopt.forecast.lstm.settings import Settings
 
-__all__ = ["LAGS", "PAST", "Frame", "Windows", "calendar", "frame_of", "open_windows", "read_targets"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-DAY_S = 86_400
+__all__ = ["LAGS", "PAST", "Frame", "Windows", "frame_of", "open_windows", "reach", "read_targets"]
+
 WEEK = 7
 RECENT_WEEKS = 4
 NEAR_DAYS = 7
@@ -68,8 +71,8 @@ class Frame:
 
     @property
     def pad(self) -> int:
-        """Return how many rows of nothing stand before the first."""
-        return reach(self.day)
+        """Return how many rows of nothing stand before the first: as many as are looked at before an origin."""
+        return RECENT_WEEKS * WEEK * self.day
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,12 @@ class Windows:
     scale_kw: np.ndarray
 
 
-def reach(day: int) -> int:
-    """Return how many steps before an origin are looked at."""
-    return RECENT_WEEKS * WEEK * day
+def reach(step_s: float) -> int:
+    """Return how many steps before an origin are looked at: four weeks."""
+    return RECENT_WEEKS * WEEK * season_of(step_s)
 
 
-def calendar(index: pd.DatetimeIndex) -> np.ndarray:
-    """Return (T, 9): waves of the hour of the day, of the day of the week and of the year, and weekends; wall clock."""
-    hour = (index.hour + index.minute / 60 + index.second / 3600).to_numpy(float)
-    day = index.dayofweek.to_numpy(float) + hour / 24
-    year = index.dayofyear.to_numpy(float)
-    turns = [hour / 24, 2 * hour / 24, day / 7, year / 365.25]
-    waves = [wave(2 * np.pi * turn) for turn in turns for wave in (np.sin, np.cos)]
-    weekend = (index.dayofweek.to_numpy() >= 5).astype(float)
-    return np.column_stack([*waves, weekend]).astype(np.float32)
-
-
-def frame_of(value_kw: np.ndarray, index: pd.DatetimeIndex, known: np.ndarray, step_s: int) -> Frame:
+def frame_of(value_kw: np.ndarray, index: pd.DatetimeIndex, known: np.ndarray, step_s: float) -> Frame:
     """Return the arrays of circuits.
 
     Parameters
@@ -119,16 +111,15 @@ def frame_of(value_kw: np.ndarray, index: pd.DatetimeIndex, known: np.ndarray, s
         (T',) with a time zone, T' >= T.
     known : ndarray
         (T', K).
-    step_s : int
-        Seconds between two rows; a day has a whole number of steps.
+    step_s : float
+        Seconds between two rows.
     """
-    day = max(1, DAY_S // step_s)
-    pad = reach(day)
+    day = season_of(step_s)
+    pad = reach(step_s)
     values = np.full((pad + len(value_kw), value_kw.shape[1]), np.nan)
     values[pad:] = value_kw
     before = np.zeros((pad, known.shape[1]), np.float32)
-    offset_s = (index.tz_localize(None) - index.tz_convert("UTC").tz_localize(None)).total_seconds()
-    offset = np.rint(offset_s.to_numpy() / step_s).astype(int)
+    offset = np.rint(utc_offset_s(index) / step_s).astype(int)
     return Frame(
         values,
         _filled(values, day),
@@ -138,12 +129,14 @@ def frame_of(value_kw: np.ndarray, index: pd.DatetimeIndex, known: np.ndarray, s
     )
 
 
-def open_windows(frame: Frame, circuit: np.ndarray, origin: np.ndarray, settings: Settings) -> Windows:
+def open_windows(
+    frame: Frame, circuit: np.ndarray, origin: np.ndarray, settings: Settings, horizon: int | None = None
+) -> Windows:
     """Return the inputs of B windows: window b is circuit ``circuit[b]`` from row ``origin[b]`` on.
 
     Nothing at or after the origin is read but ``frame.known``.
     """
-    recent_kw = frame.value_kw[origin[:, None] - np.arange(reach(frame.day), 0, -1), circuit[:, None]]
+    recent_kw = frame.value_kw[origin[:, None] - np.arange(frame.pad, 0, -1), circuit[:, None]]
     centre_kw, scale_kw = _scale(recent_kw)
     at = origin[:, None] - np.arange(settings.context, 0, -1)
     there = at >= 0
@@ -152,7 +145,7 @@ def open_windows(frame: Frame, circuit: np.ndarray, origin: np.ndarray, settings
     gap = ~np.isfinite(frame.value_kw[at, circuit[:, None]])
     known = frame.known[at] * there[:, :, None]
     past = np.concatenate([load[..., None], gap[..., None].astype(np.float32), known], axis=2)
-    ahead = origin[:, None] + np.arange(settings.horizon)
+    ahead = origin[:, None] + np.arange(settings.horizon if horizon is None else horizon)
     lagged = _lagged(frame, circuit, origin, ahead, centre_kw, scale_kw)
     future = np.concatenate([frame.known[ahead], lagged], axis=2)
     return Windows(past, future, centre_kw, scale_kw)
@@ -168,7 +161,7 @@ def read_targets(
     ahead = origin[:, None] + np.arange(settings.horizon)
     came = frame.value_kw[ahead, circuit[:, None]]
     target = (came - windows.centre_kw[:, None]) / windows.scale_kw[:, None]
-    recent = frame.value_kw[origin[:, None] - np.arange(reach(frame.day), 0, -1), circuit[:, None]]
+    recent = frame.value_kw[origin[:, None] - np.arange(frame.pad, 0, -1), circuit[:, None]]
     change = np.abs(recent[:, frame.day :] - recent[:, : -frame.day])
     count = np.maximum(np.isfinite(change).sum(axis=1), 1)
     daily_kw = np.nansum(change, axis=1) / count
@@ -205,7 +198,7 @@ def _unit(kw: np.ndarray, centre_kw: np.ndarray, scale_kw: np.ndarray) -> np.nda
     """Return values in scales from the centre, within CLIP, 0 where there is none."""
     shape = (-1, *([1] * (kw.ndim - 1)))
     unit = (kw - centre_kw.reshape(shape)) / scale_kw.reshape(shape)
-    return np.clip(np.nan_to_num(unit, nan=0.0), -CLIP, CLIP).astype(np.float32)
+    return np.asarray(np.clip(np.nan_to_num(unit, nan=0.0), -CLIP, CLIP).astype(np.float32))
 
 
 def _lagged(
@@ -216,7 +209,7 @@ def _lagged(
     centre_kw: np.ndarray,
     scale_kw: np.ndarray,
 ) -> np.ndarray:
-    """Return (B, horizon, LAGS): last value, last day, mean of the last seven days at that hour, last weeks, their spread."""
+    """Return (B, horizon, LAGS): last value; at that hour the last day, mean of seven days, last weeks; their spread."""
     horizon = np.arange(ahead.shape[1])
     days = (horizon // frame.day + 1)[:, None] + np.arange(NEAR_DAYS)
     week = WEEK * frame.day
