@@ -97,7 +97,7 @@ def check_horizon(horizon: Any) -> int:
     return int(horizon)
 
 
-def check_quantiles(quantiles: Sequence[float]) -> np.ndarray:
+def check_quantiles(quantiles: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the quantiles as floats, shape (Q,). Raises InputError unless they rise strictly between 0 and 1."""
     try:
         q = np.asarray(quantiles, dtype=float).ravel()
@@ -110,7 +110,7 @@ def check_quantiles(quantiles: Sequence[float]) -> np.ndarray:
 
 
 def quantile_frame(
-    kw: np.ndarray, index: pd.DatetimeIndex, circuits: Sequence[str], quantiles: Sequence[float]
+    kw: np.ndarray, index: pd.DatetimeIndex, circuits: Sequence[str], quantiles: Sequence[float] | np.ndarray
 ) -> pd.DataFrame:
     """Return forecasts as the frame that `predict` answers with.
 

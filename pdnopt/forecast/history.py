@@ -216,7 +216,8 @@ def check_index(index: Any, path: str, step_s: float | None = None, constant: bo
         issues.append(
             Issue("TimezoneRequired", where, "", str(index[0]), "time stamps with a timezone", todo)
         )
-    gaps_s = np.diff(index.as_unit("ns").to_numpy().astype("int64")) / 1e9
+    instants = index if index.tz is None else index.tz_convert(None)
+    gaps_s = np.diff(instants.as_unit("ns").to_numpy().astype("int64")) / 1e9
     back = np.flatnonzero(gaps_s <= 0)
     for k in back[:MOST]:
         what = "is there twice" if gaps_s[k] == 0 else f"comes after {index[k]}"
