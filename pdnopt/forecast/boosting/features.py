@@ -104,7 +104,7 @@ def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of
     time_of_year : bool
         Whether to tell the time of year.
     """
-    pair, target = rows.pair, rows.target
+    pair = rows.pair
     origin, circuit = rows.origin[pair], rows.circuit[pair]
     same_hour = _same_hour(panel, rows, 28)
     last = panel.carried[origin, circuit]
@@ -125,9 +125,7 @@ def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of
     told["weeks_4"] = nanmean(same_weekday, axis=1) - anchor
     told |= {"last": last - anchor, "anchor": anchor - week, "level": week}
     told |= {name: each[pair] for name, each in _at_origin(panel, means, rows).items()}
-    told |= {
-        f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()
-    }
+    told |= {f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()}
     told |= _known_ahead(panel, means, rows)
     matrix = np.column_stack([np.asarray(each, dtype=np.float32) for each in told.values()])
     return Features(matrix, tuple(told), anchor)
@@ -141,9 +139,7 @@ def _first_day(panel: Panel, rows: Rows) -> np.ndarray:
 def _same_hour(panel: Panel, rows: Rows, days: int) -> np.ndarray:
     """Return the values at the target's time of day in the last days before the origin, the latest first: (N, days)."""
     first, circuit, origin = _first_day(panel, rows), rows.circuit[rows.pair], rows.origin[rows.pair]
-    found = [
-        panel.at(panel.days_before(rows.target, first + k), circuit, latest=origin) for k in range(days)
-    ]
+    found = [panel.at(panel.days_before(rows.target, first + k), circuit, latest=origin) for k in range(days)]
     return np.stack(found, axis=1)
 
 
@@ -205,7 +201,7 @@ def _at_origin(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarray]
 
 def _levels(panel: Panel, rows: Rows) -> dict[tuple[int, float], np.ndarray]:
     """Return quantiles of the last hours before each origin; each (P,)."""
-    told = {}
+    told: dict[tuple[int, float], np.ndarray] = {}
     for hours in LEVELS_H:
         steps = panel.hours(hours)
         stride = -(-steps // WEEK_H)
@@ -238,4 +234,4 @@ def _known_ahead(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarra
 def _spread(values: np.ndarray) -> np.ndarray:
     """Return the standard deviation of what is finite along a row; NaN where nothing is."""
     centre = nanmean(values, axis=1)
-    return np.sqrt(nanmean((values - centre[:, None]) ** 2, axis=1))
+    return np.asarray(np.sqrt(nanmean((values - centre[:, None]) ** 2, axis=1)))

@@ -117,7 +117,7 @@ class Boosting:
             raise InputError(Issue("HorizonError", "horizon", self.name, horizon, allowed, todo))
         future = seen.future(horizon)
         ahead = self._read_known(covariates, future)
-        panel = self._panel(seen.index.append(future), np.concatenate([self._covariates, ahead]))
+        panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
         told = features(panel, recent(panel), rows, self._stays, self._time_of_year)
         kw = (trees.answer(told.matrix) + told.anchor[:, None]).reshape(horizon, len(seen.circuits), -1)
