@@ -218,7 +218,9 @@ def run_backtest(
     origins = protocol.origins(len(known))
     if groups is not None and len(groups) != len(known.circuits):
         allowed = f"{len(known.circuits)}, one a circuit"
-        raise InputError(Issue("Shape", "groups", "", len(groups), allowed, "Name the group of each circuit."))
+        raise InputError(
+            Issue("Shape", "groups", "", len(groups), allowed, "Name the group of each circuit.")
+        )
     season = protocol.season or season_of(known.step_s)
     frame, h = known.frame(), protocol.horizon
     forecast = np.empty((len(origins), h, len(known.circuits), len(q)))
