@@ -10,20 +10,22 @@ The format, which a node's agent reads too::
           ...
       deployed.json            {"current": "0003", "manifest_sha256": "...", "history": [...]}
 
-``manifest.json`` holds ``format`` (1), ``version``, ``model`` (a name of :data:`MODELS`), ``created`` (UTC), ``parent`` (the
-version that was deployed then, or null), ``code`` (pdnopt, Python and libraries), ``data`` (SHA-256 of the values and time
-stamps, begin, end, rows, step, circuits, and the SHA-256 of the covariates or null), ``trained_until``, ``settings``,
-``scores`` (of it and of the deployed model on the same windows), ``verdict`` and ``files`` (name -> SHA-256 and bytes).
+``manifest.json`` holds ``format`` (1), ``version``, ``model`` (a name of :data:`MODELS`), ``created`` (UTC), ``parent``
+(the version that was deployed then, or null), ``code`` (pdnopt, Python and libraries), ``data`` (SHA-256 of the values
+and time stamps, begin, end, rows, step, circuits, and the SHA-256 of the covariates or null), ``trained_until``,
+``settings``, ``scores`` (of it and of the deployed model on the same windows), ``verdict`` and ``files`` (name ->
+SHA-256 and bytes).
 
-*Nothing is half written.* A version is written to a folder beside and renamed; ``deployed.json`` is written beside, flushed
-to the disk and put in place by one rename. Whoever reads sees the old state or the new one.
+*Nothing is half written.* A version is written to a folder beside and renamed; ``deployed.json`` is written beside,
+flushed to the disk and put in place by one rename. Whoever reads sees the old state or the new one.
 
-*Nothing altered is loaded.* ``deployed.json`` holds the SHA-256 of the manifest, the manifest that of every file; a file
-that differs, lacks or is there besides is refused [ArtefactAltered]. This finds damage and carelessness; whoever may write
-to ROOT can write a consistent lie, so keep it writable for the trainer only. Nothing is pickled and no file names code: a
-manifest's ``model`` is looked up in :data:`MODELS`.
+*Nothing altered is loaded.* ``deployed.json`` holds the SHA-256 of the manifest, the manifest that of every file; a
+file that differs, lacks or is there besides is refused [ArtefactAltered]. This finds damage and carelessness; whoever
+may write to ROOT can write a consistent lie, so keep it writable for the trainer only. Nothing is pickled and no file
+names code: a manifest's ``model`` is looked up in :data:`MODELS`.
 
-One trainer at a time writes to a registry; `promote` refuses when another version was deployed since its scores were made.
+One trainer at a time writes to a registry; `promote` refuses when another version was deployed since its scores were
+made.
 """
 
 from __future__ import annotations

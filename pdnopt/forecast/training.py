@@ -1,13 +1,13 @@
 """From measurements to a deployed model: collect, train, judge against what is deployed, promote or keep, roll back.
 
-The last windows of the history are held out. The candidate is trained on what lies before them. Then it and the deployed
-model, brought to the same moment by `update` without training, forecast the same windows one after another; whoever has the
-lower scaled quantile loss (SQL, `metrics`) serves. So retraining never replaces a better model. Where nothing is deployed
-yet, or what is deployed does not know these circuits, the opponent is the seasonal naive: a model that is no better than a
-rule without training is not deployed either.
+The last windows of the history are held out. The candidate is trained on what lies before them. Then it and the
+deployed model, brought to the same moment by `update` without training, forecast the same windows one after another;
+whoever has the lower scaled quantile loss (SQL, `metrics`) serves. So retraining never replaces a better model. Where
+nothing is deployed yet, or what is deployed does not know these circuits, the opponent is the seasonal naive: a model
+that is no better than a rule without training is not deployed either.
 
-What is kept is what was judged: the candidate as it was fitted, ending before the held-out windows. Whoever serves it brings
-it up to date by `update`.
+What is kept is what was judged: the candidate as it was fitted, ending before the held-out windows. Whoever serves it
+brings it up to date by `update`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.backtest import Backtest, Windows, run_backtest
-from pdnopt.forecast.estimator import DECILES, Forecaster
+from pdnopt.forecast.estimator import Forecaster
 from pdnopt.forecast.history import History, read_history
 from pdnopt.forecast.lstm.settings import read_settings
 from pdnopt.forecast.naive import SeasonalNaive
 from pdnopt.forecast.registry import Registry, model_class
+from pdnopt.forecast.standing import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +156,7 @@ def retrain(
     cut = int(protocol.origins(len(seen))[0])
     candidate = recipe.make(horizon)
     over = registry.current()
-    opponent = None if over is None else _Standing.of(registry, over, seen, cut)
+    opponent = None if over is None else _standing(registry, over, seen, cut)
 
     tell(f"training {recipe.model} on {cut} steps of {len(seen.circuits)} circuits")
     begin = seen.frame().iloc[:cut]
@@ -170,7 +171,7 @@ def retrain(
     with tempfile.TemporaryDirectory() as folder:  # what is judged is what can be loaded again
         candidate.save(Path(folder))
         judged = type(candidate).load(Path(folder))
-        ours = judge(lambda: _Standing(judged, seen.index[cut - 1]))
+        ours = judge(lambda: Standing(judged, seen.index[cut - 1]))
     warnings = list(ours.warnings)
     name, theirs = NAIVE, None
     if opponent is not None and over is not None:
@@ -239,43 +240,16 @@ def data_hash(index: pd.DatetimeIndex, columns: Sequence[str], values: np.ndarra
     return digest.hexdigest()
 
 
-class _Standing:
-    """A model that stays as it is trained: `fit` only brings it to the end of what it is given."""
+def _standing(registry: Registry, version: str, seen: History, cut: int) -> Standing:
+    """Return the deployed model. Raises InputError [StateConflict] where it knows more than the candidate may."""
+    import pandas as pd
 
-    def __init__(self, model: Forecaster, until: pd.Timestamp) -> None:
-        self.model, self.until, self.name = model, until, model.name
-
-    @classmethod
-    def of(cls, registry: Registry, version: str, seen: History, cut: int) -> Self:
-        """Return the deployed model. Raises InputError [StateConflict] where it knows more than the candidate may."""
-        import pandas as pd
-
-        until = pd.Timestamp(registry.manifest(version)["trained_until"])
-        if until > seen.index[cut - 1]:
-            todo = "Give data that reach further, or hold out fewer windows."
-            allowed = f"a deployed model that ends before the held-out windows, {seen.index[cut]}"
-            raise InputError(Issue("StateConflict", "trained_until", version, str(until), allowed, todo))
-        return cls(registry.load(), until)
-
-    def fit(self, history: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
-        new = history.loc[history.index > self.until]
-        return self.update(new, covariates) if len(new) else self
-
-    def update(self, new: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
-        self.model.update(new, covariates)
-        return self
-
-    def predict(
-        self, horizon: int, quantiles: Sequence[float] = DECILES, covariates: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
-        return self.model.predict(horizon, quantiles, covariates)
-
-    def save(self, folder: Path) -> None:
-        self.model.save(folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        raise NotImplementedError("loaded by the registry")
+    until = pd.Timestamp(registry.manifest(version)["trained_until"])
+    if until > seen.index[cut - 1]:
+        todo = "Give data that reach further, or hold out fewer windows."
+        allowed = f"a deployed model that ends before the held-out windows, {seen.index[cut]}"
+        raise InputError(Issue("StateConflict", "trained_until", version, str(until), allowed, todo))
+    return Standing(registry.load(), until)
 
 
 def _until(covariates: pd.DataFrame | None, index: pd.Index) -> pd.DataFrame | None:
