@@ -234,7 +234,7 @@ def promote_by_hand(registry: Registry, version: str, force: bool = False) -> No
 def data_hash(index: pd.DatetimeIndex, columns: Sequence[str], values: np.ndarray) -> str:
     """Return the SHA-256 of time stamps (UTC, ns), names and values (float64; one NaN for all gaps) as 64 hex digits."""
     digest = hashlib.sha256(json.dumps(list(columns)).encode())
-    digest.update(index.tz_convert("UTC").as_unit("ns").to_numpy().astype("<i8").tobytes())
+    digest.update(index.tz_convert(None).as_unit("ns").to_numpy().astype("<i8").tobytes())
     values = np.ascontiguousarray(values, dtype="<f8")
     digest.update(np.where(np.isnan(values), np.nan, values + 0.0).tobytes())
     return digest.hexdigest()
