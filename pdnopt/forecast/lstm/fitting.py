@@ -106,8 +106,27 @@ def new_network(n_known: int, settings: Settings, seed: int) -> Network:
         return Network(n_known, settings)
 
 
-def fit_network(network: Network, sampler: Sampler, settings: Settings, seed: int) -> float:
+def fit_network(
+    network: Network,
+    sampler: Sampler,
+    settings: Settings,
+    seed: int,
+    steps: int | None = None,
+    pace: Callable[[int], float] | None = None,
+) -> float:
     """Train a network in place, from the weights that it has.
+
+    Parameters
+    ----------
+    network : Network
+    sampler : Sampler
+    settings : Settings
+    seed : int
+        Of the windows and of the dropout.
+    steps : int, optional
+        Training steps; default: those of the settings.
+    pace : callable, optional
+        Part of the learning rate at each step; default: a warm-up, then a cosine to nothing.
 
     Returns
     -------
@@ -119,13 +138,14 @@ def fit_network(network: Network, sampler: Sampler, settings: Settings, seed: in
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _pace(settings.steps))
+    steps = settings.steps if steps is None else steps
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, pace or _pace(steps))
     losses: list[float] = []
     averaged: dict[str, torch.Tensor] = {}
-    first = settings.steps - max(1, int(AVERAGED * settings.steps))
+    first = steps - max(1, int(AVERAGED * steps))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for step, batch in enumerate(sampler.batches(settings, settings.steps, seed)):
+        for step, batch in enumerate(sampler.batches(settings, steps, seed)):
             past, future, target, weight = batch
             loss = pinball(network(past, future), target, weight)
             optimiser.zero_grad()
