@@ -29,7 +29,7 @@ from pdnopt.forecast.storage import history_from, history_state, read_state, wri
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Boosting"]
+__all__ = ["LightGBMForecaster"]
 
 LEAST_ROWS = 100
 """Forecasts with a known outcome that there must be to learn from."""
@@ -37,7 +37,7 @@ LEAST_ROWS = 100
 YEAR_S = 365.25 * 86_400
 
 
-class Boosting:
+class LightGBMForecaster:
     """Quantile forecasts of many circuits by boosted trees.
 
     Parameters
