@@ -239,6 +239,7 @@ def test_settings_out_of_range_are_told_all_at_once() -> None:
         read_settings({"horizon": 24, "code": "os"})
     with pytest.raises(InputError, match="Format"):
         read_settings([1])
+    assert LightGBMForecaster({"horizon": 24, "rounds": 60}).settings == Settings(horizon=24, rounds=60)
 
 
 def test_more_steps_than_were_trained_for_are_refused(trained: LightGBMForecaster) -> None:

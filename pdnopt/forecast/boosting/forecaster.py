@@ -6,7 +6,7 @@ from which it forecasts): ``trees_0.1.txt`` to ``trees_0.9.txt``, LightGBM's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -42,16 +42,18 @@ class LightGBMForecaster:
 
     Parameters
     ----------
-    settings : Settings, optional
-        The horizon is fixed by training: shorter ones are cut from it, longer ones refused.
+    settings : Settings or mapping, optional
+        Or its fields as JSON values. The horizon is fixed by training: shorter ones are cut from it, longer ones refused.
     allow_negative : bool
         Whether power may be negative; if not, quantiles end at 0 kW.
     """
 
     name = "lightgbm"
 
-    def __init__(self, settings: Settings | None = None, allow_negative: bool = False) -> None:
-        self.settings = settings or Settings()
+    def __init__(
+        self, settings: Settings | Mapping[str, Any] | None = None, allow_negative: bool = False
+    ) -> None:
+        self.settings = settings if isinstance(settings, Settings) else read_settings(settings or {})
         self.allow_negative = allow_negative
         self._history: History | None = None
         self._trees: Trees | None = None
