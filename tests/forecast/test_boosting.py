@@ -12,7 +12,7 @@ import pytest
 from scipy.special import ndtri
 
 from pdnopt.errors import InputError
-from pdnopt.forecast.boosting.features import choose_anchor, features, recent
+from pdnopt.forecast.boosting.features import choose_anchor, features
 from pdnopt.forecast.boosting.forecaster import LightGBMForecaster
 from pdnopt.forecast.boosting.panel import Panel
 from pdnopt.forecast.boosting.rows import Rows, all_ahead, sample
@@ -53,7 +53,7 @@ def row(origin: int, *ahead: int) -> Rows:
 
 
 def told(panel: Panel, rows: Rows, stays: bool = False) -> dict[str, np.ndarray]:
-    found = features(panel, recent(panel), rows, np.full(panel.value.shape[1], stays), True)
+    found = features(panel, rows, np.full(panel.value.shape[1], stays), True)
     columns = {name: found.matrix[:, k] for k, name in enumerate(found.names)}
     return {**columns, "the anchor": found.anchor}
 

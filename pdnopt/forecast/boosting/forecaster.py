@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
-from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features, recent
+from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features
 from pdnopt.forecast.boosting.panel import Panel
 from pdnopt.forecast.boosting.rows import WARM_UP_DAYS, all_ahead, sample
 from pdnopt.forecast.boosting.settings import Settings, read_settings
@@ -84,7 +84,7 @@ class LightGBMForecaster:
             allowed = f"at least {LEAST_ROWS} measured values after the first days"
             raise InputError(Issue("TooShort", "history", "", len(rows.ahead), allowed, todo))
         self._stays = choose_anchor(panel, rows)
-        told = features(panel, recent(panel), rows, self._stays, self._time_of_year)
+        told = features(panel, rows, self._stays, self._time_of_year)
         outcome = panel.value[rows.target, rows.circuit[rows.pair]] - told.anchor
         self._trees = grow(
             told.matrix, outcome, DECILES, self.settings.rounds, self.settings.rate, self.settings.seed
@@ -121,7 +121,7 @@ class LightGBMForecaster:
         ahead = self._read_known(covariates, future)
         panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
-        told = features(panel, recent(panel), rows, self._stays, self._time_of_year)
+        told = features(panel, rows, self._stays, self._time_of_year)
         kw = (trees.answer(told.matrix) + told.anchor[:, None]).reshape(horizon, len(seen.circuits), -1)
         kw *= self._scale_kw[:, None]
         if not self.allow_negative:
