@@ -9,7 +9,7 @@ For circuit c and member m, after every step t that has come true, with the comb
 
 This is ML-Poly (Gaillard, Stoltz, van Erven 2014, arXiv:1402.2044, section 3) on the slopes, so that it competes with the
 best fixed average and not only with the best member; it has nothing to tune but how fast it forgets. Where one member alone
-has lost less than the average so far, by the same forgetting, that member is taken: an average that does not pay is not used.
+has lost less than the average so far, by the same forgetting, that member is taken: an average must pay to be used.
 A circuit's weights are drawn towards those of all circuits while it has few windows. Averages of quantiles never cross.
 """
 
@@ -26,7 +26,7 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.estimator import DECILES, Forecaster
 from pdnopt.forecast.following import Follower, Said
 from pdnopt.forecast.metrics import nanmean, pinball
-from pdnopt.forecast.storage import history_from, history_state, read_state, write_state
+from pdnopt.forecast.storage import read_state, write_state
 
 __all__ = ["Combination"]
 
@@ -68,10 +68,10 @@ class Combination(Follower):
             raise InputError(
                 Issue("NotUnique", "makes", "", names, "two or more, with different names", todo)
             )
-        self._regret = np.zeros((len(names), 0))
-        self._square = np.zeros((len(names), 0))
-        self._loss = np.zeros((len(names) + 1, 0))
-        self._count = np.zeros(0)
+        self._regret: np.ndarray = np.zeros((len(names), 0))
+        self._square: np.ndarray = np.zeros((len(names), 0))
+        self._loss: np.ndarray = np.zeros((len(names) + 1, 0))
+        self._count: np.ndarray = np.zeros(0)
 
     def weights(self) -> pd.DataFrame:
         """Return the weights: index circuits, columns members; each row sums to 1."""
@@ -80,13 +80,8 @@ class Combination(Follower):
 
     def save(self, folder: Path) -> None:
         """Write the combination, and each member in a folder below it."""
-        says, numbers = history_state(self.history)
-        says = {
-            **says,
-            "settings": self._settings(),
-            "rows": self._rows,
-            "members": len(self.members),
-        }
+        says, numbers = self._state()
+        says = {**says, "members": len(self.members)}
         learnt = {"regret": self._regret, "square": self._square, "loss": self._loss}
         learnt["count"] = self._count
         write_state(folder, self.name, says, {**numbers, **learnt})
@@ -101,7 +96,7 @@ class Combination(Follower):
         says, numbers = read_state(folder, cls.name)
         members = [load_forecaster(Path(folder) / f"member_{k}") for k in range(int(says["members"]))]
         made = cls([lambda each=each: each for each in members], **says["settings"])  # type: ignore[misc]
-        made._tail, made._rows = history_from(says, numbers), says["rows"]
+        made._restore(says, numbers)
         made._regret, made._square, made._loss, made._count = (
             numbers[key] for key in ("regret", "square", "loss", "count")
         )
@@ -125,7 +120,10 @@ class Combination(Follower):
         members = np.where(finite[:, None, :, None], said.kw, 0.0)
         combined = np.einsum("mc,mhcq->hcq", self._usable(weights, finite), members)
         slope = 2.0 * ((actual_kw[:, :, None] <= combined) - LEVELS)
-        scale = np.maximum(np.nan_to_num(said.scale_kw), 1e-9)
+        measured = np.isfinite(said.scale_kw) & (said.scale_kw > 0)
+        scale = np.where(
+            measured, said.scale_kw, np.inf
+        )  # a circuit that never drew anything teaches nothing
         gain = (slope * (combined - members)).mean(axis=3) / scale
         known = np.isfinite(actual_kw)
         for h in range(steps):

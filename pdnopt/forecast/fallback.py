@@ -22,6 +22,7 @@ from pdnopt.forecast.estimator import (
     quantile_array,
     quantile_frame,
 )
+from pdnopt.forecast.history import rows_at
 from pdnopt.forecast.naive import LastValue
 from pdnopt.forecast.storage import history_from, history_state, read_state, write_state
 
@@ -87,6 +88,29 @@ class WithFallback:
             _raise_if_given(error)
             self._trouble = f"its training failed: {_text(error)}"
             self.warnings = [self._says(self._trouble)]
+        return self
+
+    def take(self, base: Forecaster, history: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
+        """Use a forecaster that is fitted already, after it has taken in the rows of `history` that it has not seen.
+
+        Parameters
+        ----------
+        base : Forecaster
+            One whose ``history`` says what it has seen last.
+        history : DataFrame
+            As for `fit`.
+        covariates : DataFrame, optional
+            As for `update`.
+        """
+        self.stand_in.fit(history)
+        self._base, self._late, self._missed, self.warnings = base, None, [], []
+        self.name = base.name
+        seen = getattr(base, "history", None)
+        index = self.stand_in.history.index
+        newer = index if seen is None else index[index > seen.index[-1]]
+        if len(newer):
+            self._missed.append((self.stand_in.history.frame().loc[newer], rows_at(covariates, newer)))
+            self._catch_up()
         return self
 
     def update(self, new: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
