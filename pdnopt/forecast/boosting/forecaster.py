@@ -16,9 +16,9 @@ import numpy as np
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features
 from pdnopt.forecast.boosting.panel import Panel
-from pdnopt.forecast.boosting.rows import WARM_UP_DAYS, all_ahead, sample
+from pdnopt.forecast.boosting.rows import WARM_UP_DAYS, Rows, all_ahead, sample
 from pdnopt.forecast.boosting.settings import Settings, read_settings
-from pdnopt.forecast.boosting.trees import Trees, grow, read_trees
+from pdnopt.forecast.boosting.trees import Trees, choose_rounds, grow, read_trees
 from pdnopt.forecast.distribution import resample
 from pdnopt.forecast.estimator import DECILES, check_horizon, check_quantiles, quantile_frame
 from pdnopt.forecast.history import History, read_covariates, read_history
@@ -33,6 +33,9 @@ __all__ = ["LightGBMForecaster"]
 
 LEAST_ROWS = 100
 """Forecasts with a known outcome that there must be to learn from."""
+
+HELD_OUT = 0.125
+"""Part of the history at its end on which the number of trees is chosen."""
 
 YEAR_S = 365.25 * 86_400
 
@@ -60,7 +63,7 @@ class LightGBMForecaster:
         self._known: tuple[str, ...] = ()
         self._covariates = np.zeros((0, 0))
         self._scale_kw = np.ones(0)
-        self._stays = np.zeros(0, dtype=bool)
+        self._anchor = np.zeros(0, dtype=np.int64)
         self._time_of_year = False
 
     def fit(self, history: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
@@ -83,12 +86,10 @@ class LightGBMForecaster:
             todo = "Give a longer history, or use the naive forecasters until there is one."
             allowed = f"at least {LEAST_ROWS} measured values after the first days"
             raise InputError(Issue("TooShort", "history", "", len(rows.ahead), allowed, todo))
-        self._stays = choose_anchor(panel, rows)
-        told = features(panel, rows, self._stays, self._time_of_year)
-        outcome = panel.value[rows.target, rows.circuit[rows.pair]] - told.anchor
-        self._trees = grow(
-            told.matrix, outcome, DECILES, self.settings.rounds, self.settings.rate, self.settings.seed
-        )
+        self._anchor = choose_anchor(panel, rows)
+        told = features(panel, rows, self._anchor, self._time_of_year)
+        outcome = panel.value[rows.target, rows.circuit[rows.pair]][:, None] - told.anchor
+        self._trees = self._grow(rows, told.matrix, outcome, len(seen))
         self._keep(seen, values)
         return self
 
@@ -121,9 +122,9 @@ class LightGBMForecaster:
         ahead = self._read_known(covariates, future)
         panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
-        told = features(panel, rows, self._stays, self._time_of_year)
-        kw = (trees.answer(told.matrix) + told.anchor[:, None]).reshape(horizon, len(seen.circuits), -1)
-        kw *= self._scale_kw[:, None]
+        told = features(panel, rows, self._anchor, self._time_of_year)
+        kw = np.sort(trees.answer(told.matrix) + told.anchor, axis=1)
+        kw = kw.reshape(horizon, len(seen.circuits), -1) * self._scale_kw[:, None]
         if not self.allow_negative:
             kw = np.maximum(kw, 0.0)
         return quantile_frame(resample(kw, DECILES, q), future, seen.circuits, list(q))
@@ -148,7 +149,7 @@ class LightGBMForecaster:
             "time_of_year": self._time_of_year,
             "features": self._trees.features,
         }
-        numbers |= {"covariates": self._covariates, "scale_kw": self._scale_kw, "stays": self._stays}
+        numbers |= {"covariates": self._covariates, "scale_kw": self._scale_kw, "anchor": self._anchor}
         write_state(folder, self.name, says, numbers)
         for q, text in zip(DECILES, self._trees.texts(), strict=True):
             _trees_file(folder, q).write_text(text, encoding="utf-8")
@@ -169,7 +170,7 @@ class LightGBMForecaster:
             made._known = tuple(str(name) for name in says["covariates"])
             made._covariates = numbers["covariates"]
             made._scale_kw = numbers["scale_kw"]
-            made._stays = numbers["stays"]
+            made._anchor = numbers["anchor"]
             made._time_of_year = bool(says["time_of_year"])
             count = int(says["features"])
             texts = [_trees_file(folder, q).read_text(encoding="utf-8") for q in DECILES]
@@ -182,6 +183,17 @@ class LightGBMForecaster:
         made._trees = read_trees(texts, len(DECILES), count)
         return made
 
+    def _grow(self, rows: Rows, matrix: np.ndarray, outcome: np.ndarray, steps: int) -> Trees:
+        """Learn from all rows, as many trees as did best on the last part of the history when it was held out."""
+        told = self.settings
+        split = round(steps * (1 - HELD_OUT))
+        early, late = rows.target < split, rows.origin[rows.pair] >= split
+        rounds = told.rounds
+        if min(early.sum(), late.sum()) >= LEAST_ROWS:
+            middle = outcome[:, DECILES.index(0.5)]
+            rounds = choose_rounds(matrix, middle, early, late, told.rounds, told.rate, told.seed)
+        return grow(matrix, outcome, DECILES, rounds, told.rate, told.seed)
+
     def _read_known(self, covariates: Any, index: pd.DatetimeIndex) -> np.ndarray:
         """Return the covariates of `fit` at these time stamps, (len(index), K)."""
         if not self._known:
@@ -189,13 +201,13 @@ class LightGBMForecaster:
         return read_covariates(covariates, index, self._known)
 
     def _panel(self, index: pd.DatetimeIndex, known: np.ndarray) -> Panel:
-        seen = self._history
+        seen, calendar = self._history, self.settings.holidays
         assert seen is not None
         return Panel(
             value=seen.kw / self._scale_kw,
             index=index,
             known=known,
-            holiday=is_holiday(index, self.settings.holidays),
+            holiday=is_holiday(index, calendar) if calendar else np.zeros(0),
             step_s=seen.step_s,
         )
 

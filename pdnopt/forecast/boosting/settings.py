@@ -23,7 +23,7 @@ class Settings:
     rows : int
         Forecasts of the past that are learnt from at most.
     rounds : int
-        Trees a quantile.
+        Trees a quantile at most; how many is chosen on the last part of the history.
     rate : float
         What part of each tree's answer is taken.
     holidays : str, optional
@@ -39,7 +39,7 @@ class Settings:
 
     horizon: int = 168
     rows: int = 120_000
-    rounds: int = 200
+    rounds: int = 300
     rate: float = 0.07
     holidays: str | None = None
     seed: int = 1

@@ -11,10 +11,13 @@ import numpy as np
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.extras import need
 
-__all__ = ["Trees", "grow", "read_trees"]
+__all__ = ["Trees", "choose_rounds", "grow", "read_trees"]
 
 MAX_CHARACTERS = 50_000_000
 """Of one model's text."""
+
+FEWEST = 40
+"""Trees that are grown in any case: what they know of the spread must not hang on how easy the median is."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,8 @@ class Trees:
         return int(self.boosters[0].num_feature())
 
     def answer(self, matrix: np.ndarray) -> np.ndarray:
-        """Return quantiles in order: (N, M) -> (N, Q)."""
-        found = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
-        return np.sort(np.column_stack(found), axis=1)
+        """Return for each quantile how far it lies from its anchor: (N, M) -> (N, Q)."""
+        return np.column_stack([booster.predict(matrix, num_threads=1) for booster in self.boosters])
 
     def texts(self) -> list[str]:
         """Return LightGBM's text of each booster."""
@@ -50,14 +52,64 @@ def grow(
 
     Splits are drawn at random and only the best of the draws is taken (Geurts et al. 2006, extremely randomised trees), each
     on half of the features and half of the rows: origins overlap, so there is far less to learn from than there are rows.
+
+    Parameters
+    ----------
+    matrix : float32, shape (N, M)
+    outcome : float, shape (N, Q)
+        For each level, how far the outcome lies from that level's anchor.
+    levels : sequence of float, shape (Q,)
+    rounds : int
+        Trees a level.
+    rate : float
+    seed : int
     """
     lightgbm = need("lightgbm")
-    settings = {
+    settings = _settings(len(outcome), rate, seed)
+    data = lightgbm.Dataset(matrix, params=settings, free_raw_data=False)
+    boosters = []
+    for q, column in zip(levels, outcome.T, strict=True):
+        data.set_label(column)
+        boosters.append(lightgbm.train(settings | {"alpha": q}, data, rounds))
+    return Trees(tuple(boosters))
+
+
+def choose_rounds(
+    matrix: np.ndarray,
+    outcome: np.ndarray,
+    early: np.ndarray,
+    late: np.ndarray,
+    most: int,
+    rate: float,
+    seed: int,
+) -> int:
+    """Return how many trees forecast the late rows best when they have learnt from the early rows: medians, `most` at most.
+
+    Parameters
+    ----------
+    matrix : float32, shape (N, M)
+    outcome : float, shape (N,)
+        How far the outcome lies from the median's anchor.
+    early, late : bool, shape (N,)
+    most : int
+    rate, seed : see `grow`
+    """
+    lightgbm = need("lightgbm")
+    settings = _settings(int(early.sum()), rate, seed) | {"alpha": 0.5, "metric": "quantile"}
+    data = lightgbm.Dataset(matrix[early], outcome[early], params=settings)
+    later = lightgbm.Dataset(matrix[late], outcome[late], reference=data)
+    found: dict[str, Any] = {}
+    lightgbm.train(settings, data, most, [later], ["late"], callbacks=[lightgbm.record_evaluation(found)])
+    return max(FEWEST, int(np.argmin(found["late"]["quantile"])) + 1) if most > FEWEST else most
+
+
+def _settings(rows: int, rate: float, seed: int) -> dict[str, Any]:
+    return {
         "objective": "quantile",
         "extra_trees": True,
         "learning_rate": rate,
         "num_leaves": 31,
-        "min_data_in_leaf": max(5, len(outcome) // 300),
+        "min_data_in_leaf": max(5, rows // 300),
         "feature_fraction": 0.5,
         "bagging_fraction": 0.5,
         "bagging_freq": 1,
@@ -69,8 +121,6 @@ def grow(
         "seed": seed,
         "verbose": -1,
     }
-    data = lightgbm.Dataset(matrix, outcome, params=settings)
-    return Trees(tuple(lightgbm.train(settings | {"alpha": q}, data, rounds) for q in levels))
 
 
 def read_trees(texts: Sequence[str], levels: int, features: int) -> Trees:
