@@ -80,7 +80,7 @@ def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
     known = np.isfinite(error).all(axis=0)
     circuits = panel.value.shape[1]
     total = [np.bincount(circuit[known], each[known], minlength=circuits) for each in error]
-    return np.argmin(np.stack(total), axis=0)
+    return np.asarray(np.argmin(np.stack(total), axis=0))
 
 
 def features(panel: Panel, rows: Rows, kind: np.ndarray, time_of_year: bool) -> Features:
