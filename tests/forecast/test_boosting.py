@@ -115,7 +115,7 @@ def test_a_covariate_is_seen_at_the_target_and_smoothed_up_to_it() -> None:
         assert found["known_0_against_day_0"][k] == pytest.approx(target**2 - (target - DAY) ** 2)
 
 
-def test_each_circuit_has_the_anchor_that_suits_it_and_gaps_are_told_as_gaps() -> None:
+def test_a_circuit_that_stands_still_is_anchored_at_its_last_value_and_gaps_are_told_as_gaps() -> None:
     rng = np.random.default_rng(5)
     steps = DAY * 200
     on = np.repeat(rng.integers(0, 2, steps // 60 + 1), 60)[:steps]  # jobs of two and a half days
@@ -123,7 +123,9 @@ def test_each_circuit_has_the_anchor_that_suits_it_and_gaps_are_told_as_gaps() -
     day = np.sin(2 * np.pi * hour / DAY)
     value = np.stack([on + 0.0, 3 * day + 0.02 * hour / DAY, day + rng.normal(0, 1, steps)], axis=1)
     panel = panel_of(value)
-    np.testing.assert_array_equal(choose_anchor(panel, sample(panel, DAY, 5_000, 0)), [LAST, WEEK, MONTH])
+    np.testing.assert_array_equal(
+        choose_anchor(panel, sample(panel, DAY, 5_000, 0), WEEK), [LAST, WEEK, WEEK]
+    )
     value[-3:] = np.nan
     found = told(panel_of(value, known=np.zeros((steps + DAY, 0))), row(steps - 1, 1, 22), kind=LAST)
     assert found["the anchor"][0] == value[-4, 0]

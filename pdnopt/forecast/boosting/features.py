@@ -1,12 +1,12 @@
 """What a forecast is told: each row of the matrix looks at nothing after its origin but what is known ahead.
 
-Everything is in units of the circuit's scale and relative to the row's anchor, the best of three simple forecasts; the trees
-learn how far the outcome lies from it. `choose_anchor` takes for each circuit the one that was nearest on the average:
+Everything is in units of the circuit's scale and relative to the row's anchor, a simple forecast; the trees learn how far
+the outcome lies from it. There are three:
 
 * LAST, the last value: circuits that stay where they are (batch jobs, servers);
-* WEEK, the mean of the last seven days at the same time of day;
+* WEEK, the mean of the last seven days at the same time of day: where covariates say most of the rest;
 * MONTH, the quantiles of the last four weeks at the same time of day, moved by half of how far the last three days lie from
-  them: each quantile has its own anchor, so that what the trees do not know better stays as it was.
+  them: where there are none. Each quantile has its own anchor, and what the trees do not know better stays as it was.
 """
 
 from __future__ import annotations
@@ -71,16 +71,20 @@ class Features:
     anchor: np.ndarray
 
 
-def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
-    """Return for each circuit whose median was nearest to the outcome on the average: LAST, WEEK or MONTH; (C,)."""
+def choose_anchor(panel: Panel, rows: Rows, otherwise: int) -> np.ndarray:
+    """Return for each circuit LAST where that is nearer to the outcome than WEEK and MONTH, else `otherwise`; (C,).
+
+    Circuits that repeat day by day share one kind of anchor: the trees, which are the same for all of them, then learn the
+    same thing from each.
+    """
     circuit = rows.circuit[rows.pair]
     outcome = panel.value[rows.target, circuit]
     found = _anchors(panel, rows, _same_hour(panel, rows, MONTH_DAYS))
     error = np.stack([np.abs(outcome - found[kind][:, MEDIAN]) for kind in (LAST, WEEK, MONTH)])
     known = np.isfinite(error).all(axis=0)
     circuits = panel.value.shape[1]
-    total = [np.bincount(circuit[known], each[known], minlength=circuits) for each in error]
-    return np.asarray(np.argmin(np.stack(total), axis=0))
+    total = np.stack([np.bincount(circuit[known], each[known], minlength=circuits) for each in error])
+    return np.where(total[LAST] < np.minimum(total[WEEK], total[MONTH]), LAST, otherwise)
 
 
 def features(panel: Panel, rows: Rows, kind: np.ndarray, time_of_year: bool) -> Features:

@@ -11,13 +11,10 @@ import numpy as np
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.extras import need
 
-__all__ = ["Trees", "choose_rounds", "grow", "read_trees"]
+__all__ = ["Trees", "grow", "read_trees"]
 
 MAX_CHARACTERS = 50_000_000
 """Of one model's text."""
-
-FEWEST = 40
-"""Trees that are grown in any case: what they know of the spread must not hang on how easy the median is."""
 
 
 @dataclass(frozen=True)
@@ -72,35 +69,6 @@ def grow(
         data.set_label(column)
         boosters.append(lightgbm.train(settings | {"alpha": q}, data, rounds))
     return Trees(tuple(boosters))
-
-
-def choose_rounds(
-    matrix: np.ndarray,
-    outcome: np.ndarray,
-    early: np.ndarray,
-    late: np.ndarray,
-    most: int,
-    rate: float,
-    seed: int,
-) -> int:
-    """Return how many trees forecast the late rows best when they have learnt from the early rows: medians, `most` at most.
-
-    Parameters
-    ----------
-    matrix : float32, shape (N, M)
-    outcome : float, shape (N,)
-        How far the outcome lies from the median's anchor.
-    early, late : bool, shape (N,)
-    most : int
-    rate, seed : see `grow`
-    """
-    lightgbm = need("lightgbm")
-    settings = _settings(int(early.sum()), rate, seed) | {"alpha": 0.5, "metric": "quantile"}
-    data = lightgbm.Dataset(matrix[early], outcome[early], params=settings)
-    later = lightgbm.Dataset(matrix[late], outcome[late], reference=data)
-    found: dict[str, Any] = {}
-    lightgbm.train(settings, data, most, [later], ["late"], callbacks=[lightgbm.record_evaluation(found)])
-    return max(FEWEST, int(np.argmin(found["late"]["quantile"])) + 1) if most > FEWEST else most
 
 
 def _settings(rows: int, rate: float, seed: int) -> dict[str, Any]:
