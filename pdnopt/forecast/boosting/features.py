@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdnopt.forecast.boosting.panel import Panel, running_mean
+from pdnopt.forecast.boosting.panel import Panel, RunningMean
 from pdnopt.forecast.boosting.rows import Rows
 from pdnopt.forecast.estimator import DECILES
 from pdnopt.forecast.metrics import nanmean
@@ -132,9 +132,7 @@ def _anchors(panel: Panel, rows: Rows, same_hour: np.ndarray) -> tuple[np.ndarra
     origin, circuit = rows.origin[rows.pair], rows.circuit[rows.pair]
     last = panel.carried[origin, circuit]
     week = nanmean(same_hour[:, :7], axis=1)
-    recent, usual = (
-        running_mean(panel.value, panel.hours(24 * days))[origin, circuit] for days in (3, MONTH_DAYS)
-    )
+    recent, usual = (panel.mean.at(origin, circuit, panel.hours(24 * days)) for days in (3, MONTH_DAYS))
     month = _quantiles(same_hour, DECILES) + FOLLOWED * (recent - usual)[:, None]
     flat = [
         np.repeat(np.where(np.isfinite(each), each, last)[:, None], len(DECILES), 1) for each in (last, week)
@@ -208,21 +206,18 @@ def _at_origin(panel: Panel, rows: Rows) -> dict[str, np.ndarray]:
     origin, circuit, day = rows.origin, rows.circuit, panel.day
     here = Rows(origin, circuit, np.arange(len(origin)), np.zeros(len(origin), dtype=np.int64))
     usual = nanmean(_same_hour(panel, here, 8)[:, 1:], axis=1)  # without the day of the origin itself
-    means = running_mean(panel.value, panel.hours(WEEK_H))
-    week = means[origin, circuit]
+    week = panel.mean.at(origin, circuit, panel.hours(WEEK_H))
+    a_day_ago, a_week_ago = (np.maximum(origin - days * day, 0) for days in (1, 7))
     told = {
         "level": week,
         "unusual": panel.carried[origin, circuit] - usual,
-        "week_before": means[np.maximum(origin - 7 * day, 0), circuit] - week,
+        "day_before": panel.mean.at(a_day_ago, circuit, panel.hours(24)) - week,
+        "week_before": panel.mean.at(a_week_ago, circuit, panel.hours(WEEK_H)) - week,
     }
-    for h in MEANS_H:
-        means = running_mean(panel.value, panel.hours(h))
-        told[f"mean_{h}h"] = means[origin, circuit] - week
-        if h == 24:
-            told["day_before"] = means[np.maximum(origin - day, 0), circuit] - week
-    change = _change(panel.value, day)
-    told |= {f"change_{h}h": running_mean(change, panel.hours(h))[origin, circuit] for h in CHANGES_H}
-    told["roughness"] = running_mean(_change(panel.value, 1), panel.hours(WEEK_H))[origin, circuit]
+    told |= {f"mean_{h}h": panel.mean.at(origin, circuit, panel.hours(h)) - week for h in MEANS_H}
+    change = RunningMean.of(_change(panel.value, day))
+    told |= {f"change_{h}h": change.at(origin, circuit, panel.hours(h)) for h in CHANGES_H}
+    told["roughness"] = RunningMean.of(_change(panel.value, 1)).at(origin, circuit, panel.hours(WEEK_H))
     return told
 
 
@@ -245,17 +240,18 @@ def _known_ahead(panel: Panel, rows: Rows) -> dict[str, np.ndarray]:
     before = np.maximum(panel.days_before(target, _first_day(panel, rows)), 0)
     week_before = np.maximum(panel.days_before(target, 7 * _first_week(panel, rows)), 0)
     told: dict[str, np.ndarray] = {}
+    mean = RunningMean.of(panel.known)
     for k in range(panel.known.shape[1]):
         x = panel.known[:, k]
-        means = {h: running_mean(x[:, None], panel.hours(h))[:, 0] for h in KNOWN_H}
         told |= {
             f"known_{k}": x[target],
             f"known_{k}_a_day_before": x[np.maximum(target - panel.day, 0)],
             f"known_{k}_against_day_0": x[target] - x[before],
             f"known_{k}_against_week_0": x[target] - x[week_before],
-            f"known_{k}_against_week": means[24][target] - means[WEEK_H][origin],
+            f"known_{k}_against_week": mean.at(target, k, panel.hours(24))
+            - mean.at(origin, k, panel.hours(WEEK_H)),
         }
-        told |= {f"known_{k}_mean_{h}h": each[target] for h, each in means.items()}
+        told |= {f"known_{k}_mean_{h}h": mean.at(target, k, panel.hours(h)) for h in KNOWN_H}
     return told
 
 

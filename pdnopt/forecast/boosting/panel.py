@@ -13,7 +13,7 @@ from pdnopt.forecast.clock import season_of, utc_offset_s
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Panel", "running_mean"]
+__all__ = ["Panel", "RunningMean"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class Panel:
         row = np.where(np.isfinite(self.value), np.arange(len(self.value))[:, None], 0)
         return np.asarray(np.take_along_axis(self.value, np.maximum.accumulate(row, axis=0), axis=0))
 
+    @cached_property
+    def mean(self) -> RunningMean:
+        """Return the running means of the values."""
+        return RunningMean.of(self.value)
+
     def at(self, row: np.ndarray, circuit: np.ndarray, latest: np.ndarray) -> np.ndarray:
         """Return values at rows; NaN before the first row and after `latest`, the last that may be looked at."""
         seen = (row >= 0) & (row <= latest)
@@ -88,15 +93,31 @@ class Panel:
         return max(1, round(count * self.day / 24))
 
 
-def running_mean(value: np.ndarray, steps: int) -> np.ndarray:
-    """Return the mean of what is finite among the last `steps` rows, fewer at the beginning: (T, C) -> (T, C)."""
-    finite = np.isfinite(value)
-    total = _running_sum(np.where(finite, value, 0.0), steps)
-    count = _running_sum(finite.astype(float), steps)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+@dataclass(frozen=True)
+class RunningMean:
+    """Means of what is finite over any number of rows, from sums that are formed once.
 
+    Attributes
+    ----------
+    total, count : float, shape (T + 1, C)
+        Sum and number of the finite values before each row.
+    """
 
-def _running_sum(value: np.ndarray, steps: int) -> np.ndarray:
-    total = np.cumsum(value, axis=0)
-    total[steps:] -= total[:-steps].copy()
-    return total
+    total: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, value: np.ndarray) -> RunningMean:
+        """Return the sums of values (T, C)."""
+        finite = np.isfinite(value)
+        total, count = (np.zeros((len(value) + 1, value.shape[1])) for _ in range(2))
+        np.cumsum(np.where(finite, value, 0.0), axis=0, out=total[1:])
+        np.cumsum(finite, axis=0, out=count[1:])
+        return cls(total, count)
+
+    def at(self, row: np.ndarray, column: np.ndarray | int, steps: int) -> np.ndarray:
+        """Return the mean over `steps` rows up to and with each row, fewer at the beginning; NaN where nothing is finite."""
+        begin, end = np.maximum(row + 1 - steps, 0), row + 1
+        total = self.total[end, column] - self.total[begin, column]
+        count = self.count[end, column] - self.count[begin, column]
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
