@@ -17,7 +17,7 @@ import numpy as np
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.clock import season_of
 from pdnopt.forecast.estimator import DECILES, Forecaster, check_horizon, check_quantiles, quantile_array
-from pdnopt.forecast.history import read_history
+from pdnopt.forecast.history import read_history, rows_at
 from pdnopt.forecast.metrics import Losses, Scores, losses, score, seasonal_scale
 
 if TYPE_CHECKING:
@@ -232,15 +232,15 @@ def run_backtest(
     for k, origin in enumerate(origins):
         begun = time.process_time()
         if forecaster is None or (protocol.refit_every and k % protocol.refit_every == 0):
-            forecaster = make().fit(frame.iloc[:origin], _rows(covariates, frame.index[:origin]))
+            forecaster = make().fit(frame.iloc[:origin], rows_at(covariates, frame.index[:origin]))
             fit_s += time.process_time() - begun
         else:
             new = frame.iloc[origins[k - 1] : origin]
-            forecaster.update(new, _rows(covariates, new.index))
+            forecaster.update(new, rows_at(covariates, new.index))
             predict_s += time.process_time() - begun
         begun = time.process_time()
         ahead = frame.index[origin : origin + h]
-        answer = forecaster.predict(h, tuple(float(each) for each in q), _rows(covariates, ahead))
+        answer = forecaster.predict(h, tuple(float(each) for each in q), rows_at(covariates, ahead))
         predict_s += time.process_time() - begun
         said += [text for text in answer.attrs.get("warnings", []) if text not in said]
         forecast[k] = _aligned(answer, known.circuits)
@@ -262,11 +262,6 @@ def run_backtest(
         predict_s=predict_s,
         warnings=said,
     )
-
-
-def _rows(covariates: pd.DataFrame | None, index: pd.Index) -> pd.DataFrame | None:
-    """Return the covariates at these time stamps; what is missing is left for `read_covariates` to tell."""
-    return None if covariates is None else covariates.loc[covariates.index.isin(index)]
 
 
 def _aligned(answer: pd.DataFrame, circuits: Sequence[str]) -> np.ndarray:

@@ -19,7 +19,7 @@ from pdnopt.errors import InputError, Issue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SENTINELS", "History", "read_covariates", "read_history"]
+__all__ = ["SENTINELS", "History", "check_index", "read_covariates", "read_history", "rows_at"]
 
 SENTINELS = (32767.0, 32768.0, -32768.0, 65535.0, 2147483647.0, 4294967295.0, -2147483648.0)
 """What Modbus meters send for "not available": 0x7FFF, 0x8000 (unsigned and signed), 0xFFFF and their 32-bit forms."""
@@ -61,6 +61,10 @@ class History:
     def tail(self, rows: int) -> History:
         """Return the last `rows` rows."""
         return History(self.index[-rows:], self.circuits, self.kw[-rows:], self.step_s)
+
+    def head(self, rows: int) -> History:
+        """Return the first `rows` rows."""
+        return History(self.index[:rows], self.circuits, self.kw[:rows], self.step_s)
 
     def frame(self) -> pd.DataFrame:
         """Return the history as the wide frame that it was read from."""
@@ -192,6 +196,11 @@ def read_covariates(
     if issues:
         raise InputError(issues)
     return np.asarray(values)
+
+
+def rows_at(covariates: pd.DataFrame | None, index: pd.Index) -> pd.DataFrame | None:
+    """Return the covariates at these time stamps; what is missing is left for `read_covariates` to tell."""
+    return None if covariates is None else covariates.loc[covariates.index.isin(index)]
 
 
 def check_index(index: Any, path: str, step_s: float | None = None, constant: bool = True) -> list[Issue]:

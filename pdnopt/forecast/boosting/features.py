@@ -1,0 +1,241 @@
+"""What a forecast is told: each row of the matrix looks at nothing after its origin but what is known ahead.
+
+Everything is in units of the circuit's scale and relative to the row's anchor, the simplest sensible forecast; the trees
+learn how far the outcome lies from it. An anchor is the mean of the last seven days at the same time of day or, for
+circuits that stay where they are (batch jobs, servers), the last value; `choose_anchor` compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdnopt.forecast.boosting.panel import Panel, running_mean
+from pdnopt.forecast.boosting.rows import Rows
+from pdnopt.forecast.metrics import nanmean
+
+__all__ = ["Features", "Recent", "choose_anchor", "features", "recent"]
+
+MEANS_H = (3, 6, 12, 24, 72, 168, 336, 672, 2016)
+"""Hours of running means up to the origin."""
+
+CHANGES_H = (24, 168, 672)
+"""Hours over which the change from day to day is averaged."""
+
+KNOWN_H = (3, 6, 24, 72, 168)
+"""Hours of running means of a covariate up to the target."""
+
+LEVELS = (0.1, 0.5, 0.9)
+LEVELS_H = (6, 24, 168)
+"""Quantiles of the values in the hours before the origin."""
+
+YEARS = 2.0
+"""Years of history from which on the time of year is told: with less it cannot be told from a trend."""
+
+WEEK_H = 168
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Running means of a panel, each (T, C); of covariates (T + F, K)."""
+
+    mean: dict[int, np.ndarray]
+    change: dict[int, np.ndarray]
+    roughness: np.ndarray
+    known: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Features:
+    """A matrix with a row for each forecast.
+
+    Attributes
+    ----------
+    matrix : float32, shape (N, M)
+    names : tuple of str, shape (M,)
+    anchor : float, shape (N,)
+        In units of the scale.
+    """
+
+    matrix: np.ndarray
+    names: tuple[str, ...]
+    anchor: np.ndarray
+
+
+def recent(panel: Panel) -> Recent:
+    """Return the running means that `features` gathers from."""
+    value, day = panel.value, panel.day
+    over_a_day = np.full_like(value, np.nan)
+    over_a_day[day:] = np.abs(value[day:] - value[:-day])
+    over_a_step = np.full_like(value, np.nan)
+    over_a_step[1:] = np.abs(np.diff(value, axis=0))
+    return Recent(
+        mean={h: running_mean(value, panel.hours(h)) for h in MEANS_H},
+        change={h: running_mean(over_a_day, panel.hours(h)) for h in CHANGES_H},
+        roughness=running_mean(over_a_step, panel.hours(WEEK_H)),
+        known={h: running_mean(panel.known, panel.hours(h)) for h in KNOWN_H} if panel.known.size else {},
+    )
+
+
+def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
+    """Return for each circuit whether the last value was nearer to the outcome than the mean of the last week; (C,)."""
+    circuit, outcome = rows.circuit[rows.pair], panel.value[rows.target, rows.circuit[rows.pair]]
+    last = np.abs(outcome - panel.carried[rows.origin, rows.circuit][rows.pair])
+    profile = np.abs(outcome - nanmean(_same_hour(panel, rows, 7), axis=1))
+    both = np.isfinite(last) & np.isfinite(profile)
+    total = [
+        np.bincount(circuit[both], each[both], minlength=panel.value.shape[1]) for each in (last, profile)
+    ]
+    return np.asarray(total[0] < total[1])
+
+
+def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of_year: bool) -> Features:
+    """Describe forecasts.
+
+    Parameters
+    ----------
+    panel : Panel
+    means : Recent
+        Of the same panel.
+    rows : Rows
+    stays : bool, shape (C,)
+        Circuits whose anchor is the last value.
+    time_of_year : bool
+        Whether to tell the time of year.
+    """
+    pair, target = rows.pair, rows.target
+    origin, circuit = rows.origin[pair], rows.circuit[pair]
+    same_hour = _same_hour(panel, rows, 28)
+    last = panel.carried[origin, circuit]
+    profile = nanmean(same_hour[:, :7], axis=1)
+    profile = np.where(np.isfinite(profile), profile, last)
+    anchor = np.where(stays[circuit], last, profile)
+    week = means.mean[WEEK_H][origin, circuit]
+    told = {"ahead": rows.ahead * (24 / panel.day), **_calendar(panel, rows, time_of_year)}
+    told |= {f"day_{k}": same_hour[:, k] - anchor for k in (0, 1, 2, 3, 6)}
+    told |= {
+        "days_3": nanmean(same_hour[:, :3], axis=1) - anchor,
+        "days_7": profile - anchor,
+        "days_28": nanmean(same_hour, axis=1) - anchor,
+        "days_spread": _spread(same_hour[:, :7]),
+    }
+    same_weekday = _same_weekday(panel, rows, 4)
+    told |= {f"week_{k}": same_weekday[:, k] - anchor for k in (0, 1)}
+    told["weeks_4"] = nanmean(same_weekday, axis=1) - anchor
+    told |= {"last": last - anchor, "anchor": anchor - week, "level": week}
+    told |= {name: each[pair] for name, each in _at_origin(panel, means, rows).items()}
+    told |= {
+        f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()
+    }
+    told |= _known_ahead(panel, means, rows)
+    matrix = np.column_stack([np.asarray(each, dtype=np.float32) for each in told.values()])
+    return Features(matrix, tuple(told), anchor)
+
+
+def _first_day(panel: Panel, rows: Rows) -> np.ndarray:
+    """Return how many days before the target the latest one lies that was over at the origin."""
+    return np.asarray(-(-rows.ahead // panel.day))
+
+
+def _same_hour(panel: Panel, rows: Rows, days: int) -> np.ndarray:
+    """Return the values at the target's time of day in the last days before the origin, the latest first: (N, days)."""
+    first, circuit, origin = _first_day(panel, rows), rows.circuit[rows.pair], rows.origin[rows.pair]
+    found = [
+        panel.at(panel.days_before(rows.target, first + k), circuit, latest=origin) for k in range(days)
+    ]
+    return np.stack(found, axis=1)
+
+
+def _same_weekday(panel: Panel, rows: Rows, weeks: int) -> np.ndarray:
+    """Return the values at the target's time of the week in the last weeks, the latest first: (N, weeks)."""
+    first, circuit, origin = _first_week(panel, rows), rows.circuit[rows.pair], rows.origin[rows.pair]
+    found = [
+        panel.at(panel.days_before(rows.target, 7 * (first + k)), circuit, latest=origin)
+        for k in range(weeks)
+    ]
+    return np.stack(found, axis=1)
+
+
+def _first_week(panel: Panel, rows: Rows) -> np.ndarray:
+    return np.asarray(-(-rows.ahead // (7 * panel.day)))
+
+
+def _calendar(panel: Panel, rows: Rows, time_of_year: bool) -> dict[str, np.ndarray]:
+    """Return hour, weekday and holidays of the target, and whether the days it is compared with were holidays."""
+    target = rows.target
+    told = {
+        "hour": panel.hour[target],
+        "weekday": panel.weekday[target],
+        "origin_hour": panel.hour[rows.origin[rows.pair]],
+    }
+    if time_of_year:
+        told |= {"year_sin": np.sin(panel.year_angle[target]), "year_cos": np.cos(panel.year_angle[target])}
+    if panel.holiday.any():
+        day, end = panel.day, len(panel.holiday) - 1
+        before = panel.days_before(target, _first_day(panel, rows))
+        week_before = panel.days_before(target, 7 * _first_week(panel, rows))
+        told |= {
+            "holiday": panel.holiday[target],
+            "holiday_yesterday": panel.holiday[np.maximum(target - day, 0)],
+            "holiday_tomorrow": panel.holiday[np.minimum(target + day, end)],
+            "holiday_day_0": panel.holiday[np.maximum(before, 0)],
+            "holiday_week_0": panel.holiday[np.maximum(week_before, 0)],
+        }
+    return told
+
+
+def _at_origin(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarray]:
+    """Return what is known at each origin, whatever the target; each (P,)."""
+    origin, circuit = rows.origin, rows.circuit
+    here = Rows(origin, circuit, np.arange(len(origin)), np.zeros(len(origin), dtype=np.int64))
+    usual = nanmean(_same_hour(panel, here, 8)[:, 1:], axis=1)  # without the day of the origin itself
+    week = means.mean[WEEK_H][origin, circuit]
+    a_week_ago, a_day_ago = (np.maximum(origin - n * panel.day, 0) for n in (7, 1))
+    told = {"unusual": panel.carried[origin, circuit] - usual}
+    told |= {f"mean_{h}h": each[origin, circuit] - week for h, each in means.mean.items() if h != WEEK_H}
+    told |= {f"change_{h}h": each[origin, circuit] for h, each in means.change.items()}
+    told |= {
+        "roughness": means.roughness[origin, circuit],
+        "week_before": means.mean[WEEK_H][a_week_ago, circuit] - week,
+        "day_before": means.mean[24][a_day_ago, circuit] - week,
+    }
+    return told
+
+
+def _levels(panel: Panel, rows: Rows) -> dict[tuple[int, float], np.ndarray]:
+    """Return quantiles of the last hours before each origin; each (P,)."""
+    told = {}
+    for hours in LEVELS_H:
+        steps = panel.hours(hours)
+        stride = -(-steps // WEEK_H)
+        back = np.maximum(rows.origin[:, None] - np.arange(0, steps, stride), 0)
+        values = np.sort(panel.carried[back, rows.circuit[:, None]], axis=1)
+        last = values.shape[1] - 1
+        told |= {(hours, q): values[:, round(q * last)] for q in LEVELS}
+    return told
+
+
+def _known_ahead(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarray]:
+    """Return the covariates at the target, smoothed, and against the days that the target is compared with."""
+    target, origin = rows.target, rows.origin[rows.pair]
+    before = np.maximum(panel.days_before(target, _first_day(panel, rows)), 0)
+    week_before = np.maximum(panel.days_before(target, 7 * _first_week(panel, rows)), 0)
+    told: dict[str, np.ndarray] = {}
+    for k in range(panel.known.shape[1]):
+        x = panel.known[:, k]
+        told |= {
+            f"known_{k}": x[target],
+            f"known_{k}_a_day_before": x[np.maximum(target - panel.day, 0)],
+            f"known_{k}_against_day_0": x[target] - x[before],
+            f"known_{k}_against_week_0": x[target] - x[week_before],
+            f"known_{k}_against_week": means.known[24][target, k] - means.known[WEEK_H][origin, k],
+        }
+        told |= {f"known_{k}_mean_{h}h": each[target, k] for h, each in means.known.items()}
+    return told
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of what is finite along a row; NaN where nothing is."""
+    centre = nanmean(values, axis=1)
+    return np.sqrt(nanmean((values - centre[:, None]) ** 2, axis=1))
