@@ -60,7 +60,7 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 MODELS = {
     "last_value": ("pdnopt.forecast.naive", "LastValue"),
     "seasonal_naive": ("pdnopt.forecast.naive", "SeasonalNaive"),
-    "lightgbm": ("pdnopt.forecast.boosting", "LightGBMForecaster"),
+    "lightgbm": ("pdnopt.forecast.boosting.forecaster", "Boosting"),
     "lstm": ("pdnopt.forecast.lstm.forecaster", "LSTMForecaster"),
 }
 """Names of models that can be kept, and where they are: the only code that an artefact can reach."""

@@ -24,9 +24,10 @@ import numpy as np
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.backtest import Backtest, Windows, run_backtest
+from pdnopt.forecast.boosting import settings as boosting
 from pdnopt.forecast.estimator import Forecaster
 from pdnopt.forecast.history import History, read_history
-from pdnopt.forecast.lstm.settings import read_settings
+from pdnopt.forecast.lstm import settings as lstm
 from pdnopt.forecast.naive import SeasonalNaive
 from pdnopt.forecast.registry import Registry, model_class
 from pdnopt.forecast.standing import Standing
@@ -38,6 +39,7 @@ __all__ = ["Recipe", "Verdict", "data_hash", "promote_by_hand", "retrain"]
 
 DEFAULT_WINDOWS = 14
 NAIVE = "seasonal_naive"
+READERS: dict[str, Callable[[Any], Any]] = {"lstm": lstm.read_settings, "lightgbm": boosting.read_settings}
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Recipe:
     model : str
         A name of `registry.MODELS`.
     settings : mapping
-        For ``"lstm"``: fields of `lstm.settings.Settings`; for others: keywords of its class. Plain JSON values.
+        For ``"lstm"`` and ``"lightgbm"``: fields of their ``Settings``; for others: keywords of the class. JSON values.
     allow_negative : bool
         Whether power may be negative.
     """
@@ -67,8 +69,8 @@ class Recipe:
             An unknown model, settings that it does not have or cannot take.
         """
         kind: Any = model_class(self.model)
-        if self.model == "lstm":
-            settings = read_settings({"horizon": horizon, **self.settings})
+        if self.model in READERS:
+            settings = READERS[self.model]({"horizon": horizon, **self.settings})
             made: Forecaster = kind(settings, allow_negative=self.allow_negative)
             return made
         try:
@@ -289,5 +291,5 @@ def _about_scores(found: Backtest) -> dict[str, Any]:
 
 
 def _plain_settings(candidate: Any, recipe: Recipe) -> dict[str, Any]:
-    settings = candidate.settings.to_dict() if recipe.model == "lstm" else dict(recipe.settings)
+    settings = asdict(candidate.settings) if recipe.model in READERS else dict(recipe.settings)
     return {**settings, "allow_negative": recipe.allow_negative}

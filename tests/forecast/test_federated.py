@@ -62,15 +62,15 @@ def test_one_node_alone_is_training_in_place() -> None:
     """With a single node, a round is that many training steps from the weights that went out, done here once more."""
     from pdnopt.forecast.lstm.fitting import Sampler, fit_network, new_network, read_weights, write_weights
     from pdnopt.forecast.lstm.forecaster import frame_from
-    from pdnopt.forecast.lstm.known import Known
+    from pdnopt.forecast.lstm.known import CALENDAR, Known
 
     history = daily(20, 2)
     node = Node("x", history, held_out=2, seed=5)
     federation = dataclasses.replace(SHORT, rounds=1, local_steps=7, fewest=1)
     found = federate(InProcess({"x": lambda data: write_message(node.answer(read_task(data)))}), federation)
     seen = read_history(history.iloc[: len(history) - 12])
-    known, values = Known.read(None, seen.index)
-    network = new_network(9, TINY, 0)
+    known, values = Known.read(None, seen.index, TINY)
+    network = new_network(CALENDAR, TINY, 0)
     write_weights(network, initial_weights(TINY))
     seed = int(np.random.SeedSequence([5, 0]).generate_state(1)[0]) % 2**31
     sampler = Sampler.over([frame_from(seen, known, values)], TINY)

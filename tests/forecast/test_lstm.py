@@ -14,19 +14,19 @@ from pdnopt.errors import InputError
 from pdnopt.forecast.estimator import Forecaster, quantile_array
 from pdnopt.forecast.history import read_history
 from pdnopt.forecast.lstm.forecaster import LSTMForecaster, frame_from
-from pdnopt.forecast.lstm.known import Known
+from pdnopt.forecast.lstm.known import CALENDAR, Known
 from pdnopt.forecast.lstm.settings import LEVELS, Settings, read_settings
-from pdnopt.forecast.lstm.windows import LAGS, Frame, open_windows, read_targets
+from pdnopt.forecast.lstm.windows import LAGS, PAST, Frame, open_windows, read_targets
 from pdnopt.forecast.metrics import pinball as exact_pinball
 from tests.forecast.synthetic import daily
 
 SMALL = Settings(horizon=24, context=24, hidden=8, steps=4, batch=8)
-TRAINED = Settings(horizon=12, context=24, hidden=16, steps=250, batch=32, learning_rate=1e-2, dropout=0.0)
+TRAINED = Settings(horizon=12, context=24, hidden=16, steps=500, batch=32, learning_rate=1e-2, dropout=0.0)
 
 
 def frame(history: pd.DataFrame) -> Frame:
     seen = read_history(history)
-    known, values = Known.read(None, seen.index)
+    known, values = Known.read(None, seen.index, SMALL)
     return frame_from(seen, known, values)
 
 
@@ -112,8 +112,8 @@ def test_onnxruntime_answers_what_torch_answers_at_any_batch_and_horizon() -> No
     from pdnopt.forecast.lstm.network import Ensemble
     from pdnopt.forecast.lstm.serving import Server
 
-    members = [new_network(9, SMALL, seed) for seed in (1, 2)]
-    server = Server(to_onnx(members, 9, SMALL), 9, SMALL)
+    members = [new_network(CALENDAR, SMALL, seed) for seed in (1, 2)]
+    server = Server(to_onnx(members, CALENDAR, SMALL), CALENDAR, SMALL)
     given = frame(daily(40, circuits=7))
     for batch, horizon in ((1, 24), (3, 24), (7, 5)):
         windows = open_windows(given, np.arange(batch), np.full(batch, given.end - 24), SMALL, horizon)
@@ -148,11 +148,11 @@ def test_quantiles_never_cross_whatever_the_weights() -> None:
 
     from pdnopt.forecast.lstm.fitting import new_network
 
-    network = new_network(9, SMALL, 0).eval()
+    network = new_network(CALENDAR, SMALL, 0).eval()
     with torch.no_grad():
         for value in network.parameters():
             value.mul_(20.0)
-        answer = network(torch.randn(16, 24, 11) * 5, torch.randn(16, 24, 9 + LAGS) * 5)
+        answer = network(torch.randn(16, 24, PAST + CALENDAR) * 5, torch.randn(16, 24, CALENDAR + LAGS) * 5)
     assert (torch.diff(answer, dim=2) >= 0).all()
 
 
@@ -266,8 +266,8 @@ def test_covariates_that_are_missing_or_too_short() -> None:
 
 def test_settings_are_checked_all_at_once() -> None:
     with pytest.raises(InputError) as error:
-        read_settings({"hidden": 0, "steps": 1.5, "hiden": 8, "dropout": True})
-    assert kinds(error) == ["Range", "Range", "UnknownField", "Range"]
+        read_settings({"hidden": 0, "steps": 1.5, "hiden": 8, "dropout": True, "holidays": "XX"})
+    assert sorted(kinds(error)) == ["Enum", "Range", "Range", "Range", "UnknownField"]
     assert read_settings({"hidden": 8, "dropout": 0}).hidden == 8
 
 

@@ -16,7 +16,7 @@ from pdnopt.forecast.federated.messages import Answer, Task, Weights
 from pdnopt.forecast.federated.privacy import blur, clip_update
 from pdnopt.forecast.history import read_history
 from pdnopt.forecast.lstm.forecaster import LSTMForecaster, frame_from
-from pdnopt.forecast.lstm.known import Known
+from pdnopt.forecast.lstm.known import CALENDAR, Known
 from pdnopt.forecast.lstm.settings import Settings, read_settings
 from pdnopt.forecast.standing import Standing
 
@@ -59,7 +59,6 @@ class Node:
         self.name, self.held_out, self.seed = name, held_out, seed
         self.keep, self.allow_negative = keep, allow_negative
         self._history = read_history(history, allow_negative=allow_negative, path=f"nodes.{name}")
-        self._known, self._values = Known.read(None, self._history.index)
         self._sampler: tuple[Settings, Sampler] | None = None
 
     def answer(self, task: Task) -> Answer:
@@ -80,7 +79,7 @@ class Node:
         sampler = self._windows(settings)
         # Nodes, and rounds of one node, draw different windows; the same seed draws the same again
         seed = int(np.random.SeedSequence([self.seed, task.round]).generate_state(1)[0]) % 2**31
-        network = new_network(self._known.width, settings, seed)
+        network = new_network(CALENDAR, settings, seed)
         write_weights(network, task.weights)
         loss = fit_network(network, sampler, settings, seed, steps=task.steps, pace=lambda step: task.pace)
         update = {name: value - task.weights[name] for name, value in read_weights(network).items()}
@@ -97,9 +96,9 @@ class Node:
         from pdnopt.forecast.lstm.fitting import new_network, write_weights
 
         settings = read_settings(task.settings, "task.settings")
-        network = new_network(self._known.width, settings, settings.seed)
+        network = new_network(CALENDAR, settings, settings.seed)
         write_weights(network, task.weights)
-        model = to_onnx([network], self._known.width, settings)
+        model = to_onnx([network], CALENDAR, settings)
 
         def served(history: pd.DataFrame) -> LSTMForecaster:
             return LSTMForecaster(settings, allow_negative=self.allow_negative).serve(model, history)
@@ -129,7 +128,8 @@ class Node:
         if self._sampler is None or self._sampler[0] != settings:
             cut = self._cut(settings)
             seen = read_history(self._history.frame().iloc[:cut], allow_negative=self.allow_negative)
-            sampler = Sampler.over([frame_from(seen, self._known, self._values[:cut])], settings)
+            known, values = Known.read(None, seen.index, settings)
+            sampler = Sampler.over([frame_from(seen, known, values)], settings)
             sampler.check(settings)
             self._sampler = settings, sampler
         return self._sampler[1]
@@ -139,6 +139,5 @@ def initial_weights(settings: Settings) -> Weights:
     """Return the weights that a federation begins with: random, of the settings' seed."""
     need("torch")
     from pdnopt.forecast.lstm.fitting import new_network, read_weights
-    from pdnopt.forecast.lstm.known import CALENDAR
 
     return read_weights(new_network(CALENDAR, settings, settings.seed))
