@@ -125,9 +125,7 @@ def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of
     told["weeks_4"] = nanmean(same_weekday, axis=1) - anchor
     told |= {"last": last - anchor, "anchor": anchor - week, "level": week}
     told |= {name: each[pair] for name, each in _at_origin(panel, means, rows).items()}
-    told |= {
-        f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()
-    }
+    told |= {f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()}
     told |= _known_ahead(panel, means, rows)
     matrix = np.column_stack([np.asarray(each, dtype=np.float32) for each in told.values()])
     return Features(matrix, tuple(told), anchor)
@@ -141,9 +139,7 @@ def _first_day(panel: Panel, rows: Rows) -> np.ndarray:
 def _same_hour(panel: Panel, rows: Rows, days: int) -> np.ndarray:
     """Return the values at the target's time of day in the last days before the origin, the latest first: (N, days)."""
     first, circuit, origin = _first_day(panel, rows), rows.circuit[rows.pair], rows.origin[rows.pair]
-    found = [
-        panel.at(panel.days_before(rows.target, first + k), circuit, latest=origin) for k in range(days)
-    ]
+    found = [panel.at(panel.days_before(rows.target, first + k), circuit, latest=origin) for k in range(days)]
     return np.stack(found, axis=1)
 
 

@@ -67,7 +67,9 @@ def sample(panel: Panel, horizon: int, most: int, seed: int) -> Rows:
     generator = np.random.default_rng(seed)
     pairs = min((steps - 1 - first) * circuits, max(1, most // ABREAST))
     place = np.linspace(first * circuits, (steps - 1) * circuits - 1, pairs).astype(np.int64)
-    place += generator.integers(0, circuits, pairs)  # else a stride would meet the same circuits again and again
+    place += generator.integers(
+        0, circuits, pairs
+    )  # else a stride would meet the same circuits again and again
     place = np.unique(np.minimum(place, (steps - 1) * circuits - 1))
     origin, circuit = np.divmod(place, circuits)
     pair = np.repeat(np.arange(len(place)), ABREAST)
