@@ -101,7 +101,11 @@ def train(
     data: Data,
     registry: Where = DEFAULT_REGISTRY,
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="lstm, lightgbm, seasonal_naive, last_value.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="lstm, lightgbm, combination, last_value or seasonal_naive.",
+        ),
     ] = "lstm",
     horizon: Horizon = 24,
     windows: Windows = 14,

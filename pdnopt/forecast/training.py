@@ -25,11 +25,12 @@ import numpy as np
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.backtest import Backtest, Windows, run_backtest
 from pdnopt.forecast.boosting import settings as boosting
+from pdnopt.forecast.catalogue import forecaster_class, maker
 from pdnopt.forecast.estimator import Forecaster
 from pdnopt.forecast.history import History, read_history
 from pdnopt.forecast.lstm import settings as lstm
 from pdnopt.forecast.naive import SeasonalNaive
-from pdnopt.forecast.registry import Registry, model_class
+from pdnopt.forecast.registry import Registry
 from pdnopt.forecast.standing import Standing
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Recipe:
     Attributes
     ----------
     model : str
-        A name of `registry.MODELS`.
+        A name that `catalogue.maker` takes.
     settings : mapping
-        For ``"lstm"`` and ``"lightgbm"``: fields of their ``Settings``; for others: keywords of the class. JSON values.
+        For ``"lstm"`` and ``"lightgbm"``: fields of their ``Settings``; the others have none to set.
     allow_negative : bool
         Whether power may be negative.
     """
@@ -68,19 +69,16 @@ class Recipe:
         InputError
             An unknown model, settings that it does not have or cannot take.
         """
-        kind: Any = model_class(self.model)
         if self.model in READERS:
+            kind: Any = forecaster_class(self.model)
             settings = READERS[self.model]({"horizon": horizon, **self.settings})
             made: Forecaster = kind(settings, allow_negative=self.allow_negative)
             return made
-        try:
-            made = kind(**self.settings, allow_negative=self.allow_negative)
-        except TypeError as error:
-            todo = f"See the parameters of {kind.__name__}."
-            raise InputError(
-                Issue("UnknownField", "settings", self.model, dict(self.settings), str(error), todo)
-            ) from None
-        return made
+        if self.settings:
+            todo = "Leave them out, or train one of these."
+            allowed = f"settings of {' or '.join(READERS)} only"
+            raise InputError(Issue("UnknownField", "settings", self.model, [*self.settings], allowed, todo))
+        return maker(self.model, horizon, self.allow_negative)()
 
 
 @dataclass(frozen=True)

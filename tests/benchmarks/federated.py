@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pdnopt.forecast.federated.coordinator import Federation, Round, federate
 from pdnopt.forecast.federated.messages import Task, Weights
@@ -112,12 +113,13 @@ def main() -> int:
     parser.add_argument("--local-steps", type=int, default=20)
     parser.add_argument("--deadline-s", type=float, default=180.0)
     given = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
-    if not os.environ.get("PDNOPT_TEST_DATA"):
-        print("no outside data: set PDNOPT_TEST_DATA")
+    os.environ["OMP_NUM_THREADS"] = "1"  # also of the nodes
+    try:
+        histories = nodes()
+    except pytest.skip.Exception as absent:
+        print(absent)
         return 0
     print(f"{machine()}\n")
-    histories = nodes()
     federation = Federation(SETTINGS, given.rounds, given.local_steps, deadline_s=given.deadline_s, fewest=4)
     begun = time.perf_counter()
     results = {"central": judge(histories, central(histories, federation), SETTINGS)}

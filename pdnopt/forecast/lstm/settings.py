@@ -59,11 +59,11 @@ class Settings:
     """
 
     horizon: int = 24
-    context: int = 168
+    context: int = 96
     hidden: int = 48
     members: int = 1
-    steps: int = 1_200
-    batch: int = 128
+    steps: int = 800
+    batch: int = 64
     learning_rate: float = 3e-3
     dropout: float = 0.1
     weight_decay: float = 1e-2
