@@ -15,7 +15,15 @@ import pytest
 
 from pdnopt.errors import InputError
 from pdnopt.forecast.federated.coordinator import Federation, FederationError, average, federate
-from pdnopt.forecast.federated.messages import MAX_BYTES, Answer, Task, read_answer, read_task, write_message
+from pdnopt.forecast.federated.messages import (
+    MAX_BYTES,
+    Answer,
+    Task,
+    Weights,
+    read_answer,
+    read_task,
+    write_message,
+)
 from pdnopt.forecast.federated.node import Node, initial_weights
 from pdnopt.forecast.federated.privacy import blur, clip_update, epsilon, length
 from pdnopt.forecast.federated.processes import processes
@@ -23,6 +31,7 @@ from pdnopt.forecast.federated.transports import InProcess, Spool
 from pdnopt.forecast.history import read_history
 from pdnopt.forecast.lstm.forecaster import LSTMForecaster
 from pdnopt.forecast.lstm.settings import Settings
+from tests.forecast.series import ett
 from tests.forecast.synthetic import daily
 
 TINY = Settings(horizon=6, context=12, hidden=4, steps=4, batch=8)
@@ -319,3 +328,59 @@ def test_nodes_as_processes_one_of_which_is_killed(tmp_path: Path) -> None:
     assert answer.index[0] == daily(21).index[24 * 20]
     logs = [(tmp_path / "spool" / name / "log.txt").read_text() for name in ("n0", "n2")]
     assert logs == ["", ""]
+
+
+# Real series
+
+
+def test_eight_nodes_two_of_which_drop_out_come_close_to_central_training() -> None:
+    """Two transformers' loads and oil temperatures on eight nodes; the benchmark `federated` is the larger version."""
+    from pdnopt.forecast.backtest import Windows, run_backtest
+    from pdnopt.forecast.lstm.export import to_onnx
+    from pdnopt.forecast.lstm.fitting import Sampler, fit_network, new_network, read_weights, write_weights
+    from pdnopt.forecast.lstm.forecaster import frame_from
+    from pdnopt.forecast.lstm.known import CALENDAR, Known
+    from pdnopt.forecast.standing import Standing
+
+    wide = ett()[0].iloc[-150 * 24 :]
+    settings = Settings(horizon=24, context=24, hidden=12, batch=16, learning_rate=1e-2)
+    federation = Federation(settings=settings, rounds=8, local_steps=12, deadline_s=300.0, fewest=4)
+    held_out, cut = 14, len(wide) - 14 * 24
+
+    def sql(weights: Weights) -> float:
+        network = new_network(CALENDAR, settings, 0)
+        write_weights(network, weights)
+        model = LSTMForecaster(settings, allow_negative=True)
+        model.serve(to_onnx([network], CALENDAR, settings), wide.iloc[:cut])
+        standing = Standing(model, wide.index[cut - 1])
+        found = run_backtest(lambda: standing, wide, Windows(24, held_out), allow_negative=True)
+        return found.scores.sql
+
+    parts = [wide.columns[k : k + 2] for k in (0, 2, 4, 7, 9, 11)] + [wide.columns[[6]], wide.columns[[13]]]
+    names = [f"n{k}" for k in range(8)]
+    nodes = {
+        name: Node(name, wide[list(part)], held_out=held_out, seed=k, allow_negative=True)
+        for k, (name, part) in enumerate(zip(names, parts, strict=True))
+    }
+
+    def reached(name: str) -> Callable[[bytes], bytes | None]:
+        def answer(data: bytes) -> bytes | None:
+            task = read_task(data)
+            gone = name in ("n2", "n5") and task.round >= 2
+            return None if gone or task.kind == "finish" else write_message(nodes[name].answer(task))
+
+        return answer
+
+    found = federate(InProcess({name: reached(name) for name in names}), federation)
+    assert [len(done.answered) for done in found.rounds] == [8, 8] + [6] * 6
+
+    seen = read_history(wide.iloc[:cut], allow_negative=True)
+    known, values = Known.read(None, seen.index, settings)
+    sampler = Sampler.over([frame_from(seen, known, values)], settings)
+    network = new_network(CALENDAR, settings, settings.seed)
+    fit_network(network, sampler, dataclasses.replace(settings, batch=128), 0, steps=96)
+    central, federated, start = (
+        sql(weights) for weights in (read_weights(network), found.weights, initial_weights(settings))
+    )
+    assert federated <= 1.05 * central
+    assert central < 0.8 * start  # and both have learnt something
