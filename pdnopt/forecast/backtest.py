@@ -94,6 +94,8 @@ class Backtest:
         Of the forecaster.
     protocol : Windows
     circuits : tuple of str, shape (C,)
+    step_s : float
+        Step of the series in s.
     starts : list of Timestamp, length W
         First time stamp of each window.
     windows : list of Losses, length W
@@ -110,6 +112,7 @@ class Backtest:
     name: str
     protocol: Windows
     circuits: tuple[str, ...]
+    step_s: float
     starts: list[pd.Timestamp]
     windows: list[Losses]
     forecast_kw: np.ndarray
@@ -253,6 +256,7 @@ def run_backtest(
         name=forecaster.name,
         protocol=protocol,
         circuits=known.circuits,
+        step_s=known.step_s,
         starts=[frame.index[origin] for origin in origins],
         windows=done,
         forecast_kw=forecast,

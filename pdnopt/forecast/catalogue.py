@@ -23,6 +23,8 @@ FORECASTERS = {
     "lstm": "pdnopt.forecast.lstm.forecaster:LSTMForecaster",
     "combination": "pdnopt.forecast.combination:Combination",
     "calibrated": "pdnopt.forecast.conformal:Calibrated",
+    "with_fallback": "pdnopt.forecast.fallback:WithFallback",
+    "with_newcomers": "pdnopt.forecast.newcomers:WithNewcomers",
 }
 """Name of a forecaster -> module:class."""
 
@@ -74,16 +76,16 @@ def maker(
             maker(each, horizon, allow_negative)
             for each in members or ("last_value", "seasonal_naive", "lightgbm")
         ]
-        return lambda: kind(makes, horizon=horizon, allow_negative=allow_negative)  # type: ignore[no-any-return]
+        return lambda: kind(makes, horizon=horizon, allow_negative=allow_negative)
     if name == "lightgbm":
         from pdnopt.forecast.boosting.settings import Settings as BoostingSettings
 
-        return lambda: kind(BoostingSettings(horizon=horizon), allow_negative=allow_negative)  # type: ignore[no-any-return]
+        return lambda: kind(BoostingSettings(horizon=horizon), allow_negative=allow_negative)
     if name == "lstm":
         from pdnopt.forecast.lstm.settings import Settings as LSTMSettings
 
-        return lambda: kind(LSTMSettings(horizon=horizon), allow_negative=allow_negative)  # type: ignore[no-any-return]
-    return lambda: kind(allow_negative=allow_negative)  # type: ignore[no-any-return]
+        return lambda: kind(LSTMSettings(horizon=horizon), allow_negative=allow_negative)
+    return lambda: kind(allow_negative=allow_negative)
 
 
 def load_forecaster(folder: Path) -> Forecaster:

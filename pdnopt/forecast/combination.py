@@ -7,10 +7,10 @@ For circuit c and member m, after every step t that has come true, with the comb
     R(m)  <- DECAY R(m) + r(m),    V(m) <- DECAY V(m) + r(m)^2                                                (3)
     w(m)   proportional to  max(R(m), 0) / (1 + V(m))          all alike where no R is above 0                (4)
 
-This is ML-Poly (Gaillard, Stoltz, van Erven 2014, arXiv:1402.2044, section 3) on the slopes, so that it competes with the best
-fixed average and not only with the best member; it has nothing to tune but how fast it forgets. A circuit's weights are drawn
-towards those of all circuits while it has few steps. Averages of quantiles never cross, and their loss is never above the
-members' losses averaged with the same weights (the quantile loss is convex).
+This is ML-Poly (Gaillard, Stoltz, van Erven 2014, arXiv:1402.2044, section 3) on the slopes, so that it competes with the
+best fixed average and not only with the best member; it has nothing to tune but how fast it forgets. Where one member alone
+has lost less than the average so far, by the same forgetting, that member is taken: an average must pay to be used.
+A circuit's weights are drawn towards those of all circuits while it has few windows. Averages of quantiles never cross.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import pandas as pd
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.estimator import DECILES, Forecaster
 from pdnopt.forecast.following import Follower, Said
-from pdnopt.forecast.storage import history_from, history_state, read_state, write_state
+from pdnopt.forecast.metrics import nanmean, pinball
+from pdnopt.forecast.storage import read_state, write_state
 
 __all__ = ["Combination"]
 
@@ -67,25 +68,22 @@ class Combination(Follower):
             raise InputError(
                 Issue("NotUnique", "makes", "", names, "two or more, with different names", todo)
             )
-        self._regret = np.zeros((len(names), 0))
-        self._square = np.zeros((len(names), 0))
-        self._count = np.zeros(0)
+        self._regret: np.ndarray = np.zeros((len(names), 0))
+        self._square: np.ndarray = np.zeros((len(names), 0))
+        self._loss: np.ndarray = np.zeros((len(names) + 1, 0))
+        self._count: np.ndarray = np.zeros(0)
 
     def weights(self) -> pd.DataFrame:
         """Return the weights: index circuits, columns members; each row sums to 1."""
         names = [each.name for each in self.members]
-        return pd.DataFrame(self._weights().T, index=list(self.history.circuits), columns=names)
+        return pd.DataFrame(self._taken().T, index=list(self.history.circuits), columns=names)
 
     def save(self, folder: Path) -> None:
         """Write the combination, and each member in a folder below it."""
-        says, numbers = history_state(self.history)
-        says = {
-            **says,
-            "settings": self._settings(),
-            "rows": self._rows,
-            "members": len(self.members),
-        }
-        learnt = {"regret": self._regret, "square": self._square, "count": self._count}
+        says, numbers = self._state()
+        says = {**says, "members": len(self.members)}
+        learnt = {"regret": self._regret, "square": self._square, "loss": self._loss}
+        learnt["count"] = self._count
         write_state(folder, self.name, says, {**numbers, **learnt})
         for k, each in enumerate(self.members):
             each.save(Path(folder) / f"member_{k}")
@@ -98,13 +96,16 @@ class Combination(Follower):
         says, numbers = read_state(folder, cls.name)
         members = [load_forecaster(Path(folder) / f"member_{k}") for k in range(int(says["members"]))]
         made = cls([lambda each=each: each for each in members], **says["settings"])  # type: ignore[misc]
-        made._tail, made._rows = history_from(says, numbers), says["rows"]
-        made._regret, made._square, made._count = (numbers[key] for key in ("regret", "square", "count"))
+        made._restore(says, numbers)
+        made._regret, made._square, made._loss, made._count = (
+            numbers[key] for key in ("regret", "square", "loss", "count")
+        )
         return made
 
     def _begin(self, circuits: int) -> None:
         self._regret = np.zeros((len(self.members), circuits))
         self._square = np.zeros((len(self.members), circuits))
+        self._loss = np.zeros((len(self.members) + 1, circuits))
         self._count = np.zeros(circuits)
 
     def _note(self) -> Any:
@@ -119,18 +120,24 @@ class Combination(Follower):
         members = np.where(finite[:, None, :, None], said.kw, 0.0)
         combined = np.einsum("mc,mhcq->hcq", self._usable(weights, finite), members)
         slope = 2.0 * ((actual_kw[:, :, None] <= combined) - LEVELS)
-        scale = np.maximum(np.nan_to_num(said.scale_kw), 1e-9)
+        measured = np.isfinite(said.scale_kw) & (said.scale_kw > 0)
+        scale = np.where(
+            measured, said.scale_kw, np.inf
+        )  # a circuit that never drew anything teaches nothing
         gain = (slope * (combined - members)).mean(axis=3) / scale
         known = np.isfinite(actual_kw)
         for h in range(steps):
             r = np.where(known[h] & finite, gain[:, h], 0.0)
             self._regret = decay * self._regret + r
             self._square = decay * self._square + r**2
+        everyone = np.concatenate([members, combined[None]])
+        loss = np.nan_to_num(nanmean(pinball(actual_kw, everyone, LEVELS), axis=(1, 3))) / scale
+        self._loss = 0.5 ** (1.0 / HALF_LIFE_WINDOWS) * self._loss + loss
         self._count = self._count + known.any(axis=0)
 
     def _answer(self, said: Said) -> np.ndarray:
         finite = np.isfinite(said.kw).all(axis=(1, 3))
-        weights = self._usable(self._weights(), finite)
+        weights = self._usable(self._taken(), finite)
         mixed = np.einsum("mc,mhcq->hcq", weights, np.where(finite[:, None, :, None], said.kw, 0.0))
         return np.where(finite.any(axis=0)[:, None], mixed, np.nan)
 
@@ -141,6 +148,17 @@ class Combination(Follower):
         pooled = _normal(np.maximum(regret, 0.0) / (1.0 + square))
         share = self._count / (self._count + SHRINK)
         return np.asarray(share * own + (1.0 - share) * pooled)
+
+    def _taken(self) -> np.ndarray:
+        """Return the weights that are used: those of (4), or all on a member that has lost less, (M, C)."""
+        weights = self._weights()
+        if not self._count.any():
+            return weights
+        windows = np.maximum(self._count.mean(), 1.0)
+        loss = self._loss + SHRINK / windows * self._loss.mean(axis=1, keepdims=True)
+        best = loss[:-1].argmin(axis=0)
+        alone = np.arange(len(weights))[:, None] == best
+        return np.where(loss[:-1].min(axis=0) < loss[-1], alone, weights)
 
     @staticmethod
     def _usable(weights: np.ndarray, finite: np.ndarray) -> np.ndarray:

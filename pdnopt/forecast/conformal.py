@@ -16,7 +16,7 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.estimator import Forecaster
 from pdnopt.forecast.following import Follower, Said
 from pdnopt.forecast.scenarios import Template
-from pdnopt.forecast.storage import history_from, history_state, read_state, write_state
+from pdnopt.forecast.storage import read_state, write_state
 from pdnopt.forecast.tracking import Calibration, Moves
 
 __all__ = ["Calibrated"]
@@ -90,9 +90,7 @@ class Calibrated(Follower):
 
     def save(self, folder: Path) -> None:
         """Write the forecaster, and in a folder below it the one that it calibrates."""
-        says, numbers = history_state(self.history)
-        settings = {**self._settings(), "memory": self.memory}
-        says = {**says, "settings": settings, "rows": self._rows}
+        says, numbers = self._state()
         write_state(folder, KIND, says, {**numbers, **self.calibration.numbers()})
         self.base.save(Path(folder) / BASE)
 
@@ -104,9 +102,12 @@ class Calibrated(Follower):
         says, numbers = read_state(folder, KIND)
         base = load_forecaster(Path(folder) / BASE)
         made = cls(lambda: base, **says["settings"])
-        made._tail, made._rows = history_from(says, numbers), says["rows"]
+        made._restore(says, numbers)
         made._calibration = Calibration.of(numbers, made.memory)
         return made
+
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "memory": self.memory}
 
     def _begin(self, circuits: int) -> None:
         self._calibration = Calibration(self.horizon, circuits, self.memory)

@@ -7,7 +7,7 @@ another, and each window that has come true is handed on to be learnt from. Late
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +25,7 @@ from pdnopt.forecast.estimator import (
 )
 from pdnopt.forecast.history import History, read_history, rows_at
 from pdnopt.forecast.metrics import nanmean
+from pdnopt.forecast.storage import history_from, history_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Said:
     kw : float, shape (M, H, C, Q)
         Their deciles.
     scale_kw : float, shape (C,)
-        What is large for each circuit: its mean over the last rows.
+        What is large for each circuit: its mean over the last rows, of when it was last measured.
     note : object
         What the follower knew then.
     """
@@ -93,6 +94,7 @@ class Follower(ABC):
         self.members: list[Forecaster] = [make() for make in self._makes]
         self._tail: History | None = None
         self._rows = 0
+        self._scale_kw: np.ndarray = np.zeros(0)
         self._waiting: list[Said] = []
 
     @abstractmethod
@@ -138,6 +140,7 @@ class Follower(ABC):
         frame = known.frame()
         origins = len(known) - self.horizon - self.step * np.arange(windows)[::-1]
         self._begin(len(known.circuits))
+        self._scale_kw = np.full(len(known.circuits), np.nan)
         self._waiting = []
         members = [make() for make in self._makes]
         begin = 0
@@ -195,15 +198,16 @@ class Follower(ABC):
         for each in members:
             kw, names, _ = quantile_array(each.predict(horizon, DECILES, covariates))
             answers.append(kw[:, [names.index(name) for name in self.history.circuits]])
-        scale_kw = nanmean(np.abs(self.history.kw), axis=0)
-        said = Said(self._rows, np.stack(answers), scale_kw, self._note())
+        said = Said(self._rows, np.stack(answers), self._scale_kw, self._note())
         if keep:
-            self._waiting.append(Said(said.row, said.kw[:, : self.horizon], scale_kw, said.note))
+            self._waiting.append(Said(said.row, said.kw[:, : self.horizon], said.scale_kw, said.note))
         return said
 
     def _remember(self, history: History, rows: int) -> None:
         """Keep the end of the history; learn from what has come true by now."""
         self._tail, self._rows = history.tail(4 * self.horizon + self.step), rows
+        now_kw = nanmean(np.abs(self._tail.kw), axis=0)
+        self._scale_kw = np.where(np.isfinite(now_kw), now_kw, self._scale_kw)
         still = []
         for each in self._waiting:
             steps = each.kw.shape[1]
@@ -213,6 +217,17 @@ class Follower(ABC):
             elif begin >= 0:
                 self._learn(each, self._tail.kw[begin : begin + steps])
         self._waiting = still
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what a follower is made of, without what it has learnt, for a file."""
+        says, numbers = history_state(self.history)
+        says = {**says, "settings": self._settings(), "rows": self._rows}
+        return says, {**numbers, "scale_kw": self._scale_kw}
+
+    def _restore(self, says: Mapping[str, Any], numbers: Mapping[str, np.ndarray]) -> None:
+        """Take in what `_state` returned. Forecasts that waited for their values are forgotten."""
+        self._tail, self._rows = history_from(says, numbers), int(says["rows"])
+        self._scale_kw = numbers["scale_kw"]
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
