@@ -10,11 +10,11 @@ The format, which a node's agent reads too::
           ...
       deployed.json            {"current": "0003", "manifest_sha256": "...", "history": [...]}
 
-``manifest.json`` holds ``format`` (1), ``version``, ``model`` (a name of `catalogue.FORECASTERS`), ``created`` (UTC),
-``parent`` (the version that was deployed then, or null), ``code`` (pdnopt, Python and libraries), ``data`` (SHA-256 of
-the values and time stamps, begin, end, rows, step, circuits, and the SHA-256 of the covariates or null),
-``trained_until``, ``settings``, ``scores`` (of it and of the deployed model on the same windows), ``verdict`` and
-``files`` (name -> SHA-256 and bytes).
+``manifest.json`` holds ``format`` (1), ``version``, ``model`` (the forecaster's name), ``created`` (UTC), ``parent``
+(the version that was deployed then, or null), ``code`` (pdnopt, Python and libraries), ``data`` (SHA-256 of the values
+and time stamps, begin, end, rows, step, circuits, and the SHA-256 of the covariates or null), ``trained_until``,
+``settings``, ``scores`` (of it and of the deployed model on the same windows), ``verdict`` and ``files`` (name ->
+SHA-256 and bytes).
 
 *Nothing is half written.* A version is written to a folder beside and renamed; ``deployed.json`` is written beside,
 flushed to the disk and put in place by one rename. Whoever reads sees the old state or the new one.
@@ -22,7 +22,7 @@ flushed to the disk and put in place by one rename. Whoever reads sees the old s
 *Nothing altered is loaded.* ``deployed.json`` holds the SHA-256 of the manifest, the manifest that of every file; a
 file that differs, lacks or is there besides is refused [ArtefactAltered]. This finds damage and carelessness; whoever
 may write to ROOT can write a consistent lie, so keep it writable for the trainer only. Nothing is pickled and no file
-names code: a manifest's ``model`` is looked up in `catalogue.FORECASTERS`.
+names code: the class behind the name in ``forecaster.json`` comes from `catalogue.FORECASTERS`.
 
 One trainer at a time writes to a registry; `promote` refuses when another version was deployed since its scores were
 made.
@@ -46,10 +46,10 @@ from typing import Any
 
 from pdnopt import __version__
 from pdnopt.errors import InputError, Issue
-from pdnopt.forecast.catalogue import forecaster_class
+from pdnopt.forecast.catalogue import load_forecaster
 from pdnopt.forecast.estimator import Forecaster
 
-__all__ = ["Deployment", "Registry", "code_version", "load_artefact"]
+__all__ = ["Deployment", "Registry", "code_version", "load_artefact", "open_forecaster"]
 
 FORMAT = 1
 MANIFEST, DEPLOYED, VERSIONS = "manifest.json", "deployed.json", "versions"
@@ -139,11 +139,10 @@ class Registry:
         Parameters
         ----------
         model : Forecaster
-            Fitted, of a kind that `catalogue.FORECASTERS` names.
+            Fitted, of a kind that `catalogue.FORECASTERS` has.
         about : mapping
             JSON values for the manifest: data, trained_until, settings, scores, verdict.
         """
-        forecaster_class(model.name)
         folder = self.root / VERSIONS
         folder.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
@@ -313,7 +312,24 @@ def load_artefact(folder: Path, manifest_sha256: str | None = None) -> Forecaste
             issues.append(Issue("ArtefactAltered", str(path), "", there, str(entry), todo))
     if issues:
         raise InputError(issues)
-    return forecaster_class(manifest["model"]).load(folder)
+    return load_forecaster(folder)
+
+
+def open_forecaster(path: Path) -> Forecaster:
+    """Return the forecaster in a folder: of a registry what is deployed, of a version that one, both compared with their
+    hashes; else what a forecaster's `save` wrote, which has none.
+
+    Raises
+    ------
+    InputError
+        What `Registry.load`, `load_artefact` or `catalogue.load_forecaster` finds.
+    """
+    path = Path(path)
+    if (path / VERSIONS).is_dir() or (path / DEPLOYED).exists():
+        return Registry(path).load()
+    if (path / MANIFEST).exists():
+        return load_artefact(path)
+    return load_forecaster(path)
 
 
 def code_version() -> dict[str, str]:
@@ -347,7 +363,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(f"format {manifest['format']}, not {FORMAT}")
         if not manifest["files"] or not all(FILE.fullmatch(name) for name in manifest["files"]):
             raise ValueError("names of files")
-        manifest["model"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _altered(
             path, f"{type(error).__name__}: {error}", f"a manifest of format {FORMAT}", todo

@@ -121,30 +121,25 @@ def main() -> int:
         return 0
     print(f"{machine()}\n")
     federation = Federation(SETTINGS, given.rounds, given.local_steps, deadline_s=given.deadline_s, fewest=4)
+    table = Table("training", *histories, "all circuits", "against central", "answers a round", "s")
+    mean: dict[str, float] = {}
+
+    def told(label: str, weights: Weights, answers: str = "-", seconds: float = 0.0) -> None:
+        sql = judge(histories, weights, SETTINGS)
+        mean[label] = float(np.mean(np.concatenate(list(sql.values()))))
+        cells = [f"{np.mean(sql[name]):.3f}" for name in histories]
+        behind = f"{100 * (mean[label] / mean['central'] - 1):+.1f} %" if "central" in mean else "-"
+        table.row(label, *cells, f"{mean[label]:.4f}", behind, answers, f"{seconds:.0f}")
+
+    told("untrained", initial_weights(SETTINGS))
     begun = time.perf_counter()
-    results = {"central": judge(histories, central(histories, federation), SETTINGS)}
-    times = {"central": time.perf_counter() - begun}
-    answered = {"central": "-"}
+    weights = central(histories, federation)
+    told("central", weights, "-", time.perf_counter() - begun)
     for leaving in ((), *DROPOUTS):
         label = f"8 nodes, {' and '.join(leaving)} drop out" if leaving else "8 nodes, all stay"
         weights, rounds, seconds = together(histories, federation, leaving)
-        results[label], times[label] = judge(histories, weights, SETTINGS), seconds
         counts = [len(done.answered) for done in rounds]
-        answered[label] = f"{min(counts)} to {max(counts)}"
-    results["untrained"] = judge(histories, initial_weights(SETTINGS), SETTINGS)
-    table = Table("training", *histories, "all circuits", "against central", "answers a round", "s")
-    mean = {label: float(np.mean(np.concatenate(list(found.values())))) for label, found in results.items()}
-    for label, found in results.items():
-        cells = [f"{np.mean(found[name]):.3f}" for name in histories]
-        behind = f"{100 * (mean[label] / mean['central'] - 1):+.1f} %"
-        table.row(
-            label,
-            *cells,
-            f"{mean[label]:.4f}",
-            behind,
-            answered.get(label, "-"),
-            f"{times.get(label, 0):.0f}",
-        )
+        told(label, weights, f"{min(counts)} to {max(counts)}", seconds)
     print()
     aims = Aims()
     for leaving in DROPOUTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 
 from pdnopt.errors import InputError
+from pdnopt.forecast.conformal import Calibrated
 from pdnopt.forecast.naive import LastValue, SeasonalNaive
-from pdnopt.forecast.registry import Registry
+from pdnopt.forecast.registry import Registry, open_forecaster
 from tests.forecast.synthetic import daily
 
 
@@ -130,7 +132,6 @@ def test_a_manifest_that_was_altered_with_its_files_is_refused_where_it_is_deplo
 @pytest.mark.parametrize(
     ("key", "value", "kind"),
     [
-        ("model", "os.system", "Enum"),
         ("format", 2, "ArtefactAltered"),
         ("files", {"../../evil": {"sha256": "", "bytes": 0}}, "ArtefactAltered"),
         ("files", {}, "ArtefactAltered"),
@@ -161,6 +162,45 @@ def test_a_version_that_is_not_there(registry: Registry, name: str) -> None:
     with pytest.raises(InputError) as error:
         registry.load(name)
     assert kinds(error) == ["ArtefactMissing"]
+
+
+def test_a_consistent_lie_still_reaches_no_code(registry: Registry) -> None:
+    folder = registry.root / "versions" / "0001"
+    says = {**json.loads((folder / "forecaster.json").read_text()), "name": "os.system"}
+    (folder / "forecaster.json").write_text(json.dumps(says))
+    data = (folder / "forecaster.json").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["forecaster.json"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError) as error:
+        registry.load("0001")
+    assert kinds(error) == ["Enum"]
+
+
+def test_a_folder_is_opened_as_what_it_is(registry: Registry, tmp_path: Path) -> None:
+    registry.promote("0002", None)
+    SeasonalNaive(context=7).fit(daily(10)).save(tmp_path / "plain")
+    assert open_forecaster(registry.root).name == "seasonal_naive"
+    assert open_forecaster(registry.root / "versions" / "0001").name == "last_value"
+    assert open_forecaster(tmp_path / "plain").name == "seasonal_naive"
+    (registry.root / "versions" / "0002" / "forecaster.npz").write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        open_forecaster(registry.root)
+    assert kinds(error) == ["ArtefactAltered"]
+
+
+def test_folders_in_a_version_are_compared_too(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    made = Calibrated(LastValue, horizon=6).fit(daily(20))
+    registry.add(made, {})
+    names = set(registry.manifest("0001")["files"])
+    assert any("/" in name for name in names)
+    pd.testing.assert_frame_equal(registry.load("0001").predict(6), made.predict(6))
+    inner = next(name for name in sorted(names) if "/" in name)
+    (registry.root / "versions" / "0001" / inner).write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        registry.load("0001")
+    assert kinds(error) == ["ArtefactAltered"]
 
 
 def test_nothing_deployed(registry: Registry) -> None:
