@@ -157,6 +157,16 @@ def test_a_node_refuses_tasks_that_make_no_sense(changes: dict[str, object]) -> 
     assert kinds(error) == ["MessageRefused"]
 
 
+def test_a_node_refuses_weights_that_do_not_fit() -> None:
+    node = Node("x", daily(20, 1), held_out=2)
+    weights = initial_weights(TINY)
+    wrong = {**weights, "shape.bias": weights["shape.bias"][:2], "more": A}
+    for kind in ("train", "finish"):
+        with pytest.raises(InputError) as error:
+            node.answer(task_of(kind=kind, weights=wrong))
+        assert kinds(error) == ["MessageRefused"] * 2
+
+
 # Clipping and noise
 
 

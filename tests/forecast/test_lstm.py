@@ -60,6 +60,19 @@ def test_centre_and_scale_by_hand() -> None:
     assert windows.scale_kw[0] == pytest.approx(20.2)
 
 
+def test_steps_of_five_minutes_are_scaled_by_one_an_hour() -> None:
+    index = pd.date_range("2025-01-01", periods=288 * 30, freq="5min", tz="UTC")
+    history = pd.DataFrame({"a": np.where(index.minute == 0, index.hour, 1e6)}, index=index)
+    given = frame(history)
+    origin = np.array([given.end - 24])
+    windows = open_windows(given, np.array([0]), origin - origin % 12, SMALL)
+    assert windows.centre_kw[0] == pytest.approx(11.5)
+    assert windows.scale_kw[0] == pytest.approx(6.0)  # the mean of |h - 11.5| over the hours of a day
+    hour = index.hour.to_numpy()[int(origin[0] - origin[0] % 12) - given.pad]
+    last_day = windows.future[0, 0, -LAGS + 1] * windows.scale_kw[0] + windows.centre_kw[0]
+    assert last_day == pytest.approx(hour, abs=1e-4)
+
+
 def test_a_gap_takes_the_value_of_the_last_day_that_had_one_and_is_marked() -> None:
     history = daily(6, circuits=1)
     history.iloc[:, 0] = np.arange(144.0)
