@@ -58,6 +58,7 @@ Exit codes: 0 done (also with a fallback), 2 bad input, 3 internal error.
 """
 
 DEFAULT_MODELS = ["seasonal_naive", "last_value"]
+SHOWN = 8
 MODEL_HELP = "See below; once for each."
 
 Data = Annotated[list[Path], typer.Argument(help="CSV or Parquet files of measurements.")]
@@ -223,7 +224,7 @@ def predict(
     if as_json:
         print_json({"model": inner.name, "warnings": told, "forecast_kw": _records(answer)})
     elif out is None:
-        typer.echo(answer.round(4).to_string())
+        typer.echo(_on_screen(answer, quantiles=scenarios is None))
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -305,6 +306,20 @@ def _scenarios(
         todo = "See the warning; ask for quantiles."
         raise InputError(Issue("Conflict", "--scenarios", "", forecaster.name, "a model that works", todo))
     return sample_scenarios(answer, forecaster.template(), count, seed, allow_negative)
+
+
+def _on_screen(answer: Any, quantiles: bool) -> str:
+    """Return a forecast as text, a block a circuit; of many quantiles the lowest, the middle and the highest."""
+    circuits = list(dict.fromkeys(answer.columns.get_level_values(0)))
+    blocks = []
+    for name in circuits[:SHOWN]:
+        part = answer[name]
+        if quantiles and part.shape[1] > 3:
+            part = part.iloc[:, [0, part.shape[1] // 2, -1]]
+        blocks.append(f"{name}, kW\n{part.iloc[:, :SHOWN].round(4).to_string()}")
+    if len(circuits) > SHOWN:
+        blocks.append(f"and {len(circuits) - SHOWN} circuits more: write all with --out or --json")
+    return "\n\n".join(blocks)
 
 
 def _write(frame: Any, out: Path) -> None:

@@ -48,8 +48,9 @@ def plot_backtest(tests: Sequence[Backtest], path: Path) -> Path:
         nominal = 100 * np.array(list(found.coverage))
         cover.plot(nominal, 100 * np.array(list(found.coverage.values())), color=colour, marker="o", ms=4)
         loss.plot(list(found.pinball_kw), list(found.pinball_kw.values()), color=colour, marker=".")
-    by_window.set(title="Scaled quantile loss (SQL) by window", ylabel="SQL", ylim=(0, None))
-    by_window.legend(frameon=False)
+    by_window.set(title="Scaled quantile loss (SQL) by window", ylabel="SQL")
+    by_window.set_ylim(0, 1.3 * by_window.get_ylim()[1])
+    by_window.legend(frameon=False, loc="upper left", ncols=2, fontsize="small")
     by_window.tick_params(axis="x", rotation=25)
     cover.plot([0, 100], [0, 100], color="#999999", lw=0.8, ls="--")
     cover.set(
@@ -89,7 +90,8 @@ def _last_windows(axes: Any, best: Backtest) -> None:
         index = pd.date_range(best.starts[w], periods=steps, freq=pd.Timedelta(seconds=best.step_s))
         draw_fan(axes, index, best.forecast_kw[w, :, c], [float(each) for each in q])
         axes.plot(index, best.actual_kw[w, :, c], color="black", lw=1.0)
-    axes.set(title=f"{best.name}, {name}: deciles and what came (black)", ylabel="kW")
+    axes.set_title(f"{best.name}: deciles; {name} black", fontsize="medium")
+    axes.set_ylabel("kW")
     axes.tick_params(axis="x", rotation=25)
 
 

@@ -67,8 +67,8 @@ class Moves:
 
     def both(self, forecast: Distribution, kw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the deciles moved by (3) and by (4), both (H, C, Q)."""
-        band = np.minimum(bands_of(len(kw)), len(self.shift_kw) - 1)
-        return np.sort(kw + self.shift_kw[band], axis=2), forecast.at(self.stretch[band])
+        shift_kw, stretch = (between_bands(each, len(kw)) for each in (self.shift_kw, self.stretch))
+        return np.sort(kw + shift_kw, axis=2), forecast.at(stretch)
 
     def apply(self, kw: np.ndarray, scale_kw: np.ndarray) -> np.ndarray:
         """Return the deciles moved as each circuit takes it: (H, C, Q) -> (H, C, Q)."""
@@ -242,6 +242,19 @@ class Calibration:
 def bands_of(horizon: int) -> np.ndarray:
     """Return the band of each step ahead: bands double in length (1, 2-3, 4-7, 8-15, ...), shape (H,)."""
     return np.asarray(np.floor(np.log2(np.arange(1, horizon + 1))).astype(int))
+
+
+def between_bands(values: np.ndarray, horizon: int) -> np.ndarray:
+    """Return values of bands (B, ...) for each step ahead (H, ...): straight lines between the bands' middles."""
+    bands = len(values)
+    steps = np.log2(np.arange(1, max(horizon, 2**bands - 1) + 1))
+    band = np.minimum(bands_of(len(steps)), bands - 1)
+    middle = np.bincount(band, weights=steps) / np.bincount(band)
+    place = np.interp(steps[:horizon], middle, np.arange(bands))
+    low = np.minimum(place.astype(int), max(bands - 2, 0))
+    high = np.minimum(low + 1, bands - 1)
+    part = (place - low).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray((1.0 - part) * values[low] + part * values[high])
 
 
 def rank_quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
