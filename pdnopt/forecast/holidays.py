@@ -18,8 +18,8 @@ MONDAY, THURSDAY, SATURDAY, SUNDAY = 0, 3, 5, 6
 def us_holidays(year: int) -> tuple[date, ...]:
     """Return the days on which the federal holidays of the United States are observed, and the day after Thanksgiving.
 
-    A holiday on a Saturday is observed on the Friday before, one on a Sunday on the Monday after (5 U.S.C. 6103); New Year of
-    the next year may so fall on 31 December. The day after Thanksgiving is no federal holiday, but most people do not work.
+    A holiday on a Saturday is observed on the Friday before, one on a Sunday on the Monday after (5 U.S.C. 6103); New Year
+    of the next year may so fall on 31 December. The day after Thanksgiving is no federal holiday, but few people work on it.
     """
     fixed = [date(year, 1, 1), date(year, 7, 4), date(year, 11, 11), date(year, 12, 25), date(year + 1, 1, 1)]
     if year >= 2021:

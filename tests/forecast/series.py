@@ -32,10 +32,19 @@ def ett() -> tuple[pd.DataFrame, list[str]]:
     return wide, groups
 
 
-def gfc14() -> pd.DataFrame:
-    """Return a utility's load in kW from 2013 on."""
+def gfc14(start: str = "2013-01-01") -> pd.DataFrame:
+    """Return a utility's load in kW, by default from 2013 on as published; there are loads from 2006 on."""
+    return _gfc14(start)[["load_mw"]] * KW_PER_MW
+
+
+def gfc14_temperature(start: str = "2013-01-01") -> pd.DataFrame:
+    """Return the temperature in degrees Fahrenheit, which the published task knows ahead."""
+    return _gfc14(start)[["temp_f"]]
+
+
+def _gfc14(start: str) -> pd.DataFrame:
     frame = pd.read_parquet(folder() / "gefcom2014_E_hourly.parquet").set_index("timestamp")
-    return frame.loc["2013-01-01":, ["load_mw"]].tz_localize("UTC").asfreq("h") * KW_PER_MW
+    return frame.loc[start:].tz_localize("UTC").asfreq("h")
 
 
 def gpu_servers() -> pd.DataFrame:

@@ -15,10 +15,12 @@ from pdnopt.forecast.boosting.panel import Panel, running_mean
 from pdnopt.forecast.boosting.rows import Rows
 from pdnopt.forecast.metrics import nanmean
 
-__all__ = ["Features", "Recent", "choose_anchor", "features", "recent"]
+__all__ = ["Features", "choose_anchor", "features"]
 
-MEANS_H = (3, 6, 12, 24, 72, 168, 336, 672, 2016)
-"""Hours of running means up to the origin."""
+WEEK_H = 168
+
+MEANS_H = (3, 6, 12, 24, 72, 336, 672, 2016)
+"""Hours of running means up to the origin, besides that of a week."""
 
 CHANGES_H = (24, 168, 672)
 """Hours over which the change from day to day is averaged."""
@@ -32,18 +34,6 @@ LEVELS_H = (6, 24, 168)
 
 YEARS = 2.0
 """Years of history from which on the time of year is told: with less it cannot be told from a trend."""
-
-WEEK_H = 168
-
-
-@dataclass(frozen=True)
-class Recent:
-    """Running means of a panel, each (T, C); of covariates (T + F, K)."""
-
-    mean: dict[int, np.ndarray]
-    change: dict[int, np.ndarray]
-    roughness: np.ndarray
-    known: dict[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -63,21 +53,6 @@ class Features:
     anchor: np.ndarray
 
 
-def recent(panel: Panel) -> Recent:
-    """Return the running means that `features` gathers from."""
-    value, day = panel.value, panel.day
-    over_a_day = np.full_like(value, np.nan)
-    over_a_day[day:] = np.abs(value[day:] - value[:-day])
-    over_a_step = np.full_like(value, np.nan)
-    over_a_step[1:] = np.abs(np.diff(value, axis=0))
-    return Recent(
-        mean={h: running_mean(value, panel.hours(h)) for h in MEANS_H},
-        change={h: running_mean(over_a_day, panel.hours(h)) for h in CHANGES_H},
-        roughness=running_mean(over_a_step, panel.hours(WEEK_H)),
-        known={h: running_mean(panel.known, panel.hours(h)) for h in KNOWN_H} if panel.known.size else {},
-    )
-
-
 def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
     """Return for each circuit whether the last value was nearer to the outcome than the mean of the last week; (C,)."""
     circuit, outcome = rows.circuit[rows.pair], panel.value[rows.target, rows.circuit[rows.pair]]
@@ -90,28 +65,27 @@ def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
     return np.asarray(total[0] < total[1])
 
 
-def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of_year: bool) -> Features:
+def features(panel: Panel, rows: Rows, stays: np.ndarray, time_of_year: bool) -> Features:
     """Describe forecasts.
 
     Parameters
     ----------
     panel : Panel
-    means : Recent
-        Of the same panel.
     rows : Rows
     stays : bool, shape (C,)
         Circuits whose anchor is the last value.
     time_of_year : bool
         Whether to tell the time of year.
     """
-    pair, target = rows.pair, rows.target
+    pair = rows.pair
     origin, circuit = rows.origin[pair], rows.circuit[pair]
     same_hour = _same_hour(panel, rows, 28)
     last = panel.carried[origin, circuit]
     profile = nanmean(same_hour[:, :7], axis=1)
     profile = np.where(np.isfinite(profile), profile, last)
     anchor = np.where(stays[circuit], last, profile)
-    week = means.mean[WEEK_H][origin, circuit]
+    at_origin = _at_origin(panel, rows)
+    week = at_origin.pop("level")[pair]
     told = {"ahead": rows.ahead * (24 / panel.day), **_calendar(panel, rows, time_of_year)}
     told |= {f"day_{k}": same_hour[:, k] - anchor for k in (0, 1, 2, 3, 6)}
     told |= {
@@ -124,9 +98,9 @@ def features(panel: Panel, means: Recent, rows: Rows, stays: np.ndarray, time_of
     told |= {f"week_{k}": same_weekday[:, k] - anchor for k in (0, 1)}
     told["weeks_4"] = nanmean(same_weekday, axis=1) - anchor
     told |= {"last": last - anchor, "anchor": anchor - week, "level": week}
-    told |= {name: each[pair] for name, each in _at_origin(panel, means, rows).items()}
+    told |= {name: each[pair] for name, each in at_origin.items()}
     told |= {f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()}
-    told |= _known_ahead(panel, means, rows)
+    told |= _known_ahead(panel, rows)
     matrix = np.column_stack([np.asarray(each, dtype=np.float32) for each in told.values()])
     return Features(matrix, tuple(told), anchor)
 
@@ -181,27 +155,32 @@ def _calendar(panel: Panel, rows: Rows, time_of_year: bool) -> dict[str, np.ndar
     return told
 
 
-def _at_origin(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarray]:
+def _at_origin(panel: Panel, rows: Rows) -> dict[str, np.ndarray]:
     """Return what is known at each origin, whatever the target; each (P,)."""
-    origin, circuit = rows.origin, rows.circuit
+    origin, circuit, day = rows.origin, rows.circuit, panel.day
     here = Rows(origin, circuit, np.arange(len(origin)), np.zeros(len(origin), dtype=np.int64))
     usual = nanmean(_same_hour(panel, here, 8)[:, 1:], axis=1)  # without the day of the origin itself
-    week = means.mean[WEEK_H][origin, circuit]
-    a_week_ago, a_day_ago = (np.maximum(origin - n * panel.day, 0) for n in (7, 1))
-    told = {"unusual": panel.carried[origin, circuit] - usual}
-    told |= {f"mean_{h}h": each[origin, circuit] - week for h, each in means.mean.items() if h != WEEK_H}
-    told |= {f"change_{h}h": each[origin, circuit] for h, each in means.change.items()}
-    told |= {
-        "roughness": means.roughness[origin, circuit],
-        "week_before": means.mean[WEEK_H][a_week_ago, circuit] - week,
-        "day_before": means.mean[24][a_day_ago, circuit] - week,
+    means = running_mean(panel.value, panel.hours(WEEK_H))
+    week = means[origin, circuit]
+    told = {
+        "level": week,
+        "unusual": panel.carried[origin, circuit] - usual,
+        "week_before": means[np.maximum(origin - 7 * day, 0), circuit] - week,
     }
+    for h in MEANS_H:
+        means = running_mean(panel.value, panel.hours(h))
+        told[f"mean_{h}h"] = means[origin, circuit] - week
+        if h == 24:
+            told["day_before"] = means[np.maximum(origin - day, 0), circuit] - week
+    change = _change(panel.value, day)
+    told |= {f"change_{h}h": running_mean(change, panel.hours(h))[origin, circuit] for h in CHANGES_H}
+    told["roughness"] = running_mean(_change(panel.value, 1), panel.hours(WEEK_H))[origin, circuit]
     return told
 
 
 def _levels(panel: Panel, rows: Rows) -> dict[tuple[int, float], np.ndarray]:
     """Return quantiles of the last hours before each origin; each (P,)."""
-    told = {}
+    told: dict[tuple[int, float], np.ndarray] = {}
     for hours in LEVELS_H:
         steps = panel.hours(hours)
         stride = -(-steps // WEEK_H)
@@ -212,7 +191,7 @@ def _levels(panel: Panel, rows: Rows) -> dict[tuple[int, float], np.ndarray]:
     return told
 
 
-def _known_ahead(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarray]:
+def _known_ahead(panel: Panel, rows: Rows) -> dict[str, np.ndarray]:
     """Return the covariates at the target, smoothed, and against the days that the target is compared with."""
     target, origin = rows.target, rows.origin[rows.pair]
     before = np.maximum(panel.days_before(target, _first_day(panel, rows)), 0)
@@ -220,18 +199,26 @@ def _known_ahead(panel: Panel, means: Recent, rows: Rows) -> dict[str, np.ndarra
     told: dict[str, np.ndarray] = {}
     for k in range(panel.known.shape[1]):
         x = panel.known[:, k]
+        means = {h: running_mean(x[:, None], panel.hours(h))[:, 0] for h in KNOWN_H}
         told |= {
             f"known_{k}": x[target],
             f"known_{k}_a_day_before": x[np.maximum(target - panel.day, 0)],
             f"known_{k}_against_day_0": x[target] - x[before],
             f"known_{k}_against_week_0": x[target] - x[week_before],
-            f"known_{k}_against_week": means.known[24][target, k] - means.known[WEEK_H][origin, k],
+            f"known_{k}_against_week": means[24][target] - means[WEEK_H][origin],
         }
-        told |= {f"known_{k}_mean_{h}h": each[target, k] for h, each in means.known.items()}
+        told |= {f"known_{k}_mean_{h}h": each[target] for h, each in means.items()}
     return told
+
+
+def _change(value: np.ndarray, steps: int) -> np.ndarray:
+    """Return how much the value differs from that so many steps before; (T, C) -> (T, C)."""
+    change = np.full_like(value, np.nan)
+    change[steps:] = np.abs(value[steps:] - value[:-steps])
+    return change
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
     """Return the standard deviation of what is finite along a row; NaN where nothing is."""
     centre = nanmean(values, axis=1)
-    return np.sqrt(nanmean((values - centre[:, None]) ** 2, axis=1))
+    return np.asarray(np.sqrt(nanmean((values - centre[:, None]) ** 2, axis=1)))

@@ -6,7 +6,7 @@ from which it forecasts): ``trees_0.1.txt`` to ``trees_0.9.txt``, LightGBM's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
-from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features, recent
+from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features
 from pdnopt.forecast.boosting.panel import Panel
 from pdnopt.forecast.boosting.rows import WARM_UP_DAYS, all_ahead, sample
 from pdnopt.forecast.boosting.settings import Settings, read_settings
@@ -29,7 +29,7 @@ from pdnopt.forecast.storage import history_from, history_state, read_state, wri
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Boosting"]
+__all__ = ["LightGBMForecaster"]
 
 LEAST_ROWS = 100
 """Forecasts with a known outcome that there must be to learn from."""
@@ -37,21 +37,23 @@ LEAST_ROWS = 100
 YEAR_S = 365.25 * 86_400
 
 
-class Boosting:
+class LightGBMForecaster:
     """Quantile forecasts of many circuits by boosted trees.
 
     Parameters
     ----------
-    settings : Settings, optional
-        The horizon is fixed by training: shorter ones are cut from it, longer ones refused.
+    settings : Settings or mapping, optional
+        Or its fields as JSON values. The horizon is fixed by training: shorter ones are cut from it, longer ones refused.
     allow_negative : bool
         Whether power may be negative; if not, quantiles end at 0 kW.
     """
 
     name = "lightgbm"
 
-    def __init__(self, settings: Settings | None = None, allow_negative: bool = False) -> None:
-        self.settings = settings or Settings()
+    def __init__(
+        self, settings: Settings | Mapping[str, Any] | None = None, allow_negative: bool = False
+    ) -> None:
+        self.settings = settings if isinstance(settings, Settings) else read_settings(settings or {})
         self.allow_negative = allow_negative
         self._history: History | None = None
         self._trees: Trees | None = None
@@ -82,7 +84,7 @@ class Boosting:
             allowed = f"at least {LEAST_ROWS} measured values after the first days"
             raise InputError(Issue("TooShort", "history", "", len(rows.ahead), allowed, todo))
         self._stays = choose_anchor(panel, rows)
-        told = features(panel, recent(panel), rows, self._stays, self._time_of_year)
+        told = features(panel, rows, self._stays, self._time_of_year)
         outcome = panel.value[rows.target, rows.circuit[rows.pair]] - told.anchor
         self._trees = grow(
             told.matrix, outcome, DECILES, self.settings.rounds, self.settings.rate, self.settings.seed
@@ -117,9 +119,9 @@ class Boosting:
             raise InputError(Issue("HorizonError", "horizon", self.name, horizon, allowed, todo))
         future = seen.future(horizon)
         ahead = self._read_known(covariates, future)
-        panel = self._panel(seen.index.append(future), np.concatenate([self._covariates, ahead]))
+        panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
-        told = features(panel, recent(panel), rows, self._stays, self._time_of_year)
+        told = features(panel, rows, self._stays, self._time_of_year)
         kw = (trees.answer(told.matrix) + told.anchor[:, None]).reshape(horizon, len(seen.circuits), -1)
         kw *= self._scale_kw[:, None]
         if not self.allow_negative:

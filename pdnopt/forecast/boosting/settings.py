@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -70,15 +71,15 @@ _RANGES = (
 
 
 def read_settings(given: Any) -> Settings:
-    """Return the settings that a file holds.
+    """Return settings from JSON values.
 
     Raises
     ------
     InputError
         [Format] or [UnknownField], and what `Settings` raises.
     """
-    todo = "Save the forecaster again with this version of pdnopt."
-    if not isinstance(given, dict):
+    todo = "Give fields of Settings only; a saved forecaster: save it again with this version of pdnopt."
+    if not isinstance(given, Mapping):
         raise InputError(Issue("Format", "settings", "", type(given).__name__, "a JSON object", todo))
     known = {field.name for field in fields(Settings)}
     strange = sorted(set(given) - known)

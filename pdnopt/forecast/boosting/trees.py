@@ -87,7 +87,7 @@ def read_trees(texts: Sequence[str], levels: int, features: int) -> Trees:
         allowed = f"{levels} models of at most {MAX_CHARACTERS} characters"
         raise InputError(Issue("File", "trees", "", [len(text) for text in texts], allowed, todo))
     try:
-        boosters = tuple(lightgbm.Booster(model_str=text, params={"verbose": -1}) for text in texts)
+        boosters = tuple(lightgbm.Booster(model_str=text) for text in texts)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise InputError(
             Issue("File", "trees", "", str(error), "the text of LightGBM models", todo)
