@@ -160,7 +160,12 @@ def predict(
         str, typer.Option(metavar="NAME", help="As for backtest.")
     ] = "calibrated_seasonal_naive",
     saved: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="Use the forecaster saved in this folder.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Use the forecaster saved here, or deployed in this registry.",
+        ),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Save the forecaster to this folder.")
@@ -269,8 +274,15 @@ def _history(
 
 def _covariates(path: Path | None, timezone: str | None) -> Any:
     from pdnopt.forecast.files import read_frame
+    from pdnopt.forecast.history import check_index
 
-    return None if path is None else read_frame(path, timezone)
+    if path is None:
+        return None
+    known = read_frame(path, timezone)
+    issues = check_index(known.index, "covariates", constant=False)
+    if issues:
+        raise InputError(issues)
+    return known
 
 
 def _before(known: Any, history: History) -> Any:
@@ -282,9 +294,10 @@ def _ahead(known: Any, history: History) -> Any:
 
 
 def _forecaster(model: str, saved: Path | None, horizon: int, allow_negative: bool) -> Forecaster:
-    from pdnopt.forecast.catalogue import load_forecaster, maker
+    from pdnopt.forecast.catalogue import maker
+    from pdnopt.forecast.registry import open_forecaster
 
-    return load_forecaster(saved) if saved is not None else maker(model, horizon, allow_negative)()
+    return open_forecaster(saved) if saved is not None else maker(model, horizon, allow_negative)()
 
 
 def _scenarios(

@@ -24,9 +24,10 @@ Examples:
   pdnopt forecast train loads.parquet --registry models --horizon 168 --covariates weather.csv
   pdnopt forecast train loads.csv --registry models --model lightgbm --margin 0.02 --json
   pdnopt forecast train loads.csv --registry models --set steps=2000 --set hidden=64
+  pdnopt forecast predict newer.csv --from models
 
 \b
-DATA has the time in the first column (ISO 8601) and a column in kW for each circuit; empty is a gap. The last WINDOWS
+DATA has the time in the first column (ISO 8601) and a column for each circuit; empty is a gap. The last WINDOWS
 windows of HORIZON steps are held out; candidate and deployed model forecast the same ones. The candidate is kept as a
 version either way, and deployed only where its scaled quantile loss (SQL) is lower.
 
@@ -79,7 +80,7 @@ Exit codes: 0 done, 1 too few nodes answered, 2 bad input, 3 internal error.
 
 DEFAULT_REGISTRY = Path("models")
 
-Data = Annotated[Path, typer.Argument(help="A CSV or Parquet file of measurements.")]
+Data = Annotated[list[Path], typer.Argument(help="CSV or Parquet files of measurements.")]
 Where = Annotated[Path, typer.Option("--registry", metavar="DIR", help="The folder of versions.")]
 Settings = Annotated[
     list[str] | None,
@@ -91,6 +92,10 @@ Timezone = Annotated[
         metavar="ZONE", help="Of times without a UTC offset, and of the calendar: Europe/Berlin, UTC."
     ),
 ]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", metavar="NAME", help="Only this column; once for each.")
+]
+Unit = Annotated[str, typer.Option(metavar="UNIT", help="Of the values: W, kW or MW.")]
 Horizon = Annotated[int, typer.Option(metavar="STEPS", help="Steps that are forecast.")]
 Windows = Annotated[int, typer.Option(metavar="N", help="Windows that are held out.")]
 Negative = Annotated[bool, typer.Option("--allow-negative", help="Power may be negative.")]
@@ -101,7 +106,11 @@ def train(
     data: Data,
     registry: Where = DEFAULT_REGISTRY,
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="lstm, lightgbm, seasonal_naive, last_value.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="lstm, lightgbm, combination, last_value or seasonal_naive.",
+        ),
     ] = "lstm",
     horizon: Horizon = 24,
     windows: Windows = 14,
@@ -113,6 +122,8 @@ def train(
     ] = 0.0,
     settings: Settings = None,
     timezone: Timezone = None,
+    columns: Columns = None,
+    unit: Unit = "kW",
     allow_negative: Negative = False,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -120,9 +131,10 @@ def train(
     """Train, judge, promote or keep."""
     from pdnopt.forecast.files import read_frame
     from pdnopt.forecast.registry import Registry
+    from pdnopt.forecast.series import Source, read_series
     from pdnopt.forecast.training import Recipe, retrain
 
-    history = read_frame(data, timezone)
+    history, _ = read_series(data, Source(timezone, tuple(columns or ()), unit))
     known = None if covariates is None else read_frame(covariates, timezone)
     recipe = Recipe(model, _settings(settings), allow_negative)
     with working(f"training {model}"):

@@ -19,7 +19,7 @@ __all__ = ["FORECASTERS", "forecaster_class", "load_forecaster", "maker"]
 FORECASTERS = {
     "last_value": "pdnopt.forecast.naive:LastValue",
     "seasonal_naive": "pdnopt.forecast.naive:SeasonalNaive",
-    "lightgbm": "pdnopt.forecast.boosting.forecaster:Boosting",
+    "lightgbm": "pdnopt.forecast.boosting.forecaster:LightGBMForecaster",
     "lstm": "pdnopt.forecast.lstm.forecaster:LSTMForecaster",
     "combination": "pdnopt.forecast.combination:Combination",
     "calibrated": "pdnopt.forecast.conformal:Calibrated",

@@ -10,7 +10,7 @@ The format, which a node's agent reads too::
           ...
       deployed.json            {"current": "0003", "manifest_sha256": "...", "history": [...]}
 
-``manifest.json`` holds ``format`` (1), ``version``, ``model`` (a name of :data:`MODELS`), ``created`` (UTC), ``parent``
+``manifest.json`` holds ``format`` (1), ``version``, ``model`` (the forecaster's name), ``created`` (UTC), ``parent``
 (the version that was deployed then, or null), ``code`` (pdnopt, Python and libraries), ``data`` (SHA-256 of the values
 and time stamps, begin, end, rows, step, circuits, and the SHA-256 of the covariates or null), ``trained_until``,
 ``settings``, ``scores`` (of it and of the deployed model on the same windows), ``verdict`` and ``files`` (name ->
@@ -22,7 +22,7 @@ flushed to the disk and put in place by one rename. Whoever reads sees the old s
 *Nothing altered is loaded.* ``deployed.json`` holds the SHA-256 of the manifest, the manifest that of every file; a
 file that differs, lacks or is there besides is refused [ArtefactAltered]. This finds damage and carelessness; whoever
 may write to ROOT can write a consistent lie, so keep it writable for the trainer only. Nothing is pickled and no file
-names code: a manifest's ``model`` is looked up in :data:`MODELS`.
+names code: the class behind the name in ``forecaster.json`` comes from `catalogue.FORECASTERS`.
 
 One trainer at a time writes to a registry; `promote` refuses when another version was deployed since its scores were
 made.
@@ -40,30 +40,22 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pdnopt import __version__
 from pdnopt.errors import InputError, Issue
+from pdnopt.forecast.catalogue import load_forecaster
 from pdnopt.forecast.estimator import Forecaster
 
-__all__ = ["MODELS", "Deployment", "Registry", "code_version", "load_artefact", "model_class"]
+__all__ = ["Deployment", "Registry", "code_version", "load_artefact", "open_forecaster"]
 
 FORMAT = 1
 MANIFEST, DEPLOYED, VERSIONS = "manifest.json", "deployed.json", "versions"
 MAX_MANIFEST = 2**20
 VERSION = re.compile(r"[0-9]{4,8}")
-FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-
-MODELS = {
-    "last_value": ("pdnopt.forecast.naive", "LastValue"),
-    "seasonal_naive": ("pdnopt.forecast.naive", "SeasonalNaive"),
-    "lightgbm": ("pdnopt.forecast.boosting", "LightGBMForecaster"),
-    "lstm": ("pdnopt.forecast.lstm.forecaster", "LSTMForecaster"),
-}
-"""Names of models that can be kept, and where they are: the only code that an artefact can reach."""
+FILE = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}/){0,4}[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -147,19 +139,18 @@ class Registry:
         Parameters
         ----------
         model : Forecaster
-            Fitted, of a kind that :data:`MODELS` names.
+            Fitted, of a kind that `catalogue.FORECASTERS` has.
         about : mapping
             JSON values for the manifest: data, trained_until, settings, scores, verdict.
         """
-        model_class(model.name)
         folder = self.root / VERSIONS
         folder.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
         try:
             made.chmod(0o755)  # mkdtemp is for the trainer's eyes only; agents read versions
             model.save(made)
-            files = {path.name: _file_entry(path) for path in sorted(made.iterdir())}
-            for path in made.iterdir():
+            files = {name: _file_entry(made / name) for name in _files(made)}
+            for path in made.rglob("*"):
                 _flush(path)
             number = int((self.versions() or ["0"])[-1]) + 1
             while True:
@@ -310,10 +301,9 @@ def load_artefact(folder: Path, manifest_sha256: str | None = None) -> Forecaste
         allowed = f"SHA-256 {manifest_sha256}, as deployed"
         issues.append(Issue("ArtefactAltered", str(folder / MANIFEST), "", found, allowed, todo))
     listed = manifest["files"]
-    for path in sorted(folder.iterdir()):
-        if path.name != MANIFEST and path.name not in listed:
-            allowed = "only files that the manifest lists"
-            issues.append(Issue("ArtefactAltered", str(path), "", path.name, allowed, todo))
+    for name in sorted({*_files(folder)} - {MANIFEST, *listed}):
+        allowed = "only files that the manifest lists"
+        issues.append(Issue("ArtefactAltered", str(folder / name), "", name, allowed, todo))
     for name, entry in listed.items():
         path = folder / name
         if not path.is_file() or path.is_symlink():
@@ -322,16 +312,24 @@ def load_artefact(folder: Path, manifest_sha256: str | None = None) -> Forecaste
             issues.append(Issue("ArtefactAltered", str(path), "", there, str(entry), todo))
     if issues:
         raise InputError(issues)
-    return model_class(manifest["model"]).load(folder)
+    return load_forecaster(folder)
 
 
-def model_class(name: Any) -> type[Forecaster]:
-    """Return the class of a model's name. Raises InputError for a name that :data:`MODELS` does not have."""
-    if not isinstance(name, str) or name not in MODELS:
-        raise InputError(Issue("Enum", "model", "", name, ", ".join(MODELS), "Choose one of these."))
-    module, attribute = MODELS[name]
-    found: type[Forecaster] = getattr(import_module(module), attribute)
-    return found
+def open_forecaster(path: Path) -> Forecaster:
+    """Return the forecaster in a folder: of a registry what is deployed, of a version that one, both compared with their
+    hashes; else what a forecaster's `save` wrote, which has none.
+
+    Raises
+    ------
+    InputError
+        What `Registry.load`, `load_artefact` or `catalogue.load_forecaster` finds.
+    """
+    path = Path(path)
+    if (path / VERSIONS).is_dir() or (path / DEPLOYED).exists():
+        return Registry(path).load()
+    if (path / MANIFEST).exists():
+        return load_artefact(path)
+    return load_forecaster(path)
 
 
 def code_version() -> dict[str, str]:
@@ -365,7 +363,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(f"format {manifest['format']}, not {FORMAT}")
         if not manifest["files"] or not all(FILE.fullmatch(name) for name in manifest["files"]):
             raise ValueError("names of files")
-        manifest["model"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _altered(
             path, f"{type(error).__name__}: {error}", f"a manifest of format {FORMAT}", todo
@@ -384,6 +381,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _altered(path: Path, found: Any, allowed: str, todo: str) -> InputError:
     return InputError(Issue("ArtefactAltered", str(path), "", found, allowed, todo))
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the files of a folder and of folders in it, by name from the folder on."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
 
 
 def _file_entry(path: Path) -> dict[str, Any]:

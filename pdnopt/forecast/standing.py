@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.estimator import DECILES, Forecaster
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Standing"]
+
+
+MOST = 5
+"""Circuits that a message names."""
 
 
 class Standing:
@@ -27,9 +32,11 @@ class Standing:
 
     def __init__(self, model: Forecaster, until: pd.Timestamp) -> None:
         self.model, self.until, self.name = model, until, model.name
+        self._wanted: set[str] = set()
 
     def fit(self, history: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
         """Append the rows that are newer than what the model has seen."""
+        self._wanted = {str(name) for name in history.columns}
         new = history.loc[history.index > self.until]
         return self.update(new, covariates) if len(new) else self
 
@@ -42,8 +49,16 @@ class Standing:
     def predict(
         self, horizon: int, quantiles: Sequence[float] = DECILES, covariates: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Return the model's forecast."""
-        return self.model.predict(horizon, quantiles, covariates)
+        """Return the model's forecast. Raises InputError [InvalidId] where it knows other circuits than `fit` was given."""
+        answer = self.model.predict(horizon, quantiles, covariates)
+        known = {str(name) for name in answer.columns.get_level_values(0)}
+        if known != self._wanted:
+            allowed = f"the circuits of the model: {', '.join(sorted(known)[:MOST])}"
+            found = sorted(known ^ self._wanted)[:MOST]
+            raise InputError(
+                Issue("InvalidId", "history.columns", "", found, allowed, "Train on these circuits.")
+            )
+        return answer
 
     def save(self, folder: Path) -> None:
         """Save the model itself."""

@@ -24,11 +24,13 @@ import numpy as np
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.backtest import Backtest, Windows, run_backtest
+from pdnopt.forecast.boosting import settings as boosting
+from pdnopt.forecast.catalogue import forecaster_class, maker
 from pdnopt.forecast.estimator import Forecaster
 from pdnopt.forecast.history import History, read_history
-from pdnopt.forecast.lstm.settings import read_settings
+from pdnopt.forecast.lstm import settings as lstm
 from pdnopt.forecast.naive import SeasonalNaive
-from pdnopt.forecast.registry import Registry, model_class
+from pdnopt.forecast.registry import Registry
 from pdnopt.forecast.standing import Standing
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ __all__ = ["Recipe", "Verdict", "data_hash", "promote_by_hand", "retrain"]
 
 DEFAULT_WINDOWS = 14
 NAIVE = "seasonal_naive"
+READERS: dict[str, Callable[[Any], Any]] = {"lstm": lstm.read_settings, "lightgbm": boosting.read_settings}
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Recipe:
     Attributes
     ----------
     model : str
-        A name of `registry.MODELS`.
+        A name that `catalogue.maker` takes.
     settings : mapping
-        For ``"lstm"``: fields of `lstm.settings.Settings`; for others: keywords of its class. Plain JSON values.
+        For ``"lstm"`` and ``"lightgbm"``: fields of their ``Settings``; the others have none to set.
     allow_negative : bool
         Whether power may be negative.
     """
@@ -66,19 +69,16 @@ class Recipe:
         InputError
             An unknown model, settings that it does not have or cannot take.
         """
-        kind: Any = model_class(self.model)
-        if self.model == "lstm":
-            settings = read_settings({"horizon": horizon, **self.settings})
+        if self.model in READERS:
+            kind: Any = forecaster_class(self.model)
+            settings = READERS[self.model]({"horizon": horizon, **self.settings})
             made: Forecaster = kind(settings, allow_negative=self.allow_negative)
             return made
-        try:
-            made = kind(**self.settings, allow_negative=self.allow_negative)
-        except TypeError as error:
-            todo = f"See the parameters of {kind.__name__}."
-            raise InputError(
-                Issue("UnknownField", "settings", self.model, dict(self.settings), str(error), todo)
-            ) from None
-        return made
+        if self.settings:
+            todo = "Leave them out, or train one of these."
+            allowed = f"settings of {' or '.join(READERS)} only"
+            raise InputError(Issue("UnknownField", "settings", self.model, [*self.settings], allowed, todo))
+        return maker(self.model, horizon, self.allow_negative)()
 
 
 @dataclass(frozen=True)
@@ -289,5 +289,5 @@ def _about_scores(found: Backtest) -> dict[str, Any]:
 
 
 def _plain_settings(candidate: Any, recipe: Recipe) -> dict[str, Any]:
-    settings = candidate.settings.to_dict() if recipe.model == "lstm" else dict(recipe.settings)
+    settings = asdict(candidate.settings) if recipe.model in READERS else dict(recipe.settings)
     return {**settings, "allow_negative": recipe.allow_negative}

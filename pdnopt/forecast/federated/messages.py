@@ -19,7 +19,16 @@ import numpy as np
 
 from pdnopt.errors import InputError, Issue
 
-__all__ = ["MAX_BYTES", "Answer", "Task", "Weights", "read_answer", "read_task", "write_message"]
+__all__ = [
+    "MAX_BYTES",
+    "Answer",
+    "Task",
+    "Weights",
+    "check_shapes",
+    "read_answer",
+    "read_task",
+    "write_message",
+]
 
 MAX_BYTES = 64 * 2**20
 """Of one message."""
@@ -146,16 +155,7 @@ def read_answer(data: bytes, node: str, number: int, expected: Weights | None) -
     says, update = _open(data, node)
     if says.get("round") != number:
         update, expected = {}, None
-    issues: list[Issue] = []
-    wanted = {} if expected is None else {name: value.shape for name, value in expected.items()}
-    for name in sorted({*wanted, *update}):
-        if name not in update or name not in wanted:
-            found = "missing" if name not in update else "not expected"
-            issues.append(_issue(f"{node}.{name}", found, "the weights of the task, no others"))
-        elif update[name].shape != wanted[name]:
-            issues.append(_issue(f"{node}.{name}", update[name].shape, f"shape {wanted[name]}"))
-    if issues:
-        raise InputError(issues)
+    check_shapes(node, update, expected or {})
     try:
         loss = None if says["loss"] is None else float(says["loss"])
         sql = [float(value) for value in says["sql"]]
@@ -170,6 +170,19 @@ def read_answer(data: bytes, node: str, number: int, expected: Weights | None) -
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _refused(node, f"{type(error).__name__}: {error}") from None
+
+
+def check_shapes(path: str, given: Weights, wanted: Weights) -> None:
+    """Raise InputError [MessageRefused] for every weight that is missing, not expected or of another shape."""
+    issues = []
+    for name in sorted({*wanted, *given}):
+        if name not in given or name not in wanted:
+            found = "missing" if name not in given else "not expected"
+            issues.append(_issue(f"{path}.{name}", found, "the weights of the network, no others"))
+        elif given[name].shape != wanted[name].shape:
+            issues.append(_issue(f"{path}.{name}", given[name].shape, f"shape {wanted[name].shape}"))
+    if issues:
+        raise InputError(issues)
 
 
 def _open(data: bytes, path: str) -> tuple[dict[str, Any], Weights]:

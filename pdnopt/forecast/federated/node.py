@@ -12,11 +12,11 @@ import numpy as np
 
 from pdnopt.forecast.backtest import Windows, run_backtest
 from pdnopt.forecast.extras import need
-from pdnopt.forecast.federated.messages import Answer, Task, Weights
+from pdnopt.forecast.federated.messages import Answer, Task, Weights, check_shapes
 from pdnopt.forecast.federated.privacy import blur, clip_update
 from pdnopt.forecast.history import read_history
 from pdnopt.forecast.lstm.forecaster import LSTMForecaster, frame_from
-from pdnopt.forecast.lstm.known import Known
+from pdnopt.forecast.lstm.known import CALENDAR, Known
 from pdnopt.forecast.lstm.settings import Settings, read_settings
 from pdnopt.forecast.standing import Standing
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pdnopt.forecast.lstm.fitting import Sampler
+    from pdnopt.forecast.lstm.network import Network
 
 __all__ = ["Node", "initial_weights"]
 
@@ -59,7 +60,6 @@ class Node:
         self.name, self.held_out, self.seed = name, held_out, seed
         self.keep, self.allow_negative = keep, allow_negative
         self._history = read_history(history, allow_negative=allow_negative, path=f"nodes.{name}")
-        self._known, self._values = Known.read(None, self._history.index)
         self._sampler: tuple[Settings, Sampler] | None = None
 
     def answer(self, task: Task) -> Answer:
@@ -74,14 +74,13 @@ class Node:
         return self._train(task) if task.kind == "train" else self._finish(task)
 
     def _train(self, task: Task) -> Answer:
-        from pdnopt.forecast.lstm.fitting import fit_network, new_network, read_weights, write_weights
+        from pdnopt.forecast.lstm.fitting import fit_network, read_weights
 
         settings = read_settings(task.settings, "task.settings")
         sampler = self._windows(settings)
         # Nodes, and rounds of one node, draw different windows; the same seed draws the same again
         seed = int(np.random.SeedSequence([self.seed, task.round]).generate_state(1)[0]) % 2**31
-        network = new_network(self._known.width, settings, seed)
-        write_weights(network, task.weights)
+        network = _network(task, settings, seed)
         loss = fit_network(network, sampler, settings, seed, steps=task.steps, pace=lambda step: task.pace)
         update = {name: value - task.weights[name] for name, value in read_weights(network).items()}
         if task.longest is not None:
@@ -94,12 +93,10 @@ class Node:
     def _finish(self, task: Task) -> Answer:
         """Keep the agreed model, judge it by the held-out windows, and tell its loss for each circuit."""
         from pdnopt.forecast.lstm.export import to_onnx
-        from pdnopt.forecast.lstm.fitting import new_network, write_weights
 
         settings = read_settings(task.settings, "task.settings")
-        network = new_network(self._known.width, settings, settings.seed)
-        write_weights(network, task.weights)
-        model = to_onnx([network], self._known.width, settings)
+        network = _network(task, settings, settings.seed)
+        model = to_onnx([network], CALENDAR, settings)
 
         def served(history: pd.DataFrame) -> LSTMForecaster:
             return LSTMForecaster(settings, allow_negative=self.allow_negative).serve(model, history)
@@ -129,16 +126,26 @@ class Node:
         if self._sampler is None or self._sampler[0] != settings:
             cut = self._cut(settings)
             seen = read_history(self._history.frame().iloc[:cut], allow_negative=self.allow_negative)
-            sampler = Sampler.over([frame_from(seen, self._known, self._values[:cut])], settings)
+            known, values = Known.read(None, seen.index, settings)
+            sampler = Sampler.over([frame_from(seen, known, values)], settings)
             sampler.check(settings)
             self._sampler = settings, sampler
         return self._sampler[1]
+
+
+def _network(task: Task, settings: Settings, seed: int) -> Network:
+    """Return a network with a task's weights. Raises InputError [MessageRefused] where they do not fit its settings."""
+    from pdnopt.forecast.lstm.fitting import new_network, read_weights, write_weights
+
+    network = new_network(CALENDAR, settings, seed)
+    check_shapes("task", task.weights, read_weights(network))
+    write_weights(network, task.weights)
+    return network
 
 
 def initial_weights(settings: Settings) -> Weights:
     """Return the weights that a federation begins with: random, of the settings' seed."""
     need("torch")
     from pdnopt.forecast.lstm.fitting import new_network, read_weights
-    from pdnopt.forecast.lstm.known import CALENDAR
 
     return read_weights(new_network(CALENDAR, settings, settings.seed))

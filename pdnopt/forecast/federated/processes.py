@@ -49,7 +49,7 @@ def processes(
     root : Path
         An empty folder for the spool; each node's log is ``NODE/log.txt`` in it.
     histories : mapping of str to Path
-        By node, the file of its measurements (`files.read_frame`).
+        By node, the file of its measurements (`series.read_series`), kW.
     held_out : int
         Windows at the end of each history that are not trained on.
     seed : int
@@ -57,7 +57,7 @@ def processes(
     keep : Path, optional
         Folder in which each node saves the agreed model, ``KEEP/NODE``.
     allow_negative, timezone
-        As for `read_history` and `read_frame`.
+        As for `read_history` and `series.Source`.
     idle_s : float
         A node ends by itself after so long without a task, in s.
     """

@@ -1,6 +1,6 @@
 """A node as a process of its own: ``python -m pdnopt.forecast.federated.worker`` with a job on standard input.
 
-The job is one line of JSON: ``root`` (the spool), ``name``, ``history`` (a file that `files.read_frame` reads),
+The job is one line of JSON: ``root`` (the spool), ``name``, ``history`` (a file that `series.read_series` reads),
 ``held_out``, ``seed``, ``keep`` (a folder or null), ``allow_negative``, ``timezone``, ``idle_s`` (ends after so long
 without a task). What it has to say goes to standard error, a line each. It ends when the coordinator closes the spool.
 """
@@ -15,7 +15,7 @@ from pdnopt.errors import InputError
 from pdnopt.forecast.federated.messages import read_task, write_message
 from pdnopt.forecast.federated.node import Node
 from pdnopt.forecast.federated.transports import Inbox
-from pdnopt.forecast.files import read_frame
+from pdnopt.forecast.series import Source, read_series
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main() -> int:
     try:
         node = Node(
             job["name"],
-            read_frame(Path(job["history"]), job["timezone"]),
+            read_series([Path(job["history"])], Source(job["timezone"]))[0],
             held_out=int(job["held_out"]),
             seed=int(job["seed"]),
             keep=None if job["keep"] is None else Path(job["keep"]),

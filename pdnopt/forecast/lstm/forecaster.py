@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from scipy.special import ndtri
 
 from pdnopt.errors import InputError, Issue
+from pdnopt.forecast.distribution import resample
 from pdnopt.forecast.estimator import DECILES, check_horizon, check_quantiles, quantile_frame
 from pdnopt.forecast.extras import need
 from pdnopt.forecast.history import History, read_history
@@ -66,7 +66,7 @@ class LSTMForecaster:
         from pdnopt.forecast.lstm.fitting import fit_members
 
         seen = read_history(history, allow_negative=self.allow_negative)
-        known, values = Known.read(covariates, seen.index)
+        known, values = Known.read(covariates, seen.index, self.settings)
         frame = frame_from(seen, known, values)
         members = fit_members([frame], self.settings)
         self.serve(to_onnx(members, known.width, self.settings), history, covariates)
@@ -83,7 +83,7 @@ class LSTMForecaster:
             As for `fit`.
         """
         seen = read_history(history, allow_negative=self.allow_negative)
-        self._known, values = Known.read(covariates, seen.index)
+        self._known, values = Known.read(covariates, seen.index, self.settings)
         self._server = Server(model, self._known.width, self.settings)
         self._keep(seen, values)
         return self
@@ -125,7 +125,7 @@ class LSTMForecaster:
         frame = frame_from(seen, self._known, np.concatenate([self._covariates, ahead]), horizon)
         circuit = np.arange(len(seen.circuits))
         windows = open_windows(frame, circuit, np.full(len(circuit), frame.end), self.settings, horizon)
-        kw = _between(server.answer(windows), q)
+        kw = resample(server.answer(windows), LEVELS, q)
         kw[~np.isfinite(seen.kw).any(axis=0)] = np.nan
         if not self.allow_negative:
             kw = np.maximum(kw, 0.0)
@@ -185,7 +185,8 @@ class LSTMForecaster:
             model = path.read_bytes()
             made._history = history_from(says, numbers)
             names = tuple(str(name) for name in says["covariates"])
-            made._known = Known(names, numbers["covariate_mean"], numbers["covariate_spread"])
+            mean, spread = numbers["covariate_mean"], numbers["covariate_spread"]
+            made._known = Known(names, mean, spread, settings.holidays, settings.time_of_year)
             made._covariates = numbers["covariates"]
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
@@ -208,13 +209,3 @@ def frame_from(seen: History, known: Known, covariates: np.ndarray, ahead: int =
     """Return a history and its covariates as the arrays that windows are cut from, `ahead` steps beyond its end."""
     index = seen.index.union(seen.future(ahead)) if ahead else seen.index
     return frame_of(seen.kw, index, known.columns(index, covariates), seen.step_s)
-
-
-def _between(kw: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return quantiles between the network's: linear in the quantile of the normal law, exact at the network's own."""
-    at, z = ndtri(np.array(LEVELS)), ndtri(q)
-    right = np.clip(np.searchsorted(at, z), 1, len(at) - 1)
-    part = (z - at[right - 1]) / (at[right] - at[right - 1])
-    part[np.isclose(z, at[right])] = 1.0
-    part[np.isclose(z, at[right - 1])] = 0.0
-    return np.asarray(kw[..., right - 1] * (1 - part) + kw[..., right] * part)

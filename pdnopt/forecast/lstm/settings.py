@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pdnopt.errors import InputError, Issue
+from pdnopt.forecast.holidays import CALENDARS
 
 __all__ = ["LEVELS", "Settings", "read_settings"]
 
@@ -49,19 +50,25 @@ class Settings:
         Greatest step of AdamW; it rises over the first tenth and falls to nothing by a cosine.
     dropout, weight_decay : float
         Against fitting noise.
+    holidays : str, optional
+        Calendar of `holidays.CALENDARS` whose holidays the network is told; default: none.
+    time_of_year : bool
+        Whether the network is told it: only for histories of two years and more, what it has not seen it cannot know.
     seed : int
         Of the weights, the windows and the dropout; the same seed gives the same network.
     """
 
     horizon: int = 24
-    context: int = 168
+    context: int = 96
     hidden: int = 48
     members: int = 1
-    steps: int = 1_200
-    batch: int = 128
+    steps: int = 800
+    batch: int = 64
     learning_rate: float = 3e-3
     dropout: float = 0.1
     weight_decay: float = 1e-2
+    holidays: str | None = None
+    time_of_year: bool = False
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,12 +95,19 @@ def read_settings(given: Any, path: str = "settings") -> Settings:
         raise InputError(
             Issue("Type", path, "", type(given).__name__, "an object of names and numbers", "Correct it.")
         )
-    kinds = {field.name: type(field.default) for field in fields(Settings)}
+    kinds = {field.name: type(field.default) for field in fields(Settings) if field.name in AT_MOST}
     issues: list[Issue] = []
     values: dict[str, Any] = {}
+    given = dict(given)
+    holidays, year = given.pop("holidays", None), given.pop("time_of_year", False)
+    if not isinstance(year, bool):
+        issues.append(Issue("Range", f"{path}.time_of_year", "", year, "true or false", "Correct the value."))
+    if holidays is not None and holidays not in CALENDARS:
+        allowed = f"one of {', '.join(map(repr, CALENDARS))}, or null"
+        issues.append(Issue("Enum", f"{path}.holidays", "", holidays, allowed, "Leave it out."))
     for name, value in given.items():
         if name not in kinds:
-            allowed = ", ".join(kinds)
+            allowed = ", ".join([*kinds, "holidays", "time_of_year"])
             issues.append(Issue("UnknownField", f"{path}.{name}", "", value, allowed, "Correct the name."))
             continue
         least, most = AT_MOST[name]
@@ -106,4 +120,4 @@ def read_settings(given: Any, path: str = "settings") -> Settings:
         values[name] = int(value) if whole else float(value)
     if issues:
         raise InputError(issues)
-    return Settings(**values)
+    return Settings(holidays=holidays, time_of_year=year, **values)

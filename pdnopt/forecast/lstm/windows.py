@@ -3,7 +3,9 @@
 The same functions make the windows to train on and those to forecast from, on numpy alone, so that what is served is what
 was trained. Every value is divided by a scale of its own circuit, taken from the last four weeks *before* the origin:
 
-    centre = median,  scale = mean |x - centre|,  both over the steps of four weeks before the origin that have a value
+    centre = median,  scale = mean |x - centre|,  over the steps of four weeks before the origin that have a value
+
+(of steps shorter than an hour, over about one an hour).
 
 A gap is filled with the value of a day before (of two days before, ...), never with a later one, and marked as a gap.
 """
@@ -74,6 +76,12 @@ class Frame:
         """Return how many rows of nothing stand before the first: as many as are looked at before an origin."""
         return RECENT_WEEKS * WEEK * self.day
 
+    @property
+    def before(self) -> np.ndarray:
+        """Return which rows before an origin tell centre and scale: four weeks, about hourly, the oldest first."""
+        stride = next(step for step in range(max(1, self.day // 24), 0, -1) if self.day % step == 0)
+        return np.arange(self.pad, 0, -stride)
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -136,7 +144,7 @@ def open_windows(
 
     Nothing at or after the origin is read but ``frame.known``.
     """
-    recent_kw = frame.value_kw[origin[:, None] - np.arange(frame.pad, 0, -1), circuit[:, None]]
+    recent_kw = frame.value_kw[origin[:, None] - frame.before, circuit[:, None]]
     centre_kw, scale_kw = _scale(recent_kw)
     at = origin[:, None] - np.arange(settings.context, 0, -1)
     there = at >= 0
@@ -161,8 +169,9 @@ def read_targets(
     ahead = origin[:, None] + np.arange(settings.horizon)
     came = frame.value_kw[ahead, circuit[:, None]]
     target = (came - windows.centre_kw[:, None]) / windows.scale_kw[:, None]
-    recent = frame.value_kw[origin[:, None] - np.arange(frame.pad, 0, -1), circuit[:, None]]
-    change = np.abs(recent[:, frame.day :] - recent[:, : -frame.day])
+    recent = frame.value_kw[origin[:, None] - frame.before, circuit[:, None]]
+    day = len(frame.before) // (RECENT_WEEKS * WEEK)
+    change = np.abs(recent[:, day:] - recent[:, :-day])
     count = np.maximum(np.isfinite(change).sum(axis=1), 1)
     daily_kw = np.nansum(change, axis=1) / count
     weight = windows.scale_kw / np.maximum(daily_kw, SMALL * windows.scale_kw)
