@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pdnopt.cli.guard import AsJson, Debug, guarded, print_json, working
+from pdnopt.cli.guard import AsJson, Debug, guarded, print_json, working, writable
 from pdnopt.errors import InputError, Issue
 
 if TYPE_CHECKING:
@@ -260,6 +260,8 @@ def federate(
         names = sorted(path.stem for path in data)
         raise InputError(Issue("NotUnique", "data", "", names, "one name a node", "Rename a file."))
 
+    writable(out, lambda: out.mkdir(parents=True, exist_ok=True))
+
     def tell(done: Round) -> None:
         if not as_json:
             typer.echo(_round_line(done, rounds))
@@ -276,7 +278,11 @@ def federate(
             timezone=timezone,
         ) as nodes,
     ):
-        found = run(nodes.spool, federation, tell)
+        try:
+            found = run(nodes, federation, tell)
+        finally:
+            for node, text in nodes.logs().items():
+                typer.echo(f"{node}: {text}", err=True)
     mean = {node: sum(sql) / len(sql) if sql else float("nan") for node, sql in found.sql.items()}
     if as_json:
         print_json(

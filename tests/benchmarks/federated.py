@@ -102,7 +102,7 @@ def together(
                     for name in leaving:
                         running.running[name].kill()
 
-            found = federate(running.spool, federation, progress)
+            found = federate(running, federation, progress)
     return found.weights, rounds, time.perf_counter() - begun
 
 
@@ -111,7 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--local-steps", type=int, default=20)
-    parser.add_argument("--deadline-s", type=float, default=180.0)
+    parser.add_argument("--deadline-s", type=float, default=300.0)
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # also of the nodes
     try:

@@ -119,6 +119,16 @@ def test_federate_refuses_what_makes_no_sense_before_it_starts_a_process(data: P
     assert "NotUnique" in twice.stderr
 
 
+def test_what_is_wrong_with_a_nodes_file_is_told(tmp_path: Path) -> None:
+    daily(20, 1).tz_localize(None).to_csv(tmp_path / "naive.csv")
+    found = run(
+        "federate", tmp_path / "naive.csv", "--out", tmp_path / "agreed", "--fewest", 1, "--rounds", 4
+    )
+    assert found.exit_code == 1
+    assert "rounds one after another had fewer than 1 answers" in found.stderr
+    assert "naive: error: TimezoneRequired at nodes.naive.index" in found.stderr
+
+
 def test_federate(tmp_path: Path) -> None:
     for k in range(2):
         daily(20, 2, seed=k).to_csv(tmp_path / f"node{k}.csv")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from pdnopt.forecast.federated.transports import Transport
 from pdnopt.forecast.lstm.settings import Settings
 
 __all__ = ["Federation", "FederationError", "Outcome", "Round", "average", "federate"]
+
+LOOK_S = 1.0
+"""After so long without an answer it is looked who may still answer."""
 
 ROUNDING = 1e-3
 """An update may be longer than the clipping length by this part: float32."""
@@ -240,11 +243,16 @@ def _ask(
     refused: dict[str, str] = {}
     late: list[str] = []
     expected = task.weights if task.kind == "train" else None
-    while not awaited <= {*answers, *refused}:
+    while waited := awaited - {*answers, *refused}:
         left_s = federation.deadline_s - (time.monotonic() - begun)
-        got = transport.receive(left_s) if left_s > 0 else None
-        if got is None:
+        if left_s <= 0:
             break
+        hopeless = not waited & transport.may_answer()
+        got = transport.receive(0.0 if hopeless else min(left_s, LOOK_S))
+        if got is None:
+            if hopeless:
+                break
+            continue
         node, data = got
         try:
             answer = read_answer(data, node, task.round, expected)
@@ -282,7 +290,7 @@ def _check(answer: Answer, node: str, task: Task) -> None:
 
 def _judged(report: Round, answers: dict[str, Answer], fewest: int) -> Round:
     if len(answers) < fewest:
-        return Round(**{**report.__dict__, "void": True})
+        return replace(report, void=True)
     windows = np.array([answer.windows for answer in answers.values()], dtype=float)
     losses = np.array([answer.loss for answer in answers.values()], dtype=float)
-    return Round(**{**report.__dict__, "loss": float(np.average(losses, weights=windows))})
+    return replace(report, loss=float(np.average(losses, weights=windows)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,20 +14,29 @@ from pdnopt.forecast.federated.transports import Spool
 __all__ = ["Nodes", "processes"]
 
 END_S = 10.0
+LOG = "log.txt"
 
 
-class Nodes:
-    """Running node processes.
+class Nodes(Spool):
+    """The spool of running node processes.
 
     Attributes
     ----------
-    spool : Spool
-        Reaches them.
     running : dict of str to Popen
     """
 
-    def __init__(self, spool: Spool, running: dict[str, subprocess.Popen[str]]) -> None:
-        self.spool, self.running = spool, running
+    def __init__(self, root: Path, nodes: Sequence[str]) -> None:
+        super().__init__(root, nodes)
+        self.running: dict[str, subprocess.Popen[str]] = {}
+
+    def may_answer(self) -> set[str]:
+        """Return the nodes whose processes run."""
+        return {name for name, process in self.running.items() if process.poll() is None}
+
+    def logs(self) -> dict[str, str]:
+        """Return what nodes had to say: faults of their files, tasks that they refused, why they ended."""
+        texts = {name: (self.root / name / LOG).read_text(encoding="utf-8") for name in self.running}
+        return {name: text.strip() for name, text in texts.items() if text.strip()}
 
 
 @contextmanager
@@ -61,8 +70,7 @@ def processes(
     idle_s : float
         A node ends by itself after so long without a task, in s.
     """
-    spool = Spool(root, list(histories))
-    running: dict[str, subprocess.Popen[str]] = {}
+    nodes = Nodes(root, list(histories))
     logs = []
     try:
         for k, (name, path) in enumerate(histories.items()):
@@ -77,20 +85,20 @@ def processes(
                 "timezone": timezone,
                 "idle_s": idle_s,
             }
-            log = (root / name / "log.txt").open("w", encoding="utf-8")
+            log = (root / name / LOG).open("w", encoding="utf-8")
             logs.append(log)
             command = [sys.executable, "-m", "pdnopt.forecast.federated.worker"]
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True
             )
-            running[name] = process
+            nodes.running[name] = process
             assert process.stdin is not None
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.close()
-        yield Nodes(spool, running)
+        yield nodes
     finally:
-        spool.close()
-        for process in running.values():
+        nodes.close()
+        for process in nodes.running.values():
             try:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:

@@ -33,6 +33,10 @@ class Transport(Protocol):
         """Return the names of all nodes, also of those that do not answer."""
         ...
 
+    def may_answer(self) -> set[str]:
+        """Return the nodes from which an answer may still come; those that are known to be gone are not among them."""
+        ...
+
     def send(self, node: str, message: bytes) -> None:
         """Send a task; never waits, and never fails because a node is gone."""
         ...
@@ -59,6 +63,10 @@ class InProcess:
     def nodes(self) -> tuple[str, ...]:
         """Return the names."""
         return tuple(self._nodes)
+
+    def may_answer(self) -> set[str]:
+        """Return the nodes that have not worked yet."""
+        return {node for node, _ in self._asked}
 
     def send(self, node: str, message: bytes) -> None:
         """Keep a task until somebody waits for its answer."""
@@ -96,6 +104,10 @@ class Spool:
     def nodes(self) -> tuple[str, ...]:
         """Return the names."""
         return self._names
+
+    def may_answer(self) -> set[str]:
+        """Return all nodes: a folder does not tell who is gone."""
+        return set(self._names)
 
     def send(self, node: str, message: bytes) -> None:
         """Put a task into a node's folder."""
