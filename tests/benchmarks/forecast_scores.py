@@ -1,10 +1,10 @@
 """How good are the forecasts, beside what is published for the same windows?
 
 ``python -m tests.benchmarks.forecast_scores [--task ETT_1H ...] [--lstm]`` prints Markdown tables. Every score is over the
-last windows of a real series, forecast by a model that is trained once on what lies before the first of them and then only gets
-the newer rows; settings were chosen on earlier windows. Published: fev-bench (Shchur et al. 2025), horizon 168, 20 windows,
-deciles. ``--lstm`` adds a combination with the LSTM, whose training needs the extra lstm and takes minutes: its weights are
-learnt on the windows before the first that is scored, and go on being learnt.
+last windows of a real series, forecast by a model that is trained once on what lies before the first of them and then only
+gets the newer rows; settings were chosen on earlier windows. Published: fev-bench (Shchur et al. 2025), horizon 168,
+20 windows, deciles. ``--lstm`` adds a combination with the LSTM, whose training needs the extra lstm and takes minutes: its
+weights are learnt on the windows before the first that is scored, and go on being learnt.
 
 * ETT_1H: two transformers, seven variates each; time is all that is known ahead.
 * gfc14: a utility; the temperature is known ahead, as in the published task. Beside it: without any temperature, and with
