@@ -21,6 +21,7 @@ from pdnopt.forecast.boosting.settings import Settings, read_settings
 from pdnopt.forecast.boosting.trees import Trees, grow, read_trees
 from pdnopt.forecast.distribution import resample
 from pdnopt.forecast.estimator import DECILES, check_horizon, check_quantiles, quantile_frame
+from pdnopt.forecast.extras import need
 from pdnopt.forecast.history import History, read_covariates, read_history
 from pdnopt.forecast.holidays import is_holiday
 from pdnopt.forecast.metrics import nanmean, seasonal_scale
@@ -75,31 +76,34 @@ class LightGBMForecaster:
         InputError
             Faults of the frames; [MissingExtra] without lightgbm; [TooShort] where there is too little to learn from.
         """
+        need("lightgbm")
+        told = self.settings
         seen = read_history(history, allow_negative=self.allow_negative)
-        self._known = () if covariates is None else tuple(str(name) for name in covariates.columns)
-        values = self._read_known(covariates, seen.index)
-        self._history, self._covariates = seen, values
-        self._scale_kw = _scale(seen)
-        self._time_of_year = len(seen) * seen.step_s >= YEARS * YEAR_S
-        panel = self._panel(seen.index, values)
-        rows = sample(panel, self.settings.horizon, self.settings.rows, self.settings.seed)
+        names = () if covariates is None else tuple(str(name) for name in covariates.columns)
+        known = _read_known(covariates, seen.index, names)
+        scale_kw = _scale(seen)
+        time_of_year = len(seen) * seen.step_s >= YEARS * YEAR_S
+        panel = _panel(seen, seen.index, known, scale_kw, told.holidays)
+        rows = sample(panel, told.horizon, told.rows, told.seed)
         if len(rows.ahead) < LEAST_ROWS:
             todo = "Give a longer history, or use the naive forecasters until there is one."
             allowed = f"at least {LEAST_ROWS} measured values after the first days"
             raise InputError(Issue("TooShort", "history", "", len(rows.ahead), allowed, todo))
-        self._anchor = choose_anchor(panel, rows, WEEK if self._known else MONTH)
-        told = features(panel, rows, self._anchor, self._time_of_year)
-        outcome = panel.value[rows.target, rows.circuit[rows.pair]][:, None] - told.anchor
-        rounds = self.settings.rounds or (ROUNDS_KNOWN if self._known else ROUNDS)
-        self._trees = grow(told.matrix, outcome, DECILES, rounds, self.settings.rate, self.settings.seed)
-        self._keep(seen, values)
+        anchor = choose_anchor(panel, rows, WEEK if names else MONTH)
+        found = features(panel, rows, anchor, time_of_year)
+        outcome = panel.value[rows.target, rows.circuit[rows.pair]][:, None] - found.anchor
+        rounds = told.rounds or (ROUNDS_KNOWN if names else ROUNDS)
+        self._trees = grow(found.matrix, outcome, DECILES, rounds, told.rate, told.seed)
+        self._known, self._scale_kw, self._anchor = names, scale_kw, anchor
+        self._time_of_year = time_of_year
+        self._keep(seen, known)
         return self
 
     def update(self, new: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
         """Append newer rows; see `Forecaster.update`. Covariates are needed where `fit` had some."""
         old = self.history
         seen = old.append(new, allow_negative=self.allow_negative)
-        later = self._read_known(covariates, seen.index[len(old) :])
+        later = _read_known(covariates, seen.index[len(old) :], self._known)
         self._keep(seen, np.concatenate([self._covariates, later]))
         return self
 
@@ -121,8 +125,8 @@ class LightGBMForecaster:
             allowed = f"at most {self.settings.horizon} steps, the horizon of the training"
             raise InputError(Issue("HorizonError", "horizon", self.name, horizon, allowed, todo))
         future = seen.future(horizon)
-        ahead = self._read_known(covariates, future)
-        panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
+        known = np.concatenate([self._covariates, _read_known(covariates, future, self._known)])
+        panel = _panel(seen, seen.index.union(future), known, self._scale_kw, self.settings.holidays)
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
         told = features(panel, rows, self._anchor, self._time_of_year)
         kw = np.sort(trees.answer(told.matrix) + told.anchor, axis=1)
@@ -185,29 +189,25 @@ class LightGBMForecaster:
         made._trees = read_trees(texts, len(DECILES), count)
         return made
 
-    def _read_known(self, covariates: Any, index: pd.DatetimeIndex) -> np.ndarray:
-        """Return the covariates of `fit` at these time stamps, (len(index), K)."""
-        if not self._known:
-            return np.zeros((len(index), 0))
-        return read_covariates(covariates, index, self._known)
-
-    def _panel(self, index: pd.DatetimeIndex, known: np.ndarray) -> Panel:
-        seen, calendar = self._history, self.settings.holidays
-        assert seen is not None
-        return Panel(
-            value=seen.kw / self._scale_kw,
-            index=index,
-            known=known,
-            holiday=is_holiday(index, calendar) if calendar else np.zeros(0),
-            step_s=seen.step_s,
-        )
-
     def _keep(self, seen: History, covariates: np.ndarray) -> None:
         """Keep what forecasts need of the past, no more."""
         days = max(MEANS_H) / 24 + WARM_UP_DAYS
         rows = round(days * 86_400 / seen.step_s) + self.settings.horizon
         self._history = seen.tail(rows)
         self._covariates = covariates[-rows:]
+
+
+def _read_known(covariates: Any, index: pd.DatetimeIndex, names: Sequence[str]) -> np.ndarray:
+    """Return the covariates of these names at these time stamps, (len(index), K)."""
+    return read_covariates(covariates, index, names) if names else np.zeros((len(index), 0))
+
+
+def _panel(
+    seen: History, index: pd.DatetimeIndex, known: np.ndarray, scale_kw: np.ndarray, calendar: str | None
+) -> Panel:
+    """Return a history, and what is known over `index`, as arrays in units of the scale."""
+    holiday = is_holiday(index, calendar) if calendar else np.zeros(0)
+    return Panel(seen.kw / scale_kw, index, known, holiday, seen.step_s)
 
 
 def _scale(seen: History) -> np.ndarray:
