@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import networks, placing, reporting, solving, sweeping
+from pdnopt.cli import forecasting, networks, placing, reporting, solving, sweeping, training
 
 __all__ = ["app", "main"]
 
@@ -21,6 +21,7 @@ Examples:
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
   pdnopt sweep hall_4n3 --components ups
   pdnopt place hall_4n3 racks.csv --report out/place.html
+  pdnopt forecast backtest loads.csv --model calibrated_lightgbm --horizon 24
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -31,6 +32,8 @@ Exit codes:
   3  internal error
 """
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
 # Plain help: rich's costs more start-up time than all the rest together.
 app = typer.Typer(
     name="pdnopt",
@@ -39,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings=CONTEXT,
 )
 
 
@@ -64,6 +67,17 @@ app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
+
+forecast = typer.Typer(
+    name="forecast",
+    help="What the loads will be: back-tests, forecasts, training.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings=CONTEXT,
+)
+forecasting.add_commands(forecast)
+training.add_commands(forecast)
+app.add_typer(forecast)
 
 
 def main() -> None:

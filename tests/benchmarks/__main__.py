@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "against_baselines": ["--case", "two_feed", "mim_pod", "micro_ats_row", "hall_2n@0.9"],
     "fault_to_plan": ["--sample", "600", "--opponents", "4"],
     "stranded_power": ["--traces", "5"],
+    "lstm_scores": ["--task", "ETT_1H"],
     "n1_halls": ["--case", "hall_2n", "--levels", "0.75", "0.9"],
     "reconfiguration": [
         *("--case", "dnr_16_civanlar", "--case", "dnr_33_baran_wu", "--case", "dnr_69_baran_wu"),
