@@ -22,7 +22,7 @@ from pdnopt.forecast.tracking import Calibration, Moves
 __all__ = ["Calibrated"]
 
 MEMORY = 40
-"""Windows that are kept. Chosen on the GPU servers before the scored days, where 20 to 60 do as well."""
+"""Windows that are kept; on the GPU servers before the scored days 20 to 40 do alike."""
 
 KIND, BASE = "calibrated", "base"
 
