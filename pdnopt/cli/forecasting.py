@@ -274,8 +274,15 @@ def _history(
 
 def _covariates(path: Path | None, timezone: str | None) -> Any:
     from pdnopt.forecast.files import read_frame
+    from pdnopt.forecast.history import check_index
 
-    return None if path is None else read_frame(path, timezone)
+    if path is None:
+        return None
+    known = read_frame(path, timezone)
+    issues = check_index(known.index, "covariates", constant=False)
+    if issues:
+        raise InputError(issues)
+    return known
 
 
 def _before(known: Any, history: History) -> Any:

@@ -30,10 +30,10 @@ from pdnopt.forecast.storage import read_state, write_state
 
 __all__ = ["Combination"]
 
-HALF_LIFE_WINDOWS = 30
+HALF_LIFE_WINDOWS = 60
 """Windows after which a regret counts half."""
 
-SHRINK = 5.0
+SHRINK = 20.0
 """Windows that a circuit needs before its own weights count as much as those of all circuits."""
 
 LEVELS = np.asarray(DECILES)

@@ -124,8 +124,13 @@ def quantile_frame(
     """
     import pandas as pd
 
-    columns = pd.MultiIndex.from_product(
-        [list(circuits), [float(q) for q in quantiles]], names=["circuit", "quantile"]
+    levels = [float(q) for q in quantiles]
+    codes = np.indices((len(circuits), len(levels))).reshape(2, -1)
+    columns = pd.MultiIndex(
+        levels=[list(circuits), levels],
+        codes=codes.tolist(),
+        names=["circuit", "quantile"],
+        verify_integrity=False,
     )
     return pd.DataFrame(np.sort(kw, axis=2).reshape(len(index), -1), index=index, columns=columns)
 

@@ -112,10 +112,7 @@ class Tracker:
             mine = self.scores[:, self.band == b] / unit[:, None]
             own = rank_quantiles(mine.reshape(-1, circuits * Q), self.level.reshape(-1, 1))
             own = own.reshape(circuits, Q)
-            pooled = np.stack(
-                [rank_quantiles(mine[..., q].reshape(-1, 1), self.level[None, :, q])[0] for q in range(Q)],
-                axis=1,
-            )
+            pooled = rank_quantiles(mine.reshape(-1, Q), self.level.T).T
             n = windows[:, self.band == b].any(axis=1).sum(axis=0)
             weight = (n / (n + SHRINK))[:, None]
             mixed = np.where(np.isfinite(own), weight * np.nan_to_num(own) + (1 - weight) * pooled, pooled)

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import ndtri
 
 from pdnopt.errors import InputError
-from pdnopt.forecast.boosting.features import choose_anchor, features
+from pdnopt.forecast.boosting.features import LAST, MONTH, WEEK, choose_anchor, features
 from pdnopt.forecast.boosting.forecaster import LightGBMForecaster
 from pdnopt.forecast.boosting.panel import Panel
 from pdnopt.forecast.boosting.rows import Rows, all_ahead, sample
@@ -43,7 +43,7 @@ def panel_of(
     steps = len(value) if known is None else len(known)
     index = pd.date_range(start, periods=steps, freq="h", tz=zone)
     known = np.zeros((steps, 0)) if known is None else known
-    return Panel(value, index, known, np.zeros(steps), 3600.0)
+    return Panel(value, index, known, np.zeros(0), 3600.0)
 
 
 def row(origin: int, *ahead: int) -> Rows:
@@ -52,10 +52,10 @@ def row(origin: int, *ahead: int) -> Rows:
     return Rows(np.array([origin]), np.array([0]), np.zeros(n, dtype=int), np.array(ahead))
 
 
-def told(panel: Panel, rows: Rows, stays: bool = False) -> dict[str, np.ndarray]:
-    found = features(panel, rows, np.full(panel.value.shape[1], stays), True)
+def told(panel: Panel, rows: Rows, kind: int = WEEK) -> dict[str, np.ndarray]:
+    found = features(panel, rows, np.full(panel.value.shape[1], kind), True)
     columns = {name: found.matrix[:, k] for k, name in enumerate(found.names)}
-    return {**columns, "the anchor": found.anchor}
+    return {**columns, "the anchor": found.anchor[:, 4]}
 
 
 @pytest.fixture(scope="module")
@@ -115,17 +115,33 @@ def test_a_covariate_is_seen_at_the_target_and_smoothed_up_to_it() -> None:
         assert found["known_0_against_day_0"][k] == pytest.approx(target**2 - (target - DAY) ** 2)
 
 
-def test_gaps_are_told_as_gaps_and_a_circuit_that_stands_still_is_anchored_at_its_last_value() -> None:
+def test_a_circuit_that_stands_still_is_anchored_at_its_last_value_and_gaps_are_told_as_gaps() -> None:
     rng = np.random.default_rng(5)
     steps = DAY * 200
     on = np.repeat(rng.integers(0, 2, steps // 60 + 1), 60)[:steps]  # jobs of two and a half days
-    value = np.stack([on + 0.0, np.sin(2 * np.pi * np.arange(steps) / DAY)], axis=1)
+    hour = np.arange(steps)
+    day = np.sin(2 * np.pi * hour / DAY)
+    value = np.stack([on + 0.0, 3 * day + 0.02 * hour / DAY, day + rng.normal(0, 1, steps)], axis=1)
     panel = panel_of(value)
-    np.testing.assert_array_equal(choose_anchor(panel, sample(panel, DAY, 5_000, 0)), [True, False])
+    np.testing.assert_array_equal(
+        choose_anchor(panel, sample(panel, DAY, 5_000, 0), WEEK), [LAST, WEEK, WEEK]
+    )
     value[-3:] = np.nan
-    found = told(panel_of(value, known=np.zeros((steps + DAY, 0))), row(steps - 1, 1, 22), stays=True)
+    found = told(panel_of(value, known=np.zeros((steps + DAY, 0))), row(steps - 1, 1, 22), kind=LAST)
     assert found["the anchor"][0] == value[-4, 0]
     assert np.isnan(found["day_0"][1])
+
+
+def test_quantiles_of_a_month_are_those_of_numpy_moved_by_half_of_the_last_days_change() -> None:
+    rng = np.random.default_rng(4)
+    days = rng.normal(size=(40, DAY))
+    days[-3:] += 2.0
+    days[-10, 5] = np.nan
+    panel = panel_of(days.reshape(-1, 1), known=np.zeros((41 * DAY, 0)))
+    found = features(panel, row(40 * DAY - 1, 6), np.array([MONTH]), True)
+    month = days[-28:]
+    moved = 0.5 * (days[-3:].mean() - np.nanmean(month))
+    np.testing.assert_allclose(found.anchor[0], np.nanquantile(month[:, 5], DECILES) + moved)
 
 
 def test_rows_to_learn_from_are_spread_over_time_and_circuits_and_have_an_outcome() -> None:

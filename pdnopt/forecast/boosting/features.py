@@ -1,21 +1,39 @@
 """What a forecast is told: each row of the matrix looks at nothing after its origin but what is known ahead.
 
-Everything is in units of the circuit's scale and relative to the row's anchor, the simplest sensible forecast; the trees
-learn how far the outcome lies from it. An anchor is the mean of the last seven days at the same time of day or, for
-circuits that stay where they are (batch jobs, servers), the last value; `choose_anchor` compares the two.
+Everything is in units of the circuit's scale and relative to the row's anchor, a simple forecast; the trees learn how far
+the outcome lies from it. There are three:
+
+* LAST, the last value: circuits that stay where they are (batch jobs, servers);
+* WEEK, the mean of the last seven days at the same time of day: where covariates say most of the rest;
+* MONTH, the quantiles of the last four weeks at the same time of day, moved by half of how far the last three days lie from
+  them: where there are none. Each quantile has its own anchor, and what the trees do not know better stays as it was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdnopt.forecast.boosting.panel import Panel, running_mean
 from pdnopt.forecast.boosting.rows import Rows
+from pdnopt.forecast.estimator import DECILES
 from pdnopt.forecast.metrics import nanmean
 
-__all__ = ["Features", "choose_anchor", "features"]
+__all__ = ["LAST", "MONTH", "WEEK", "Features", "choose_anchor", "features"]
+
+LAST, WEEK, MONTH = 0, 1, 2
+
+MEDIAN = DECILES.index(0.5)
+
+MONTH_DAYS = 28
+
+FOLLOWED = 0.5
+"""Part of the way from the last four weeks to the last three days that MONTH goes."""
+
+TOLD = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Quantiles of the last four weeks that the trees are told."""
 
 WEEK_H = 168
 
@@ -44,8 +62,8 @@ class Features:
     ----------
     matrix : float32, shape (N, M)
     names : tuple of str, shape (M,)
-    anchor : float, shape (N,)
-        In units of the scale.
+    anchor : float, shape (N, Q)
+        One for each decile, in units of the scale.
     """
 
     matrix: np.ndarray
@@ -53,56 +71,86 @@ class Features:
     anchor: np.ndarray
 
 
-def choose_anchor(panel: Panel, rows: Rows) -> np.ndarray:
-    """Return for each circuit whether the last value was nearer to the outcome than the mean of the last week; (C,)."""
-    circuit, outcome = rows.circuit[rows.pair], panel.value[rows.target, rows.circuit[rows.pair]]
-    last = np.abs(outcome - panel.carried[rows.origin, rows.circuit][rows.pair])
-    profile = np.abs(outcome - nanmean(_same_hour(panel, rows, 7), axis=1))
-    both = np.isfinite(last) & np.isfinite(profile)
-    total = [
-        np.bincount(circuit[both], each[both], minlength=panel.value.shape[1]) for each in (last, profile)
-    ]
-    return np.asarray(total[0] < total[1])
+def choose_anchor(panel: Panel, rows: Rows, otherwise: int) -> np.ndarray:
+    """Return for each circuit LAST where that is nearer to the outcome than WEEK and MONTH, else `otherwise`; (C,).
+
+    Circuits that repeat day by day share one kind of anchor: the trees, which are the same for all of them, then learn the
+    same thing from each.
+    """
+    circuit = rows.circuit[rows.pair]
+    outcome = panel.value[rows.target, circuit]
+    found = _anchors(panel, rows, _same_hour(panel, rows, MONTH_DAYS))
+    error = np.stack([np.abs(outcome - found[kind][:, MEDIAN]) for kind in (LAST, WEEK, MONTH)])
+    known = np.isfinite(error).all(axis=0)
+    circuits = panel.value.shape[1]
+    total = np.stack([np.bincount(circuit[known], each[known], minlength=circuits) for each in error])
+    return np.where(total[LAST] < np.minimum(total[WEEK], total[MONTH]), LAST, otherwise)
 
 
-def features(panel: Panel, rows: Rows, stays: np.ndarray, time_of_year: bool) -> Features:
+def features(panel: Panel, rows: Rows, kind: np.ndarray, time_of_year: bool) -> Features:
     """Describe forecasts.
 
     Parameters
     ----------
     panel : Panel
     rows : Rows
-    stays : bool, shape (C,)
-        Circuits whose anchor is the last value.
+    kind : int, shape (C,)
+        The anchor of each circuit.
     time_of_year : bool
         Whether to tell the time of year.
     """
     pair = rows.pair
     origin, circuit = rows.origin[pair], rows.circuit[pair]
-    same_hour = _same_hour(panel, rows, 28)
-    last = panel.carried[origin, circuit]
-    profile = nanmean(same_hour[:, :7], axis=1)
-    profile = np.where(np.isfinite(profile), profile, last)
-    anchor = np.where(stays[circuit], last, profile)
+    same_hour = _same_hour(panel, rows, MONTH_DAYS)
+    anchors = _anchors(panel, rows, same_hour)
+    anchor = np.choose(kind[circuit][:, None], [anchors[each] for each in (LAST, WEEK, MONTH)])
+    centre = anchor[:, MEDIAN]
     at_origin = _at_origin(panel, rows)
     week = at_origin.pop("level")[pair]
     told = {"ahead": rows.ahead * (24 / panel.day), **_calendar(panel, rows, time_of_year)}
-    told |= {f"day_{k}": same_hour[:, k] - anchor for k in (0, 1, 2, 3, 6)}
+    told |= {f"day_{k}": same_hour[:, k] - centre for k in (0, 1, 2, 3, 6)}
     told |= {
-        "days_3": nanmean(same_hour[:, :3], axis=1) - anchor,
-        "days_7": profile - anchor,
-        "days_28": nanmean(same_hour, axis=1) - anchor,
+        "days_3": nanmean(same_hour[:, :3], axis=1) - centre,
+        "days_7": nanmean(same_hour[:, :7], axis=1) - centre,
+        "days_28": nanmean(same_hour, axis=1) - centre,
         "days_spread": _spread(same_hour[:, :7]),
     }
+    told |= {f"month_{q:g}": anchors[MONTH][:, DECILES.index(q)] - centre for q in TOLD}
     same_weekday = _same_weekday(panel, rows, 4)
-    told |= {f"week_{k}": same_weekday[:, k] - anchor for k in (0, 1)}
-    told["weeks_4"] = nanmean(same_weekday, axis=1) - anchor
-    told |= {"last": last - anchor, "anchor": anchor - week, "level": week}
+    told |= {f"week_{k}": same_weekday[:, k] - centre for k in (0, 1)}
+    told["weeks_4"] = nanmean(same_weekday, axis=1) - centre
+    told |= {"last": panel.carried[origin, circuit] - centre, "anchor": centre - week, "level": week}
     told |= {name: each[pair] for name, each in at_origin.items()}
-    told |= {f"level_{h}h_{q:g}": each[pair] - anchor for (h, q), each in _levels(panel, rows).items()}
+    told |= {f"level_{h}h_{q:g}": each[pair] - centre for (h, q), each in _levels(panel, rows).items()}
     told |= _known_ahead(panel, rows)
     matrix = np.column_stack([np.asarray(each, dtype=np.float32) for each in told.values()])
     return Features(matrix, tuple(told), anchor)
+
+
+def _anchors(panel: Panel, rows: Rows, same_hour: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return LAST, WEEK and MONTH for each decile, each (N, Q); the last value where the days before are not known."""
+    origin, circuit = rows.origin[rows.pair], rows.circuit[rows.pair]
+    last = panel.carried[origin, circuit]
+    week = nanmean(same_hour[:, :7], axis=1)
+    recent, usual = (
+        running_mean(panel.value, panel.hours(24 * days))[origin, circuit] for days in (3, MONTH_DAYS)
+    )
+    month = _quantiles(same_hour, DECILES) + FOLLOWED * (recent - usual)[:, None]
+    flat = [
+        np.repeat(np.where(np.isfinite(each), each, last)[:, None], len(DECILES), 1) for each in (last, week)
+    ]
+    return flat[0], flat[1], np.where(np.isfinite(month), month, flat[0])
+
+
+def _quantiles(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Return quantiles of what is finite along a row, linear between the values; NaN where nothing is: (N, K) -> (N, Q)."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    top = np.maximum(np.isfinite(values).sum(axis=1) - 1, 0)[:, None]
+    place = np.asarray(levels) * top
+    low = place.astype(int)
+    at_low = np.take_along_axis(ordered, low, axis=1)
+    at_high = np.take_along_axis(ordered, np.minimum(low + 1, top), axis=1)
+    return np.asarray(at_low + (place - low) * (at_high - at_low))
 
 
 def _first_day(panel: Panel, rows: Rows) -> np.ndarray:
@@ -141,7 +189,7 @@ def _calendar(panel: Panel, rows: Rows, time_of_year: bool) -> dict[str, np.ndar
     }
     if time_of_year:
         told |= {"year_sin": np.sin(panel.year_angle[target]), "year_cos": np.cos(panel.year_angle[target])}
-    if panel.holiday.any():
+    if len(panel.holiday):
         day, end = panel.day, len(panel.holiday) - 1
         before = panel.days_before(target, _first_day(panel, rows))
         week_before = panel.days_before(target, 7 * _first_week(panel, rows))

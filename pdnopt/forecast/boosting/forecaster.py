@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pdnopt.errors import InputError, Issue
-from pdnopt.forecast.boosting.features import MEANS_H, YEARS, choose_anchor, features
+from pdnopt.forecast.boosting.features import MEANS_H, MONTH, WEEK, YEARS, choose_anchor, features
 from pdnopt.forecast.boosting.panel import Panel
 from pdnopt.forecast.boosting.rows import WARM_UP_DAYS, all_ahead, sample
 from pdnopt.forecast.boosting.settings import Settings, read_settings
@@ -33,6 +33,10 @@ __all__ = ["LightGBMForecaster"]
 
 LEAST_ROWS = 100
 """Forecasts with a known outcome that there must be to learn from."""
+
+ROUNDS, ROUNDS_KNOWN = 80, 250
+"""Trees a quantile without covariates and with some, which give much more to learn. Chosen on the windows before the
+published ones (ETT_1H: 60 to 160 differ by 0.5 %; gfc14: 200 are 1 % better than 120)."""
 
 YEAR_S = 365.25 * 86_400
 
@@ -60,7 +64,7 @@ class LightGBMForecaster:
         self._known: tuple[str, ...] = ()
         self._covariates = np.zeros((0, 0))
         self._scale_kw = np.ones(0)
-        self._stays = np.zeros(0, dtype=bool)
+        self._anchor = np.zeros(0, dtype=np.int64)
         self._time_of_year = False
 
     def fit(self, history: pd.DataFrame, covariates: pd.DataFrame | None = None) -> Self:
@@ -83,12 +87,11 @@ class LightGBMForecaster:
             todo = "Give a longer history, or use the naive forecasters until there is one."
             allowed = f"at least {LEAST_ROWS} measured values after the first days"
             raise InputError(Issue("TooShort", "history", "", len(rows.ahead), allowed, todo))
-        self._stays = choose_anchor(panel, rows)
-        told = features(panel, rows, self._stays, self._time_of_year)
-        outcome = panel.value[rows.target, rows.circuit[rows.pair]] - told.anchor
-        self._trees = grow(
-            told.matrix, outcome, DECILES, self.settings.rounds, self.settings.rate, self.settings.seed
-        )
+        self._anchor = choose_anchor(panel, rows, WEEK if self._known else MONTH)
+        told = features(panel, rows, self._anchor, self._time_of_year)
+        outcome = panel.value[rows.target, rows.circuit[rows.pair]][:, None] - told.anchor
+        rounds = self.settings.rounds or (ROUNDS_KNOWN if self._known else ROUNDS)
+        self._trees = grow(told.matrix, outcome, DECILES, rounds, self.settings.rate, self.settings.seed)
         self._keep(seen, values)
         return self
 
@@ -121,9 +124,9 @@ class LightGBMForecaster:
         ahead = self._read_known(covariates, future)
         panel = self._panel(seen.index.union(future), np.concatenate([self._covariates, ahead]))
         rows = all_ahead(len(seen) - 1, len(seen.circuits), horizon)
-        told = features(panel, rows, self._stays, self._time_of_year)
-        kw = (trees.answer(told.matrix) + told.anchor[:, None]).reshape(horizon, len(seen.circuits), -1)
-        kw *= self._scale_kw[:, None]
+        told = features(panel, rows, self._anchor, self._time_of_year)
+        kw = np.sort(trees.answer(told.matrix) + told.anchor, axis=1)
+        kw = kw.reshape(horizon, len(seen.circuits), -1) * self._scale_kw[:, None]
         if not self.allow_negative:
             kw = np.maximum(kw, 0.0)
         return quantile_frame(resample(kw, DECILES, q), future, seen.circuits, list(q))
@@ -148,7 +151,7 @@ class LightGBMForecaster:
             "time_of_year": self._time_of_year,
             "features": self._trees.features,
         }
-        numbers |= {"covariates": self._covariates, "scale_kw": self._scale_kw, "stays": self._stays}
+        numbers |= {"covariates": self._covariates, "scale_kw": self._scale_kw, "anchor": self._anchor}
         write_state(folder, self.name, says, numbers)
         for q, text in zip(DECILES, self._trees.texts(), strict=True):
             _trees_file(folder, q).write_text(text, encoding="utf-8")
@@ -169,7 +172,7 @@ class LightGBMForecaster:
             made._known = tuple(str(name) for name in says["covariates"])
             made._covariates = numbers["covariates"]
             made._scale_kw = numbers["scale_kw"]
-            made._stays = numbers["stays"]
+            made._anchor = numbers["anchor"]
             made._time_of_year = bool(says["time_of_year"])
             count = int(says["features"])
             texts = [_trees_file(folder, q).read_text(encoding="utf-8") for q in DECILES]
@@ -189,13 +192,13 @@ class LightGBMForecaster:
         return read_covariates(covariates, index, self._known)
 
     def _panel(self, index: pd.DatetimeIndex, known: np.ndarray) -> Panel:
-        seen = self._history
+        seen, calendar = self._history, self.settings.holidays
         assert seen is not None
         return Panel(
             value=seen.kw / self._scale_kw,
             index=index,
             known=known,
-            holiday=is_holiday(index, self.settings.holidays),
+            holiday=is_holiday(index, calendar) if calendar else np.zeros(0),
             step_s=seen.step_s,
         )
 

@@ -29,7 +29,7 @@ class Panel:
     known : float, shape (T + F, K)
         Covariates.
     holiday : float, shape (T + F,)
-        1 on a holiday, else 0.
+        1 on a holiday, else 0; empty where holidays are not told.
     step_s : float
         Step in s.
     """

@@ -22,8 +22,8 @@ class Settings:
         Steps ahead, 1 to 2,000.
     rows : int
         Forecasts of the past that are learnt from at most.
-    rounds : int
-        Trees a quantile.
+    rounds : int, optional
+        Trees a quantile; default: 80, and 250 where there are covariates.
     rate : float
         What part of each tree's answer is taken.
     holidays : str, optional
@@ -39,7 +39,7 @@ class Settings:
 
     horizon: int = 168
     rows: int = 120_000
-    rounds: int = 200
+    rounds: int | None = None
     rate: float = 0.07
     holidays: str | None = None
     seed: int = 1
@@ -49,6 +49,8 @@ class Settings:
         issues = []
         for name, low, high in _RANGES:
             value = getattr(self, name)
+            if value is None and name == "rounds":
+                continue
             whole = name != "rate"
             number = isinstance(value, int) or (not whole and isinstance(value, float))
             if isinstance(value, bool) or not number or not low <= value <= high:

@@ -34,9 +34,8 @@ class Trees:
         return int(self.boosters[0].num_feature())
 
     def answer(self, matrix: np.ndarray) -> np.ndarray:
-        """Return quantiles in order: (N, M) -> (N, Q)."""
-        found = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
-        return np.sort(np.column_stack(found), axis=1)
+        """Return for each quantile how far it lies from its anchor: (N, M) -> (N, Q)."""
+        return np.column_stack([booster.predict(matrix, num_threads=1) for booster in self.boosters])
 
     def texts(self) -> list[str]:
         """Return LightGBM's text of each booster."""
@@ -50,14 +49,35 @@ def grow(
 
     Splits are drawn at random and only the best of the draws is taken (Geurts et al. 2006, extremely randomised trees), each
     on half of the features and half of the rows: origins overlap, so there is far less to learn from than there are rows.
+
+    Parameters
+    ----------
+    matrix : float32, shape (N, M)
+    outcome : float, shape (N, Q)
+        For each level, how far the outcome lies from that level's anchor.
+    levels : sequence of float, shape (Q,)
+    rounds : int
+        Trees a level.
+    rate : float
+    seed : int
     """
     lightgbm = need("lightgbm")
-    settings = {
+    settings = _settings(len(outcome), rate, seed)
+    data = lightgbm.Dataset(matrix, params=settings, free_raw_data=False)
+    boosters = []
+    for q, column in zip(levels, outcome.T, strict=True):
+        data.set_label(column)
+        boosters.append(lightgbm.train(settings | {"alpha": q}, data, rounds))
+    return Trees(tuple(boosters))
+
+
+def _settings(rows: int, rate: float, seed: int) -> dict[str, Any]:
+    return {
         "objective": "quantile",
         "extra_trees": True,
         "learning_rate": rate,
         "num_leaves": 31,
-        "min_data_in_leaf": max(5, len(outcome) // 300),
+        "min_data_in_leaf": max(5, rows // 300),
         "feature_fraction": 0.5,
         "bagging_fraction": 0.5,
         "bagging_freq": 1,
@@ -69,8 +89,6 @@ def grow(
         "seed": seed,
         "verbose": -1,
     }
-    data = lightgbm.Dataset(matrix, outcome, params=settings)
-    return Trees(tuple(lightgbm.train(settings | {"alpha": q}, data, rounds) for q in levels))
 
 
 def read_trees(texts: Sequence[str], levels: int, features: int) -> Trees:
