@@ -28,6 +28,11 @@ FORECASTERS = {
 }
 """Name of a forecaster -> module:class."""
 
+CALIBRATED = "calibrated_"
+WRAPPERS = ("calibrated", "with_fallback", "with_newcomers")
+MEMBERS = ("last_value", "seasonal_naive", "lightgbm")
+"""Of a combination by name."""
+
 SAYS = "forecaster.json"
 
 
@@ -41,42 +46,33 @@ def forecaster_class(name: Any) -> type[Forecaster]:
     return found
 
 
-def maker(
-    name: str, horizon: int, allow_negative: bool = False, members: tuple[str, ...] = ()
-) -> Callable[[], Forecaster]:
+def maker(name: str, horizon: int, allow_negative: bool = False) -> Callable[[], Forecaster]:
     """Return what makes a forecaster of this name with its usual settings.
 
     Parameters
     ----------
     name : str
-        One of :data:`FORECASTERS`; ``"calibrated_X"`` is X with calibrated quantiles.
+        One of :data:`FORECASTERS`; ``"calibrated_X"`` is X with calibrated quantiles, ``"combination"`` one of last value,
+        seasonal naive and LightGBM, each calibrated.
     horizon : int
         Steps that it will be asked for; trained models are trained for as many.
     allow_negative : bool
         Whether power may be negative.
-    members : tuple of str
-        Of a combination; default: last value, seasonal naive and LightGBM.
 
     Raises
     ------
     InputError
         An unknown name.
     """
-    if name.startswith("calibrated_"):
-        from pdnopt.forecast.conformal import Calibrated
-
-        inner = maker(name.removeprefix("calibrated_"), horizon, allow_negative, members)
-        return lambda: Calibrated(inner, horizon=horizon, allow_negative=allow_negative)
-    if name == "calibrated":
+    if name.startswith(CALIBRATED):
+        return _calibrated(name.removeprefix(CALIBRATED), horizon, allow_negative, refit=True)
+    if name in WRAPPERS:
         todo = "Write calibrated_lightgbm, for instance."
-        raise InputError(Issue("Enum", "model", "", name, "calibrated_ and another name", todo))
+        raise InputError(Issue("Enum", "model", "", name, "the name of a model", todo))
     kind: Any = forecaster_class(name)
     if name == "combination":
-        makes = [
-            maker(each, horizon, allow_negative)
-            for each in members or ("last_value", "seasonal_naive", "lightgbm")
-        ]
-        return lambda: kind(makes, horizon=horizon, allow_negative=allow_negative)
+        makes = [_calibrated(each, horizon, allow_negative, refit=False) for each in MEMBERS]
+        return lambda: kind(makes, horizon=horizon, refit=False, allow_negative=allow_negative)
     if name == "lightgbm":
         from pdnopt.forecast.boosting.settings import Settings as BoostingSettings
 
@@ -86,6 +82,14 @@ def maker(
 
         return lambda: kind(LSTMSettings(horizon=horizon), allow_negative=allow_negative)
     return lambda: kind(allow_negative=allow_negative)
+
+
+def _calibrated(name: str, horizon: int, allow_negative: bool, refit: bool) -> Callable[[], Forecaster]:
+    """Return what makes a calibrated forecaster; without `refit` its members are trained once, not twice."""
+    from pdnopt.forecast.conformal import Calibrated
+
+    inner = maker(name, horizon, allow_negative)
+    return lambda: Calibrated(inner, horizon=horizon, refit=refit, allow_negative=allow_negative)
 
 
 def load_forecaster(folder: Path) -> Forecaster:

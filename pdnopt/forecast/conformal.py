@@ -82,12 +82,6 @@ class Calibrated(Follower):
         """Return how circuits and steps missed together in the past, for `scenarios`."""
         return Template(self.calibration.z, self.history.circuits)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the calibration stands on: windows, and the circuits whose quantiles are stretched."""
-        stretches = self.calibration.moves().stretches
-        circuits = [name for name, each in zip(self.history.circuits, stretches, strict=True) if each]
-        return {"windows": len(self.calibration.z), "stretched": circuits}
-
     def save(self, folder: Path) -> None:
         """Write the forecaster, and in a folder below it the one that it calibrates."""
         says, numbers = self._state()
