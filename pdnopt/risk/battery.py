@@ -62,7 +62,9 @@ class Fade:
     source: str
 
 
-LI_ION_18650 = Fade(-0.00201, 0.00126, 0.00214, 0.00525, "NASA battery data set, cells B0005, B0006, B0007, B0018")
+LI_ION_18650 = Fade(
+    -0.00201, 0.00126, 0.00214, 0.00525, "NASA battery data set, cells B0005, B0006, B0007, B0018"
+)
 """2 Ah cells cycled to depth at 24 degC; `learn_fade` of all four."""
 
 
@@ -95,7 +97,14 @@ def learn_fade(healths: Sequence[np.ndarray], source: str = "given batteries") -
     issues: list[Issue] = []
     if len(healths) < LEAST_BATTERIES:
         issues.append(
-            Issue("Empty", "healths", "", len(healths), f"at least {LEAST_BATTERIES} batteries", "Give more of the kind.")
+            Issue(
+                "Empty",
+                "healths",
+                "",
+                len(healths),
+                f"at least {LEAST_BATTERIES} batteries",
+                "Give more of the kind.",
+            )
         )
     for k, health in enumerate(healths):
         issues += _faults(np.asarray(health, dtype=float), f"healths[{k}]", WINDOW + AHEAD + 1)
@@ -179,7 +188,14 @@ def _faults(health: np.ndarray, path: str, least: int) -> list[Issue]:
     issues = []
     if health.ndim != 1 or len(health) < least:
         issues.append(
-            Issue("TooShort", path, "", int(health.size), f"at least {least} cycles in a row", "Give more cycles.")
+            Issue(
+                "TooShort",
+                path,
+                "",
+                int(health.size),
+                f"at least {least} cycles in a row",
+                "Give more cycles.",
+            )
         )
     bad = ~np.isfinite(health) | (health < 0.0) | (health > 1.3)
     if bad.any():

@@ -19,7 +19,7 @@ The posterior is taken as normal about its mode (Laplace). The expectation in (3
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -112,6 +112,47 @@ class HazardModel:
         spread = [variance, *(c.sd**2 for c in covariates), *(c.growth_sd**2 for c in covariates)]
         return cls(kind, tuple(covariates), mean, np.diag(spread), rate.source)
 
+    def x(self, deviation: np.ndarray) -> np.ndarray:
+        """Return x_k of deviations; what is missing counts as none."""
+        d = np.maximum(np.nan_to_num(np.asarray(deviation, dtype=float)), 0.0) / self.per
+        return d if self.transform == "linear" else np.log1p(d)
+
+
+@dataclass(frozen=True)
+class HazardModel:
+    """A kind's hazard.
+
+    Parameters
+    ----------
+    kind : str
+        Table of the plant.
+    covariates : tuple of Covariate
+        K of them.
+    mean : ndarray
+        (1 + 2K,) of mu, beta, gamma; mu is the logarithm of failures per year.
+    covariance : ndarray
+        Of the same.
+    source : str
+        Of the base rate, and what the coefficients were fitted to.
+    synthetic : bool
+        Whether coefficients were learnt from synthetic runs.
+    """
+
+    kind: str
+    covariates: tuple[Covariate, ...]
+    mean: np.ndarray
+    covariance: np.ndarray
+    source: str
+    synthetic: bool = False
+
+    @classmethod
+    def prior(cls, kind: str, rate: Rate, covariates: Sequence[Covariate]) -> HazardModel:
+        """Return the model before any data; equation (2)."""
+        mu, variance = rate.log_moments()
+        mean = np.array([mu, *(c.beta for c in covariates), *(0.0 for _ in covariates)])
+        spread = [variance, *(c.sd**2 for c in covariates), *(c.growth_sd**2 for c in covariates)]
+        return cls(kind, tuple(covariates), mean, np.diag(spread), rate.source)
+
     def with_rate(self, rate: Rate) -> HazardModel:
         """Return the model with another base rate and the same coefficients.
 
@@ -123,6 +164,12 @@ class HazardModel:
         covariance[0, :] = covariance[:, 0] = 0.0
         covariance[0, 0] = variance
         return replace(self, mean=mean, covariance=covariance, source=rate.source)
+
+    def x(self, values: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
+        """Return the covariates (..., K) of deviations by (sensor, measure); those that are missing are none."""
+        some = next(iter(values.values()))
+        none = np.zeros_like(np.asarray(some, dtype=float))
+        return np.stack([c.x(values.get((c.sensor, c.measure), none)) for c in self.covariates], axis=-1)
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return beta_k x_k, the part of each covariate in the logarithm of the hazard now; same shape as ``x``."""

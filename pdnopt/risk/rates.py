@@ -46,7 +46,9 @@ class Rate:
 
     def __post_init__(self) -> None:
         issues = [
-            Issue("Range", f"rate.{field}", self.source, value, "a finite number above 0", "Correct the prior.")
+            Issue(
+                "Range", f"rate.{field}", self.source, value, "a finite number above 0", "Correct the prior."
+            )
             for field, value in (("failures", self.failures), ("unit_years", self.unit_years))
             if not (np.isfinite(value) and value > 0)
         ]
@@ -67,7 +69,14 @@ class Rate:
     def update(self, failures: float, unit_years: float) -> Rate:
         """Return the rate after so many failures in so many component-years more; equation (1)."""
         issues = [
-            Issue("Range", f"history.{field}", self.source, value, "a finite number, at least 0", "Correct the count.")
+            Issue(
+                "Range",
+                f"history.{field}",
+                self.source,
+                value,
+                "a finite number, at least 0",
+                "Correct the count.",
+            )
             for field, value in (("failures", failures), ("unit_years", unit_years))
             if not (np.isfinite(value) and value >= 0)
         ]
@@ -96,7 +105,12 @@ def _quoted(rate_per_year: float, failures: float = 2.0) -> Rate:
 
 PRIORS: dict[str, Rate] = {
     # 2 failures in 414.8 unit-years; half weight: an inverter is not the whole UPS, nor is it this plant's
-    "ups": Rate(1.0, 207.4, "IEEE Std 493-2007, table 10-4, inverters, all types: 2 failures in 414.8 unit-years", True),
+    "ups": Rate(
+        1.0,
+        207.4,
+        "IEEE Std 493-2007, table 10-4, inverters, all types: 2 failures in 414.8 unit-years",
+        True,
+    ),
     "transfer": Rate(1.0, 100.0, f"{_JUDGED} in 100 unit-years of transfer switches"),
     "trafo": _quoted(0.0036),  # dry type, 300 kVA to 10 MVA
     "trafo3w": _quoted(0.0062),  # liquid filled, all

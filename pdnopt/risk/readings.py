@@ -64,7 +64,14 @@ def read_sensor_file(path: Path | str) -> pd.DataFrame:
         return pd.read_csv(path, dtype={"component": str, "sensor": str, "unit": str})
     except ImportError as error:
         raise InputError(
-            Issue("MissingExtra", "sensors", "", str(path), "the extra 'parquet' installed", "pip install 'pdnopt[parquet]'")
+            Issue(
+                "MissingExtra",
+                "sensors",
+                "",
+                str(path),
+                "the extra 'parquet' installed",
+                "pip install 'pdnopt[parquet]'",
+            )
         ) from error
     except OSError as error:
         raise InputError(
@@ -109,7 +116,9 @@ def read_sensors(frame: pd.DataFrame, net: Any = None, units: Mapping[str, str] 
     names = _names(net, long["component"].unique(), issues)
     columns = pd.DataFrame({"t": times, "v": values.to_numpy(float)})
     for key, rows in columns.groupby(
-        [long["component"].to_numpy(), long["sensor"].to_numpy(), long["unit"].to_numpy()], sort=False, dropna=False
+        [long["component"].to_numpy(), long["sensor"].to_numpy(), long["unit"].to_numpy()],
+        sort=False,
+        dropna=False,
     ):
         component, sensor, unit = (str(part) for part in key)
         clean = _series(component, sensor, unit, rows, issues)
@@ -118,7 +127,14 @@ def read_sensors(frame: pd.DataFrame, net: Any = None, units: Mapping[str, str] 
         where = (names[component], sensor)
         if where in series:
             issues.append(
-                Issue("NotUnique", f"sensors.{sensor}", component, unit, "one unit a series", "Split it into two files.")
+                Issue(
+                    "NotUnique",
+                    f"sensors.{sensor}",
+                    component,
+                    unit,
+                    "one unit a series",
+                    "Split it into two files.",
+                )
             )
         series[where] = clean
     if issues:
@@ -152,7 +168,14 @@ def _long(frame: pd.DataFrame, units: dict[str, str]) -> pd.DataFrame:
     if missing:
         allowed = f"the columns {', '.join(COLUMNS)}, or columns (component, sensor) over an index of times"
         raise InputError(
-            Issue("Schema", "sensors", "", [str(c) for c in frame.columns][:8], allowed, f"Add {', '.join(missing)}.")
+            Issue(
+                "Schema",
+                "sensors",
+                "",
+                [str(c) for c in frame.columns][:8],
+                allowed,
+                f"Add {', '.join(missing)}.",
+            )
         )
     long = frame.reset_index(drop=True).copy()
     given = long["unit"] if "unit" in long else pd.Series(None, index=long.index, dtype=object)
@@ -180,7 +203,9 @@ def _times(column: pd.Series, issues: list[Issue]) -> pd.Series:
     unread = times.isna()
     if unread.any():
         shown = text[unread].tolist()[:MOST_SHOWN]
-        issues.append(Issue("Format", "sensors.time", "", shown, "ISO 8601 times", "Write 2026-03-01T12:00:00Z."))
+        issues.append(
+            Issue("Format", "sensors.time", "", shown, "ISO 8601 times", "Write 2026-03-01T12:00:00Z.")
+        )
     if (naive & ~unread).any():
         shown = text[naive & ~unread].tolist()[:MOST_SHOWN]
         issues.append(Issue("TimezoneRequired", "sensors.time", "", shown, "times with a zone", TODO_ZONE))
@@ -195,7 +220,9 @@ def _names(net: Any, components: np.ndarray, issues: list[Issue]) -> dict[str, s
         if net is None:
             if not colon or not table or not key:
                 allowed = "'table:name', for instance 'transfer:ATS-3'"
-                issues.append(Issue("InvalidName", "sensors.component", name, name, allowed, "Correct the name."))
+                issues.append(
+                    Issue("InvalidName", "sensors.component", name, name, allowed, "Correct the name.")
+                )
                 continue
             out[name] = name
             continue
@@ -208,17 +235,23 @@ def _names(net: Any, components: np.ndarray, issues: list[Issue]) -> dict[str, s
     return out
 
 
-def _series(component: str, sensor: str, unit: str, rows: pd.DataFrame, issues: list[Issue]) -> pd.Series | None:
+def _series(
+    component: str, sensor: str, unit: str, rows: pd.DataFrame, issues: list[Issue]
+) -> pd.Series | None:
     """Return one checked series in the sensor's unit, or None with the faults noted."""
     path = f"sensors.{sensor}"
     if sensor not in SENSORS:
         allowed = "one of " + ", ".join(SENSORS)
-        issues.append(Issue("UnknownSensor", "sensors.sensor", component, sensor, allowed, "Rename or leave it out."))
+        issues.append(
+            Issue("UnknownSensor", "sensors.sensor", component, sensor, allowed, "Rename or leave it out.")
+        )
         return None
     kind = SENSORS[sensor]
     if unit not in kind.units:
         allowed = "one of " + ", ".join(kind.units)
-        issues.append(Issue("UnknownUnit", path, component, unit, allowed, "Convert the values, or name the unit."))
+        issues.append(
+            Issue("UnknownUnit", path, component, unit, allowed, "Convert the values, or name the unit.")
+        )
         return None
     t, v = rows["t"], rows["v"].to_numpy(float)
     before = len(issues)
@@ -226,14 +259,25 @@ def _series(component: str, sensor: str, unit: str, rows: pd.DataFrame, issues: 
     if backwards.any():
         at = str(t.loc[backwards.index[backwards.to_numpy()][0]])
         issues.append(
-            Issue("TimeOrder", path, component, at, "strictly increasing times", "Sort the rows and remove repeats.")
+            Issue(
+                "TimeOrder",
+                path,
+                component,
+                at,
+                "strictly increasing times",
+                "Sort the rows and remove repeats.",
+            )
         )
     absent = np.isin(v, SENTINELS)
     if absent.any():
         todo = "Decode it as a gap (empty or NaN): the meter says that it has no value."
-        issues.append(Issue("NotAvailable", path, component, float(v[absent][0]), f"a reading in {unit}", todo))
+        issues.append(
+            Issue("NotAvailable", path, component, float(v[absent][0]), f"a reading in {unit}", todo)
+        )
     if np.isinf(v).any():
-        issues.append(Issue("NonFinite", path, component, "inf", f"a finite number of {unit}", "Leave the gap empty."))
+        issues.append(
+            Issue("NonFinite", path, component, "inf", f"a finite number of {unit}", "Leave the gap empty.")
+        )
     factor, offset = kind.units[unit]
     inside = factor * v + offset
     beyond = np.isfinite(v) & ~absent & ((inside < kind.low) | (inside > kind.high))

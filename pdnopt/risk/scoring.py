@@ -45,7 +45,9 @@ class Calibration:
     def ratio(self) -> float:
         """Return failures expected over failures observed."""
         observed = float(self.table["failures"].sum())
-        return float((self.table["n"] * self.table["forecast"]).sum()) / observed if observed else float("nan")
+        return (
+            float((self.table["n"] * self.table["forecast"]).sum()) / observed if observed else float("nan")
+        )
 
 
 def calibration(
@@ -91,5 +93,11 @@ def calibration(
         }
     )[some].reset_index(drop=True)
     return Calibration(
-        brier, reliability, resolution, uncertainty, brier - reliability + resolution - uncertainty, table, synthetic
+        brier,
+        reliability,
+        resolution,
+        uncertainty,
+        brier - reliability + resolution - uncertainty,
+        table,
+        synthetic,
     )

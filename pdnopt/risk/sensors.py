@@ -68,8 +68,20 @@ SENSORS: dict[str, Sensor] = {
         # IEC 60751 class B: 0.3 K + 0.005 |t|, about 0.5 K at 40 degC
         Sensor("temperature", "degC", _CELSIUS, -40.0, 250.0, "symptom", "linear", 0.5, "temperature"),
         Sensor("ambient_temperature", "degC", _CELSIUS, -40.0, 70.0, "driver", "linear", 0.5, "ambient"),
-        Sensor("humidity", "%RH", {"%RH": (1.0, 0.0), **_PERCENT}, 0.0, 100.0, "symptom", "linear", 2.0, "humidity"),
-        Sensor("current", "A", {"A": (1.0, 0.0), "kA": (1e3, 0.0)}, 0.0, 1e5, "driver", "linear", 0.0, "current"),
+        Sensor(
+            "humidity",
+            "%RH",
+            {"%RH": (1.0, 0.0), **_PERCENT},
+            0.0,
+            100.0,
+            "symptom",
+            "linear",
+            2.0,
+            "humidity",
+        ),
+        Sensor(
+            "current", "A", {"A": (1.0, 0.0), "kA": (1e3, 0.0)}, 0.0, 1e5, "driver", "linear", 0.0, "current"
+        ),
         Sensor(
             "power",
             "kW",
@@ -82,7 +94,9 @@ SENSORS: dict[str, Sensor] = {
             "power",
         ),
         Sensor("speed", "%", _PERCENT, 0.0, 150.0, "driver", "linear", 0.0, "speed"),
-        Sensor("voltage", "V", {"V": (1.0, 0.0), "kV": (1e3, 0.0)}, 0.0, 5e4, "driver", "linear", 0.0, "voltage"),
+        Sensor(
+            "voltage", "V", {"V": (1.0, 0.0), "kV": (1e3, 0.0)}, 0.0, 5e4, "driver", "linear", 0.0, "voltage"
+        ),
         Sensor(
             "voltage_fluctuation",
             "V",
@@ -117,7 +131,17 @@ SENSORS: dict[str, Sensor] = {
             0.05,
             "vibration acceleration",
         ),
-        Sensor("battery_capacity", "Ah", {"Ah": (1.0, 0.0), "mAh": (1e-3, 0.0)}, 0.0, 1e5, "state", "linear", 0.0, "capacity"),
+        Sensor(
+            "battery_capacity",
+            "Ah",
+            {"Ah": (1.0, 0.0), "mAh": (1e-3, 0.0)},
+            0.0,
+            1e5,
+            "state",
+            "linear",
+            0.0,
+            "capacity",
+        ),
         Sensor("state_of_health", "%", _PERCENT, 0.0, 130.0, "state", "linear", 0.0, "state of health"),
     )
 }

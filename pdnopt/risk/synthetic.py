@@ -82,7 +82,9 @@ class Fleet:
     resistance: np.ndarray
     synthetic: bool = True
 
-    def to_frame(self, members: list[int], until_s: float | None = None, prefix: str = "transfer:ATS-") -> pd.DataFrame:
+    def to_frame(
+        self, members: list[int], until_s: float | None = None, prefix: str = "transfer:ATS-"
+    ) -> pd.DataFrame:
         """Return some switches as a long table for `read_sensors`, marked synthetic.
 
         Parameters
@@ -93,7 +95,12 @@ class Fleet:
             Leave out what comes after.
         """
         last = len(self.time) if until_s is None else int(until_s // STEP_S) + 1
-        units = {"current": "A", "ambient_temperature": "degC", "temperature": "degC", "voltage_fluctuation": "V"}
+        units = {
+            "current": "A",
+            "ambient_temperature": "degC",
+            "temperature": "degC",
+            "voltage_fluctuation": "V",
+        }
         parts = []
         for k in members:
             for sensor, unit in units.items():
