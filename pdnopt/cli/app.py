@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import networks, placing, reporting, solving, sweeping
+from pdnopt.cli import networks, placing, reporting, risking, solving, sweeping
 
 __all__ = ["app", "main"]
 
@@ -21,6 +21,7 @@ Examples:
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
   pdnopt sweep hall_4n3 --components ups
   pdnopt place hall_4n3 racks.csv --report out/place.html
+  pdnopt risk hall_4n3 --sensors readings.csv
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -63,6 +64,7 @@ app.command("validate", help=networks.VALIDATE_HELP)(networks.validate)
 app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
+app.command("risk", help=risking.RISK_HELP)(risking.risk)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 

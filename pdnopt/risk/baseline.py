@@ -179,7 +179,7 @@ class Baseline:
 
 
 def _solve(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
-    """Return least-squares coefficients of (2); NaN where a channel had no reading. A regressor that never moved gets zero."""
+    """Return least-squares coefficients of (2): NaN for a channel without readings, zero for what never moved."""
     n = gram[:, 0, 0]
     out = np.full(moment.shape, np.nan)
     some = n > moment.shape[1]

@@ -1,4 +1,4 @@
-"""When a battery reaches its end of life: fade as a Wiener process with a drift that is learnt, first passage in closed form.
+"""When a battery reaches its end of life: fade as a Wiener process whose drift is learnt, first passage in closed form.
 
 The question: with what probability does this battery fall below the capacity that its job needs within the next k cycles?
 

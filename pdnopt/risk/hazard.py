@@ -8,8 +8,8 @@ The question: given what the sensors say now, how likely does this component fai
     P(fail within h | x) = E[1 - exp(-int_0^h lambda(s | x) ds)]                                                 (3)
 
 (1) is the proportional hazard of D. R. Cox (Regression models and life tables, J. R. Stat. Soc. B 34, 1972) with a constant
-base rate, seen from a landmark: wear goes on after now, and gamma says how much more dangerous today's deviation is some days
-ahead (H. C. van Houwelingen, Dynamic prediction by landmarking, Scand. J. Stat. 34, 2007). gamma = 0: it stays as it is.
+base rate, seen from a landmark: wear goes on after now, and gamma says how much more dangerous today's deviation is some
+days ahead (H. C. van Houwelingen, Dynamic prediction by landmarking, Scand. J. Stat. 34, 2007). gamma = 0: nothing moves.
 The likelihood over pieces of time is that of a Poisson regression (M. Friedman, Ann. Stat. 10, 1982):
 
     log L = sum_i w_i [d_i ln lambda_i - e_i lambda_i],   d_i failed in piece i, e_i its length, w_i its weight  (4)
@@ -74,7 +74,7 @@ class Covariate:
     def x(self, deviation: np.ndarray) -> np.ndarray:
         """Return x_k of deviations; what is missing counts as none."""
         d = np.maximum(np.nan_to_num(np.asarray(deviation, dtype=float)), 0.0) / self.per
-        return d if self.transform == "linear" else np.log1p(d)
+        return np.asarray(d if self.transform == "linear" else np.log1p(d))
 
 
 @dataclass(frozen=True)
@@ -111,59 +111,6 @@ class HazardModel:
         mean = np.array([mu, *(c.beta for c in covariates), *(0.0 for _ in covariates)])
         spread = [variance, *(c.sd**2 for c in covariates), *(c.growth_sd**2 for c in covariates)]
         return cls(kind, tuple(covariates), mean, np.diag(spread), rate.source)
-
-    def x(self, deviation: np.ndarray) -> np.ndarray:
-        """Return x_k of deviations; what is missing counts as none."""
-        d = np.maximum(np.nan_to_num(np.asarray(deviation, dtype=float)), 0.0) / self.per
-        return d if self.transform == "linear" else np.log1p(d)
-
-
-@dataclass(frozen=True)
-class HazardModel:
-    """A kind's hazard.
-
-    Parameters
-    ----------
-    kind : str
-        Table of the plant.
-    covariates : tuple of Covariate
-        K of them.
-    mean : ndarray
-        (1 + 2K,) of mu, beta, gamma; mu is the logarithm of failures per year.
-    covariance : ndarray
-        Of the same.
-    source : str
-        Of the base rate, and what the coefficients were fitted to.
-    synthetic : bool
-        Whether coefficients were learnt from synthetic runs.
-    """
-
-    kind: str
-    covariates: tuple[Covariate, ...]
-    mean: np.ndarray
-    covariance: np.ndarray
-    source: str
-    synthetic: bool = False
-
-    @classmethod
-    def prior(cls, kind: str, rate: Rate, covariates: Sequence[Covariate]) -> HazardModel:
-        """Return the model before any data; equation (2)."""
-        mu, variance = rate.log_moments()
-        mean = np.array([mu, *(c.beta for c in covariates), *(0.0 for _ in covariates)])
-        spread = [variance, *(c.sd**2 for c in covariates), *(c.growth_sd**2 for c in covariates)]
-        return cls(kind, tuple(covariates), mean, np.diag(spread), rate.source)
-
-    def with_rate(self, rate: Rate) -> HazardModel:
-        """Return the model with another base rate and the same coefficients.
-
-        Coefficients travel from one population to another; how often components fail that show nothing does not.
-        """
-        mu, variance = rate.log_moments()
-        mean, covariance = self.mean.copy(), self.covariance.copy()
-        mean[0] = mu
-        covariance[0, :] = covariance[:, 0] = 0.0
-        covariance[0, 0] = variance
-        return replace(self, mean=mean, covariance=covariance, source=rate.source)
 
     def x(self, values: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
         """Return the covariates (..., K) of deviations by (sensor, measure); those that are missing are none."""
@@ -181,7 +128,7 @@ class HazardModel:
 
     def health(self, x: np.ndarray) -> np.ndarray:
         """Return health 0..1: the hazard as new over the hazard now. 0.1 means ten times as likely to fail."""
-        return np.exp(-np.maximum(self.log_ratio(x), 0.0))
+        return np.asarray(np.exp(-np.maximum(self.log_ratio(x), 0.0)))
 
     def cumulative(self, x: np.ndarray, edges_s: np.ndarray) -> np.ndarray:
         """Return the probability of having failed by each edge; equation (3).

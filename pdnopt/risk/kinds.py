@@ -1,7 +1,7 @@
 """What makes each kind of component more likely to fail, how much, and where that is known from.
 
-Coefficients of a physical law carry their source and a wide spread; those of transfer switches were learnt from synthetic runs
-(`learn_ats`), because no public failure series exists, and mark everything that they touch as synthetic.
+Coefficients of a physical law carry their source and a wide spread; those of transfer switches were learnt from synthetic
+runs (`pdnopt.risk.wear`), because no public failure series exists, and mark everything that they touch as synthetic.
 """
 
 from __future__ import annotations

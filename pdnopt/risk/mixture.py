@@ -1,16 +1,16 @@
 """A component is worn or it is not: how sure the sensors make that, and how soon a worn one fails.
 
-A hazard in proportion (`pdnopt.risk.hazard`) takes the base rate of a kind into every figure. For wear that announces itself
-that is wrong: how soon a contact at the softening voltage fails does not depend on how rarely others wear. So, with the signs
-x and W "wear has begun":
+A hazard in proportion (`pdnopt.risk.hazard`) takes the base rate of a kind into every figure. For wear that announces
+itself that is wrong: how soon a contact at the softening voltage fails does not depend on how rarely others wear. So, with
+the signs x and W "wear has begun":
 
     q(x) = P(W | x) = 1 / (1 + exp(-(a + sum_k kappa_k x_k)))                                                    (1)
     a for this plant = a learnt + logit(pi of this plant) - logit(pi where it was learnt)                        (2)
     P(fail within h | x) = 1 - (1 - P_0(h)) (1 - q(x) F(h | x))                                                  (3)
 
-(2) is Bayes' rule for another share pi of worn components; the signs of wear are taken to be the same (M. Saerens, P. Latinne,
-C. Decaestecker, Neural Computation 14, 2002). F is the hazard seen from a landmark, fitted to worn components only; P_0 is that
-of failures without a sign, a Gamma rate.
+(2) is Bayes' rule for another share pi of worn components; the signs of wear are taken to be the same (M. Saerens,
+P. Latinne, C. Decaestecker, Neural Computation 14, 2002). F is the hazard seen from a landmark, fitted to worn components
+only; P_0 is that of failures without a sign, a Gamma rate.
 """
 
 from __future__ import annotations

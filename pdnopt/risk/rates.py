@@ -63,8 +63,8 @@ class Rate:
     def interval_per_year(self, coverage: float = 0.9) -> tuple[float, float]:
         """Return the central credible interval, failures a component-year."""
         tail = (1.0 - coverage) / 2.0
-        low, high = gamma.ppf([tail, 1.0 - tail], self.failures, scale=1.0 / self.unit_years)
-        return float(low), float(high)
+        spread = gamma(self.failures, scale=1.0 / self.unit_years)
+        return float(spread.ppf(tail)), float(spread.ppf(1.0 - tail))
 
     def update(self, failures: float, unit_years: float) -> Rate:
         """Return the rate after so many failures in so many component-years more; equation (1)."""

@@ -6,8 +6,9 @@ With x the logarithm of the minutes of one event, cause c with n_c events:
     s_c^2 drawn to the pooled s^2 as if by 4 more events: (4 s^2 + (n_c - 1) v_c) / (4 + n_c - 1)               (2)
     m_c drawn to m: (n_c xbar_c / s_c^2 + m / t^2) / (n_c / s_c^2 + 1 / t^2)                                    (3)
 
-v_c is the variance of the cause's own events; m and t are estimated from the causes' means by the method of moments (B. Efron
-and C. Morris, J. Am. Stat. Assoc. 70, 1975). An event that hits many nodes is one event: it counts once, with the median over its nodes.
+v_c is the variance of the cause's own events; m and t are estimated from the causes' means by the method of moments
+(B. Efron and C. Morris, J. Am. Stat. Assoc. 70, 1975). An event that hits many nodes is one event: it counts once, with the
+median over its nodes.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ LANL: dict[str, RepairTime] = {
 """`fit_repairs` of `lanl_events`; the benchmark ``risk_calibration`` prints it."""
 
 CAUSE = {"ups": "UPS", "ext_grid": "Power Outage"}
-"""Which of the causes a table's failure is; others take that of a UPS: a device of the same plant, mended by the same people."""
+"""Which of the causes a table's failure is; others take that of a UPS: the same people mend them."""
 
 
 def repair_of(component: str) -> RepairTime:

@@ -193,7 +193,7 @@ def _ambient(rng: np.random.Generator, n: int, t: np.ndarray) -> np.ndarray:
     height = 8.0 * begins
     for k in range(1, len(t)):
         fault[:, k] = fault[:, k - 1] * decay + height[:, k]
-    return out + fault
+    return np.asarray(out + fault)
 
 
 def _heating(loss_w: np.ndarray) -> np.ndarray:

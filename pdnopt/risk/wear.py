@@ -121,8 +121,8 @@ def pieces_of(
         parts.append(
             (x[use], np.full(n, 0.5 * (low + high)), length[use], failed[use], np.full(n, weight)),
         )
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Pieces(*joined, synthetic=watch.synthetic)
+    x, ahead, length, failed, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Pieces(x, ahead, length, failed, weights, watch.synthetic)
 
 
 def learn_ats(n: int = 1500, days: float = 120.0, seed: int = 100) -> WearModel:
