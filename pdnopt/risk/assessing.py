@@ -30,9 +30,9 @@ GRID_S = 900.0
 """Readings are averaged over a quarter of an hour: shorter than any lag of a reference, long enough to be quiet."""
 DENSE_S = 20.0
 """A voltage that is read at least so often shows its fluctuation."""
-NOTABLE_PART = 0.1
+NOTABLE_PART = 0.3
 """Of the logarithm of the hazard or the odds: a sign that moves it by less is not named."""
-NOTABLE_Z = 2.0
+NOTABLE_Z = 3.0
 CYCLES = (10, 50, 100)
 SOON_CYCLES = 50
 LIKELY = 0.1
@@ -221,11 +221,9 @@ def _standing(series: pd.Series) -> int:
 
 
 def _step_s(series: pd.Series) -> float:
-    steps = np.diff(series.index.asi8) if isinstance(series.index, pd.DatetimeIndex) else np.zeros(0)
-    unit = getattr(series.index, "unit", "ns")
-    return (
-        float(np.median(steps)) / {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit] if len(steps) else GRID_S
-    )
+    """Return the usual time between two readings, s."""
+    steps = series.index.to_series().diff().dropna()
+    return float(steps.median().total_seconds()) if len(steps) else GRID_S
 
 
 def _battery(series: dict[str, pd.Series], fade: Fade, limit: float) -> BatteryOutlook | None:
@@ -271,12 +269,12 @@ def _history(history: pd.DataFrame | None, issues: list[Issue]) -> dict[str, Rat
             Issue("Schema", "history", "", list(history.columns), allowed, f"Add {', '.join(missing)}.")
         )
         return {}
-    rates = {}
-    for row in history.itertuples():
+    rates: dict[str, Rate] = {}
+    for row in history.to_dict("records"):
         try:
-            kind = str(row.kind)
+            kind = str(row["kind"])
             rates[kind] = rates.get(kind, rate_of(f"{kind}:")).update(
-                float(row.failures), float(row.unit_years)
+                float(row["failures"]), float(row["unit_years"])
             )
         except InputError as error:
             issues += error.issues
