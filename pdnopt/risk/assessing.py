@@ -222,8 +222,8 @@ def _standing(series: pd.Series) -> int:
 
 def _step_s(series: pd.Series) -> float:
     """Return the usual time between two readings, s."""
-    steps = series.index.to_series().diff().dropna()
-    return float(steps.median().total_seconds()) if len(steps) else GRID_S
+    steps = np.diff(series.index.to_numpy()) / np.timedelta64(1, "s")
+    return float(np.median(steps)) if len(steps) else GRID_S
 
 
 def _battery(series: dict[str, pd.Series], fade: Fade, limit: float) -> BatteryOutlook | None:

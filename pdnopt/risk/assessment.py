@@ -13,7 +13,7 @@ from pdnopt.risk.maintenance import Advice
 from pdnopt.risk.meters import MeterReport
 from pdnopt.risk.monitoring import Sign
 from pdnopt.risk.repairs import RepairTime
-from pdnopt.words import number, seconds
+from pdnopt.words import SPACE, number, seconds
 
 __all__ = ["Assessment", "BatteryOutlook", "ComponentRisk"]
 
@@ -194,16 +194,18 @@ class Assessment:
         lines = [f"risk at {self.at:%Y-%m-%d %H:%M %Z}: {len(self.components)} components, horizon {span}"]
         what = sorted({text for c in self.components for text in c.synthetic})
         if what:
-            lines.append(f"SYNTHETIC: {' and '.join(what)}; figures marked * rest on them")
-        lines.append(f"  {'component':24} {'health':>7} {span:>11} {'7 days':>10}  do what, when")
+            lines.append(f"SYNTHETIC: {' and '.join(what)}; what is marked * rests on them")
+        lines.append(f"  {'component':28} {'health':>7} {span:>10} {'7 days':>10}")
         for c in self.components[:MOST_ON_SCREEN]:
-            star = "*" if c.synthetic else " "
-            figures = (
-                f"{c.health:7.3f}{star}{_chance(c.within_horizon):>10}{star}{_chance(c.weekly):>10}{star}"
+            star = "*" if c.synthetic else ""
+            lines.append(
+                f"  {c.component + star:28} {c.health:7.3f} {_chance(c.within_horizon):>10} {_chance(c.weekly):>10}"
             )
-            act = "-" if c.advice.action == "none" else f"{c.advice.action}: {c.advice.urgency}"
-            lines.append(f"  {c.component:24} {figures} {act}")
             lines += [f"      {reason}" for reason in c.reasons]
+            if c.advice.action != "none":
+                lines.append(
+                    f"      do: {c.advice.action}; {c.advice.urgency}; a repair takes {_repair(c.repair)}"
+                )
         rest = len(self.components) - MOST_ON_SCREEN
         if rest > 0:
             worst = self.components[MOST_ON_SCREEN]
@@ -213,8 +215,14 @@ class Assessment:
         return "\n".join(lines)
 
 
+def _repair(repair: RepairTime) -> str:
+    """Return a repair time as a person reads it."""
+    low, high = (repair.median_min * np.exp(side * repair.log_sd) for side in (-1.0, 1.0))
+    return f"{repair.median_min / 60.0:.1f} h, two in three {low / 60.0:.1f} to {high / 60.0:.1f} h"
+
+
 def _chance(p: float) -> str:
     """Return a probability as a person reads it."""
     if p >= 0.001:
-        return f"{number(100.0 * p, 1)} %"
+        return f"{number(100.0 * p, 1)}{SPACE}%"
     return f"{p:.0e}"

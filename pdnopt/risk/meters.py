@@ -13,8 +13,8 @@ Over a window, with P the mean power of the branch into each node, and x the pow
     lambda_a = a' W r / sqrt(a' W Omega W a)  ~ Normal(0, 1) without it; estimate  a' W r / (a' W Omega W a)     (4)
 
 (3) and the test of the largest normalised residual: A. Abur, A. Gomez Exposito, Power System State Estimation (2004),
-chapter 5; (4) is the same test for any direction, of which a single meter is a special case. The largest \\|lambda\\| above the
-threshold is the verdict; explanations that no measurement can tell apart are all named. What only one meter sees
+chapter 5; (4) is the same test for any direction, of which a single meter is a special case. The largest absolute lambda
+above the threshold is the verdict; explanations that no measurement can tell apart are all named. What only one meter sees
 (Omega_ii = 0) cannot be judged by balance; that it stands still can.
 """
 

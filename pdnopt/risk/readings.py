@@ -191,12 +191,12 @@ def _unit(sensor: str) -> str:
 def _times(column: pd.Series, issues: list[Issue]) -> pd.Series:
     """Return UTC times; NaT where a time cannot be read."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_convert("UTC")
+        return pd.Series(column.dt.tz_convert("UTC"))
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         issues.append(
             Issue("TimezoneRequired", "sensors.time", "", str(column.iloc[0]), "times with a zone", TODO_ZONE)
         )
-        return column.dt.tz_localize("UTC")
+        return pd.Series(column.dt.tz_localize("UTC"))
     text = column.astype(str)
     naive = ~text.str.contains(WITH_ZONE)
     times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")

@@ -180,7 +180,7 @@ def _load(rng: np.random.Generator, n: int, t: np.ndarray) -> np.ndarray:
     stepped = rng.random((n, len(t))) < (t[1] - t[0]) / (30 * 86400.0)
     steps = np.cumsum(stepped * rng.uniform(-0.15, 0.15, (n, len(t))), axis=1)
     base = rng.uniform(0.45, 0.65, (n, 1))
-    return np.clip(base + 0.15 * day + 0.05 * week + 0.03 * noise + steps, 0.1, 1.0)
+    return np.asarray(np.clip(base + 0.15 * day + 0.05 * week + 0.03 * noise + steps, 0.1, 1.0))
 
 
 def _ambient(rng: np.random.Generator, n: int, t: np.ndarray) -> np.ndarray:
