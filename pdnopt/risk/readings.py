@@ -18,7 +18,7 @@ from pdnopt.risk.sensors import SENSORS, SENTINELS
 __all__ = ["Readings", "read_sensor_file", "read_sensors"]
 
 COLUMNS = ("time", "component", "sensor", "value", "unit")
-WITH_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+WITH_ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
 TODO_ZONE = "Localise the times, for instance frame.time.dt.tz_localize('UTC'), or write them with an offset."
 MOST_SHOWN = 5
 
