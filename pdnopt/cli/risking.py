@@ -34,7 +34,7 @@ Exit codes: 0 done, 2 bad input, 3 internal error.
 """
 
 DEMO = "demo"
-DEMO_SEED, DEMO_SIZE, DEMO_DAYS, DEMO_BEFORE_DAYS = 7, 8, 100.0, 3.0
+DEMO_SEED, DEMO_SIZE, DEMO_SHOWN, DEMO_DAYS, DEMO_BEFORE_DAYS = 7, 8, 3, 100.0, 3.0
 
 
 @guarded
@@ -101,8 +101,9 @@ def _demo(keywords: dict[str, Any]) -> Assessment:
 
     fleet = ats_fleet(DEMO_SIZE, DEMO_DAYS, DEMO_SEED)
     first = float(fleet.failure_s[fleet.worn].min())
-    alive = [int(k) for k in np.flatnonzero(fleet.failure_s >= first)]
-    return assess(fleet.to_frame(alive, until_s=first - DEMO_BEFORE_DAYS * 86400.0), **keywords)
+    alive = np.flatnonzero(fleet.failure_s >= first)
+    shown = [int(k) for k in alive[np.argsort(fleet.failure_s[alive], kind="stable")][:DEMO_SHOWN]]
+    return assess(fleet.to_frame(shown, until_s=first - DEMO_BEFORE_DAYS * 86400.0), **keywords)
 
 
 def _write(found: Assessment, out: Path) -> None:

@@ -37,6 +37,8 @@ STEADY_CV = 0.25
 """Coefficient of variation below which a draw is steady: a machine that computes all the time, or a resistance."""
 PERIODIC = 0.5
 """Autocorrelation at the best lag from which on a draw is periodic."""
+NEARLY = 0.9
+"""Part of the highest peak from which on a shorter lag is the period, and not a multiple of it."""
 GROWING_PER_DAY = 0.05
 """Part of itself that a draw grows by each day from which on it is a slow fault."""
 
@@ -168,7 +170,7 @@ def _rule(draw: pd.Series, utilisation: pd.Series | None, slope: float) -> tuple
 
 
 def _period(draw: pd.Series) -> tuple[float, float]:
-    """Return the lag of the highest peak of the autocorrelation, in s, and its value; lags of 4 steps to half the window."""
+    """Return the shortest lag whose peak of the autocorrelation is nearly the highest, in s, and its value."""
     x = draw.to_numpy() - draw.mean()
     if len(x) < 16 or not x.any():
         return 0.0, 0.0
@@ -178,7 +180,7 @@ def _period(draw: pd.Series) -> tuple[float, float]:
     peaks = lags[(auto[lags] > auto[lags - 1]) & (auto[lags] >= auto[lags + 1])]
     if not len(peaks):
         return 0.0, 0.0
-    best = int(peaks[np.argmax(auto[peaks])])
+    best = int(peaks[auto[peaks] >= NEARLY * auto[peaks].max()][0])
     return best * float((draw.index[1] - draw.index[0]).total_seconds()), float(auto[best])
 
 

@@ -146,6 +146,10 @@ def judge_meters(
     still, dead = _standing(frame, tree)
     verdicts = [*still, *dead]
     lying = {v.node for v in verdicts if v.meter}
+    late = _clock(frame, tree, _fit(frame, tree, [m for m in frame.columns if m not in lying]))
+    if late is not None:
+        verdicts.append(late)
+        lying.add(late.node)
     for _ in range(len(frame.columns)):
         fit = _fit(frame, tree, [m for m in frame.columns if m not in lying])
         found = _largest(frame, tree, fit, threshold)
@@ -333,7 +337,7 @@ def _fit(frame: pd.DataFrame, tree: _Tree, meters: list[str]) -> _Fit:
 
 
 def _largest(frame: pd.DataFrame, tree: _Tree, fit: _Fit, threshold: float) -> Verdict | None:
-    """Return the strongest explanation of the residuals, or a clock that is wrong, or None."""
+    """Return the strongest explanation of the residuals, or None where none is strong."""
     explanations: list[tuple[str, bool, np.ndarray]] = [
         (m, True, np.eye(len(fit.meters))[k]) for k, m in enumerate(fit.meters)
     ]
@@ -350,9 +354,6 @@ def _largest(frame: pd.DataFrame, tree: _Tree, fit: _Fit, threshold: float) -> V
         sizes.append(float(wa @ fit.residual) / variance if seen else 0.0)
     order = np.argsort(-np.abs(strengths), kind="stable")
     best = int(order[0])
-    clock = _clock(frame, tree, fit)
-    if clock is not None:
-        return clock
     if abs(strengths[best]) < threshold:
         return None
     ties = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
-from scipy.special import digamma, polygamma
+from scipy.special import polygamma
 from scipy.stats import gamma
 
 from pdnopt.errors import InputError, Issue
@@ -90,8 +90,13 @@ class Rate:
         return float(-np.expm1(-self.failures * np.log1p(horizon_years / self.unit_years)))
 
     def log_moments(self) -> tuple[float, float]:
-        """Return mean and variance of the logarithm of the rate (per year), exact for a Gamma distribution."""
-        return float(digamma(self.failures)) - log(self.unit_years), float(polygamma(1, self.failures))
+        """Return mean and variance of the logarithm of a lognormal rate (per year) that stands in for this one.
+
+        The variance is that of the logarithm of the Gamma distribution; the mean is such that the expected rate is kept, for
+        that is what probabilities over short horizons rest on.
+        """
+        variance = float(polygamma(1, self.failures))
+        return log(self.mean_per_year) - 0.5 * variance, variance
 
 
 _QUOTED = "commonly quoted from IEEE Std 493-1997, summary of all-industry equipment failures; not re-read"
