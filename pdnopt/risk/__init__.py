@@ -7,8 +7,9 @@
 
 From readings to figures: `readings` (checked series), `baseline` and `monitoring` (what a sensor would say if nothing had
 changed), `kinds` with `hazard` and `mixture` (probability), `battery` (end of life), `rates` and `repairs` (priors),
-`reasons` and `maintenance` (words). Beside them: `meters` (does the meter lie?), `circuits` (draws that nothing explains),
-`scoring` (calibration), `synthetic` and `wear` (transfer switches that wear, from a generator that says so).
+`reasons` and `maintenance` (words). Beside them: `detector` (sudden events of one series), `meters` (does the meter lie?),
+`circuits` (draws that nothing explains), `scoring` (calibration), `synthetic` and `wear` (transfer switches that wear, from a
+generator that says so).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pdnopt.risk.assessment import Assessment
     from pdnopt.risk.battery import end_of_life, learn_fade
     from pdnopt.risk.circuits import judge_circuit
+    from pdnopt.risk.detector import StreamingDetector
     from pdnopt.risk.meters import MeterReport, judge_meters
     from pdnopt.risk.monitoring import Monitor
     from pdnopt.risk.rates import Rate
@@ -35,6 +37,7 @@ _HOME = {
     "Monitor": "monitoring",
     "Rate": "rates",
     "Readings": "readings",
+    "StreamingDetector": "detector",
     "assess": "assessing",
     "ats_fleet": "synthetic",
     "calibration": "scoring",
@@ -54,6 +57,7 @@ __all__ = [
     "Monitor",
     "Rate",
     "Readings",
+    "StreamingDetector",
     "assess",
     "ats_fleet",
     "calibration",

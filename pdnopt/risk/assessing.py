@@ -46,6 +46,7 @@ def assess(
     horizon: int = 12,
     step_s: float = 300.0,
     learn_s: float = LEARN_S,
+    events: bool = False,
     history: pd.DataFrame | None = None,
     components: Iterable[str] = (),
     fade: Fade = LI_ION_18650,
@@ -67,6 +68,8 @@ def assess(
         Length of a step, s.
     learn_s : float
         How long from its first reading on a component is taken to be well: its reference is learnt then.
+    events : bool
+        Whether to look for sudden events too (`pdnopt.risk.detector`); they are named, and take no part in the probability.
     history : DataFrame, optional
         The plant's own experience: columns ``kind`` (table), ``failures``, ``unit_years``; updates the prior of that kind.
     components : iterable of str
@@ -106,7 +109,7 @@ def assess(
         series = readings.of(component)
         rate = rates.get(component.partition(":")[0], rate_of(component))
         battery = _battery(series, fade, end_of_life_at)
-        signs, notes = _follow(component, series, learn_s)
+        signs, notes = _follow(component, series, learn_s, events)
         synthetic = readings.synthetic and bool(series)
         found.append(_judge(component, rate, signs, notes, battery, edges_s, machine, synthetic))
     found.sort(key=lambda c: (-c.weekly, c.component))
@@ -144,6 +147,9 @@ def _judge(
     reasons = [explain_sign(by_sensor[sensor], machine) for sensor in drivers]
     unusual = [s for s in signs if s.sensor not in drivers and abs(s.z) > NOTABLE_Z and s.sensor not in parts]
     reasons += [explain_sign(sign, machine) + " (no part in the probability)" for sign in unusual]
+    reasons += [
+        f"{SENSORS[s.sensor].words}: {s.event_words} (no part in the probability)" for s in signs if s.event
+    ]
     told = list(drivers)
     if battery is not None and battery.within[SOON_CYCLES] > LIKELY:
         told.append("battery")
@@ -169,7 +175,9 @@ def _judge(
     )
 
 
-def _follow(component: str, series: dict[str, pd.Series], learn_s: float) -> tuple[list[Sign], list[str]]:
+def _follow(
+    component: str, series: dict[str, pd.Series], learn_s: float, events: bool
+) -> tuple[list[Sign], list[str]]:
     """Run a component's readings through a monitor; return what its sensors say, and notes on what they do not."""
     series = dict(series)
     notes = []
@@ -196,7 +204,7 @@ def _follow(component: str, series: dict[str, pd.Series], learn_s: float) -> tup
     ]
     window = pd.Timedelta(seconds=max(GRID_S, max(_step_s(series[s]) for s in used)))
     grid = pd.DataFrame({s: series[s].resample(window).mean() for s in used})
-    monitor = Monitor(component, symptoms, learn_s)
+    monitor = Monitor(component, symptoms, learn_s, events)
     for time, row in zip(grid.index, grid.to_numpy(), strict=True):
         monitor.update(time, dict(zip(used, row, strict=True)))
     if monitor.learnt < 1.0:
