@@ -8,8 +8,8 @@
 From readings to figures: `readings` (checked series), `baseline` and `monitoring` (what a sensor would say if nothing had
 changed), `kinds` with `hazard` and `mixture` (probability), `battery` (end of life), `rates` and `repairs` (priors),
 `reasons` and `maintenance` (words). Beside them: `detector` (sudden events of one series), `meters` (does the meter lie?),
-`circuits` (draws that nothing explains), `scoring` (calibration), `synthetic` and `wear` (transfer switches that wear, from a
-generator that says so).
+`circuits` (draws that nothing explains), `scoring` (calibration), `synthetic` and `wear` (transfer switches that wear,
+from a generator that says so).
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ def _judge(
         signs=tuple(sorted(signs, key=lambda s: -parts.get(s.sensor, 0.0))),
         contributions=drivers,
         reasons=(*reasons, *notes),
-        advice=advise(component.partition(":")[0], tuple(told), weekly),
+        advice=advise(component.partition(":")[0], tuple(told), weekly, float(model.health(x))),
         repair=repair_of(component),
         battery=battery,
         base_rate=rate.source,

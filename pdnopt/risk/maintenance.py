@@ -58,6 +58,9 @@ URGENCIES: tuple[tuple[float, str, float], ...] = (
 )
 """From which probability of failing within 7 days on, in words and hours. 0.3: sooner than a crew on call comes; 0.05: a day
 costs at most 1 % more risk; 0.01: some ten times what a component as new has."""
+HEALTHS: tuple[tuple[float, int], ...] = ((0.2, 1), (0.5, 2))
+"""At or below which health the urgency is at least which row of `URGENCIES`, whatever the probability: a component five times
+as likely to fail as it was has something that can be mended."""
 ROUTINE = ("at the next planned maintenance", float("inf"))
 
 
@@ -78,7 +81,7 @@ class Advice:
     within_h: float
 
 
-def advise(kind: str, drivers: tuple[str, ...], weekly: float) -> Advice:
+def advise(kind: str, drivers: tuple[str, ...], weekly: float, health: float = 1.0) -> Advice:
     """Return what to do.
 
     Parameters
@@ -89,8 +92,14 @@ def advise(kind: str, drivers: tuple[str, ...], weekly: float) -> Advice:
         Sensors that drive the risk, the strongest first; empty: nothing unusual.
     weekly : float
         Probability of failing within 7 days.
+    health : float
+        0..1.
     """
-    urgency, within_h = next(((words, h) for p, words, h in URGENCIES if weekly >= p), ROUTINE)
+    rank = min(
+        next((k for k, (p, _, _) in enumerate(URGENCIES) if weekly >= p), len(URGENCIES)),
+        next((k for limit, k in HEALTHS if health <= limit), len(URGENCIES)),
+    )
+    urgency, within_h = URGENCIES[rank][1:] if rank < len(URGENCIES) else ROUTINE
     if not drivers:
         return Advice("none", *ROUTINE)
     both = "+".join(sorted(drivers[:2]))

@@ -1,7 +1,7 @@
 """How good are the failure probabilities, and how early does a warning come?
 
-Transfer switches are SYNTHETIC (no public failure series exists): fleets of `pdnopt.risk.synthetic` with seeds that nothing was
-learnt or chosen on. Batteries (NASA), repair times and outages (LANL), a fan (UCI 846) are real; those parts need
+Transfer switches are SYNTHETIC (no public failure series exists): fleets of `pdnopt.risk.synthetic` with seeds that nothing
+was learnt or chosen on. Batteries (NASA), repair times and outages (LANL), a fan (UCI 846) are real; those parts need
 PDNOPT_TEST_DATA. The meters' faults are put into synthetic readings of a tree.
 """
 
@@ -23,7 +23,7 @@ from pdnopt.risk.hazard import DAY_S
 from pdnopt.risk.kinds import learnt_ats
 from pdnopt.risk.rates import PRIORS
 from pdnopt.risk.scoring import Calibration
-from pdnopt.risk.synthetic import Fleet, ats_fleet
+from pdnopt.risk.synthetic import STEP_S, Fleet, ats_fleet
 from pdnopt.risk.wear import Watch, watch_fleet
 from tests.benchmarks._reporting import Aims, Table, machine
 from tests.risk.data import risk_data
@@ -54,42 +54,46 @@ def row(table: Table, name: str, found: Calibration) -> None:
     table.row(name, *(f"{part:.4f}" for part in parts), f"{found.skill:.2f}", f"{found.ratio:.2f}")
 
 
-def first_alarms(at_s: np.ndarray, alarm: np.ndarray) -> np.ndarray:
-    """Return the time of each member's first alarm, infinite where there is none; ``alarm`` is (times, members)."""
-    return np.where(alarm.any(axis=0), at_s[alarm.argmax(axis=0)], np.inf)
-
-
-def leads_and_false(fleet: Fleet, first_s: np.ndarray, since_s: float) -> tuple[np.ndarray, float]:
+def leads_and_false(fleet: Fleet, at_s: np.ndarray, alarm: np.ndarray) -> tuple[np.ndarray, float]:
     """Return lead times in days of worn members that failed (0: missed), and false alarms per component-year.
 
-    An alarm is false before wear has begun: members that never wear, and those that do up to the onset.
+    ``alarm`` is (times, members). The lead counts from the first alarm after the onset of wear. An alarm before the onset,
+    or of a member that never wears, is false: the first one of each member, per year of members without wear.
     """
-    lead = np.where(first_s < fleet.failure_s, fleet.failure_s - first_s, 0.0)[fleet.worn] / DAY_S
-    healthy_until = np.minimum(np.minimum(fleet.onset_s, fleet.failure_s), DAYS * DAY_S)
-    false = (first_s < healthy_until).sum()
-    years = (np.minimum(healthy_until, first_s) - since_s).clip(min=0).sum() / YEAR_S
-    return np.nan_to_num(lead, posinf=0.0), float(false / years)
+    began = alarm & (at_s[:, None] >= fleet.onset_s[None, :]) & (at_s[:, None] < fleet.failure_s[None, :])
+    first_s = np.where(began.any(axis=0), at_s[began.argmax(axis=0)], np.inf)
+    lead = (
+        np.where(np.isfinite(first_s), fleet.failure_s - np.minimum(first_s, DAYS * DAY_S), 0.0)[fleet.worn]
+        / DAY_S
+    )
+    well_s = np.minimum(np.minimum(fleet.onset_s, fleet.failure_s), DAYS * DAY_S)
+    early = alarm & (at_s[:, None] < well_s[None, :])
+    until_s = np.where(early.any(axis=0), at_s[early.argmax(axis=0)], well_s)
+    return lead, float(early.any(axis=0).sum() / ((until_s - at_s[0]).clip(min=0).sum() / YEAR_S))
+
+
+def above(values: np.ndarray, level: float) -> np.ndarray:
+    """Return (times, members) whether a reading lies above a level; none where there is none."""
+    return (np.nan_to_num(values, nan=-np.inf) > level).T
 
 
 def threshold_for(fleet: Fleet, values: np.ndarray, since: int, allowed: float) -> float:
     """Return the lowest fixed threshold with at most ``allowed`` false alarms per component-year on a fleet."""
-    at_s = np.arange(values.shape[1]) * 900.0
+    at_s = np.arange(values.shape[1]) * STEP_S
     for level in np.nanquantile(values, np.linspace(0.9, 1.0, 400)):
-        first = first_alarms(at_s[since:], (np.nan_to_num(values[:, since:], nan=-np.inf) > level).T)
-        if leads_and_false(fleet, first, at_s[since])[1] <= allowed:
+        if leads_and_false(fleet, at_s[since:], above(values[:, since:], level))[1] <= allowed:
             return float(level)
     return float(np.nanmax(values))
 
 
-def early_warning(aims: Aims | None, table: Table, fleet: Fleet, watch: Watch) -> tuple[float, float, float]:
+def early_warning(table: Table, fleet: Fleet, watch: Watch) -> tuple[float, float, float]:
     """Print lead times of our warning and of fixed thresholds with as few false alarms; return figures for the aims."""
     model = learnt_ats()
     p = model.probability(model.x(watch.values), 7 * DAY_S)
-    since_s = float(watch.at_s[0])
-    ours, false = leads_and_false(fleet, first_alarms(watch.at_s, (p >= ALARM) & watch.alive), since_s)
+    ours, false = leads_and_false(fleet, watch.at_s, (p >= ALARM) & watch.alive)
     past = ats_fleet(len(fleet.failure_s), DAYS, THRESHOLD_SEED)
-    since = int(since_s // 900)
-    at_s = np.arange(len(fleet.time)) * 900.0
+    since = int(watch.at_s[0] // STEP_S)
+    at_s = np.arange(len(fleet.time)) * STEP_S
     best = 0.0
     rows = [(f"probability of failing within 7 days at {ALARM:.0%}", ours, false)]
     for name, then, now in (
@@ -97,8 +101,7 @@ def early_warning(aims: Aims | None, table: Table, fleet: Fleet, watch: Watch) -
         ("fixed threshold on voltage fluctuation", past.voltage_fluctuation, fleet.voltage_fluctuation),
     ):
         level = threshold_for(past, then, since, max(false, 0.02))
-        first = first_alarms(at_s[since:], (np.nan_to_num(now[:, since:], nan=-np.inf) > level).T)
-        lead, wrong = leads_and_false(fleet, first, since_s)
+        lead, wrong = leads_and_false(fleet, at_s[since:], above(now[:, since:], level))
         rows.append((f"{name} ({level:.3g})", lead, wrong))
         best = max(best, float(np.median(lead)))
     for name, lead, wrong in rows:
@@ -186,7 +189,7 @@ def main() -> int:
             cells.row(b.low, b.high, b.n, f"{b.forecast:.2f}", f"{b.observed:.2f}")
     print("\nSYNTHETIC: how early, at as few false alarms\n")
     alarms = Table("alarm", "worn", "warned", "median lead, d", "10 % have less, d", "false a component-year")
-    leads = [early_warning(None, alarms, fleet, watch) for fleet, watch in zip(fleets, watches, strict=True)]
+    leads = [early_warning(alarms, fleet, watch) for fleet, watch in zip(fleets, watches, strict=True)]
     print("\nSYNTHETIC readings: faults of meters and of the plant\n")
     verdicts = Table("fault", *OUTCOMES)
     counts = Counter[str]()
@@ -213,10 +216,11 @@ def main() -> int:
         outages = int((events["cause"] == "Power Outage").sum())
         site = PRIORS["ext_grid"].update(outages, years)
         low, high = site.interval_per_year()
+        prior = PRIORS["ext_grid"].mean_per_year
         print(
-            f"\nREAL (LANL): {outages} outages of one site in {years:.1f} years; with the prior {site.mean_per_year:.1f} a year"
+            f"\nREAL (LANL): {outages} outages of one site in {years:.1f} years. A year: {prior:.2f} by the prior,"
         )
-        print(f"(90 %: {low:.1f} to {high:.1f}); the prior alone {PRIORS['ext_grid'].mean_per_year:.2f}\n")
+        print(f"{site.mean_per_year:.1f} (90 %: {low:.1f} to {high:.1f}) after these\n")
     print("\nAims\n")
     aims = Aims()
     week = [by_days[7, seed] for seed in HELD_OUT_SEEDS]

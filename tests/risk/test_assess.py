@@ -155,3 +155,8 @@ def test_urgency_follows_the_probability(weekly: float, hours: float) -> None:
     assert "thermography" in advise("transfer", ("temperature",), weekly).action
     assert advise("strange", ("humidity",), weekly).action.startswith("check for condensation")
     assert advise("transfer", (), weekly).action == "none"
+
+
+@pytest.mark.parametrize(("health", "hours"), [(0.1, 24), (0.4, 168), (0.9, np.inf)])
+def test_a_component_much_worse_than_it_was_does_not_wait(health: float, hours: float) -> None:
+    assert advise("ups", ("temperature",), 1e-4, health).within_h == hours
