@@ -59,8 +59,8 @@ URGENCIES: tuple[tuple[float, str, float], ...] = (
 """From which probability of failing within 7 days on, in words and hours. 0.3: sooner than a crew on call comes; 0.05: a day
 costs at most 1 % more risk; 0.01: some ten times what a component as new has."""
 HEALTHS: tuple[tuple[float, int], ...] = ((0.2, 1), (0.5, 2))
-"""At or below which health the urgency is at least which row of `URGENCIES`, whatever the probability: a component five times
-as likely to fail as it was has something that can be mended."""
+"""At or below which health the urgency is at least which row of `URGENCIES`, whatever the probability: what is five times
+as likely to fail as it was has something to be mended."""
 ROUTINE = ("at the next planned maintenance", float("inf"))
 
 
