@@ -15,6 +15,7 @@ from pdnopt.risk.assessment import MODEL, READINGS, Assessment
 from pdnopt.risk.maintenance import advise
 from pdnopt.risk.rates import PRIORS
 from tests.reserve.rooms import room
+from tests.risk.data import need
 
 DAY_S = 86400.0
 
@@ -160,3 +161,21 @@ def test_urgency_follows_the_probability(weekly: float, hours: float) -> None:
 @pytest.mark.parametrize(("health", "hours"), [(0.1, 24), (0.4, 168), (0.9, np.inf)])
 def test_a_component_much_worse_than_it_was_does_not_wait(health: float, hours: float) -> None:
     assert advise("ups", ("temperature",), 1e-4, health).within_h == hours
+
+
+def test_a_dense_voltage_is_judged_by_its_fluctuation() -> None:
+    """One day of real mains, the first half learnt; then the same with a loose contact put in (synthetic)."""
+    mains = pd.read_parquet(need("linc_mains_voltage_3ph_1s.parquet")).set_index("time")["V_L1"]
+    loose = mains.copy()
+    late = np.arange(len(mains)) > 0.6 * len(mains)
+    loose[late] -= 0.12 * np.random.default_rng(0).poisson(20.0, late.sum())
+    levels = []
+    for voltage in (mains, loose):
+        wide = pd.DataFrame({("switch:S", "voltage"): voltage})
+        wide.columns = pd.MultiIndex.from_tuples(wide.columns)
+        (found,) = assess(wide, learn_s=0.5 * DAY_S).components
+        (sign,) = found.signs
+        assert sign.sensor == "voltage_fluctuation"
+        levels.append(sign.level)
+    assert abs(levels[0]) < 0.5
+    assert levels[1] > levels[0] + 0.5
