@@ -15,18 +15,17 @@ series with anomalies put in (``tests/benchmarks/_anomaly_development.py``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy.special import ndtri
 
 from pdnopt.errors import InputError, Issue
+from pdnopt.risk.detector_files import read_state, refusal, write_state
 from pdnopt.risk.detector_history import Floats, History
 from pdnopt.risk.detector_tail import Tail
 from pdnopt.risk.detector_views import LONGEST_GAP, Novelty, make_views
@@ -45,7 +44,6 @@ RANGE_VALUES, RANGE_EVERY = 4000, 64
 """Values that the range of the series is taken from, and between two times that it is."""
 LEARN_STEPS = 16
 """Time differences whose median is the step, where none was given."""
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,8 @@ class StreamingDetector:
         ----------
         value : float
             NaN where it is missing: it scores 0, and what needs it says nothing for a while.
-        timestamp : datetime-like, optional
-            Values that are missing since the last time stamp are marked as gaps.
+        timestamp : datetime, numpy.datetime64 or ISO text, optional
+            UTC where it names no zone. Values that are missing since the last time stamp are marked as gaps.
 
         Returns
         -------
@@ -156,21 +154,20 @@ class StreamingDetector:
         return self.score
 
     def reasons(self) -> list[Reason]:
-        """Return what the views found in the last value, the rarest first; empty while nothing can be compared."""
-        found = [
+        """Return what the views found in the last value, the rarest first; empty while too little is known."""
+        return [
             Reason(
                 view=name,
                 score=_score(decades),
-                sigma=max(float(-ndtri(10.0**-decades)), 0.0) if decades else 0.0,
+                sigma=max(float(-ndtri(10.0**-decades)), 0.0),
                 seen=novelty.seen,
                 expected=novelty.expected,
                 distance=novelty.distance,
                 usual=self._tails[name].threshold,
             )
-            for name, (novelty, decades) in self._novelties.items()
+            for name, (novelty, decades) in sorted(self._novelties.items(), key=lambda item: -item[1][1])
+            if np.isfinite(self._tails[name].threshold)
         ]
-        rank = {name: decades for name, (_, decades) in self._novelties.items()}
-        return sorted(found, key=lambda reason: -rank[reason.view])
 
     def _take(self, value: float) -> float:
         """Let every view look at a value; return the decades of the rarest novelty."""
@@ -251,7 +248,6 @@ class StreamingDetector:
         """Write the whole state to an ``.npz`` file, so that :meth:`load` goes on as if nothing had happened."""
         histories = dict(self._histories())
         state = {
-            "format": FORMAT,
             "step_s": self.step_s,
             "memory": self.memory,
             "score": self.score,
@@ -263,9 +259,7 @@ class StreamingDetector:
             "counts": {key: history.count for key, history in histories.items()},
             "tails": {name: [float(tail.threshold), tail.xi] for name, tail in self._tails.items()},
         }
-        arrays: dict[str, Any] = {key: history.rows for key, history in histories.items()}
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, state=np.array(json.dumps(state)), **arrays)
+        write_state(path, state, {key: history.rows for key, history in histories.items()})
 
     @classmethod
     def load(cls, path: str | Path) -> StreamingDetector:
@@ -276,19 +270,14 @@ class StreamingDetector:
         InputError
             The file is no such state, or of another version.
         """
+        state, arrays = read_state(path)
         try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                return cls._restored(json.loads(str(file["state"])), {key: file[key] for key in file.files})
-        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            todo = "Give a file that StreamingDetector.save wrote, or begin anew."
-            raise InputError(
-                _issue("InvalidFile", str(path), str(error), "a detector's state", todo)
-            ) from error
+            return cls._restored(state, arrays)
+        except (ValueError, KeyError, TypeError) as error:  # an InputError is a ValueError
+            raise refusal(path, error) from None
 
     @classmethod
     def _restored(cls, state: dict[str, Any], arrays: dict[str, Floats]) -> StreamingDetector:
-        if state["format"] != FORMAT:
-            raise ValueError(f"format {state['format']}, this version reads {FORMAT}")
         found = cls(state["step_s"], state["memory"])
         found.score, found.onset, found._range = state["score"], state["onset"], state["range"]
         found._time_s = np.nan if state["time_s"] is None else state["time_s"]
@@ -317,11 +306,15 @@ def _range(values: Floats) -> float:
 
 def _seconds(timestamp: Any) -> float:
     """Return seconds since 1970, NaN where this is no time."""
-    if isinstance(timestamp, datetime) and timestamp.tzinfo is not None:
-        return timestamp.timestamp()
     try:
+        if isinstance(timestamp, str):
+            timestamp = datetime.fromisoformat(timestamp)
+        if isinstance(timestamp, datetime) and timestamp.tzinfo is not None:
+            return timestamp.timestamp()
         moment = np.datetime64(timestamp, "us")
     except (TypeError, ValueError):
+        return np.nan
+    if not isinstance(timestamp, datetime | np.datetime64):  # a bare number would be microseconds
         return np.nan
     return np.nan if np.isnat(moment) else float(moment.astype(np.int64)) / 1e6
 

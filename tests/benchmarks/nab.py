@@ -97,7 +97,8 @@ def main() -> int:
             files.row(name, f"{part:.2f}", f"{fixed.by_file[name]:.2f}")
     print()
     aims = Aims()
-    aims.add("score", f"{best.score:.1f}", f">= {LEAST:g} (ARTime {AIM:g})", best.score >= LEAST)
+    for what, scored in (("score", best), ("score at the fixed threshold", fixed)):
+        aims.add(what, f"{scored.score:.1f}", f">= {LEAST:g} (ARTime {AIM:g})", scored.score >= LEAST)
     aims.add("ms a value", f"{per_ms:.2f}", f"<= {MOST_MS:g}", per_ms <= MOST_MS)
     return int(not aims.met)
 
