@@ -1,4 +1,4 @@
-"""The command line: ``pdnopt cases | validate | solve | sweep | place | forecast | report``.
+"""The command line: ``pdnopt cases | validate | solve | sweep | place | forecast | risk | report``.
 
 Exit codes: 0 done (for `solve`: a verified plan), 1 no usable plan, 2 bad input, 3 internal error.
 Nothing heavy is imported before a command runs, so that ``pdnopt --help`` stays fast.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import forecasting, networks, placing, reporting, solving, sweeping, training
+from pdnopt.cli import forecasting, networks, placing, reporting, risking, solving, sweeping, training
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ Examples:
   pdnopt sweep hall_4n3 --components ups
   pdnopt place hall_4n3 racks.csv --report out/place.html
   pdnopt forecast backtest loads.csv --model calibrated_lightgbm --horizon 24
+  pdnopt risk hall_4n3 --sensors readings.csv
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -66,6 +67,7 @@ app.command("validate", help=networks.VALIDATE_HELP)(networks.validate)
 app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
+app.command("risk", help=risking.RISK_HELP)(risking.risk)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(

@@ -30,7 +30,7 @@ def test_help_shows_commands_examples_and_exit_codes() -> None:
         assert text in done.stdout
 
 
-@pytest.mark.parametrize("command", ["cases", "validate", "solve", "sweep", "place", "report"])
+@pytest.mark.parametrize("command", ["cases", "validate", "solve", "sweep", "place", "risk", "report"])
 def test_every_command_has_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
