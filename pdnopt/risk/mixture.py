@@ -82,7 +82,7 @@ class WearModel:
         share = announced * rate.mean_per_year * self.wear_days / 365.25
         mean = self.mean.copy()
         mean[0] += logit(share) - logit(self.share)
-        sudden = Rate(rate.failures, rate.unit_years / (1.0 - announced), rate.source, rate.read)
+        sudden = Rate(rate.failures, rate.unit_years / (1.0 - announced), rate.source)
         return replace(self, mean=mean, share=share, sudden=sudden, source=rate.source)
 
     def x(self, values: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:

@@ -34,15 +34,12 @@ class Rate:
     unit_years : float
         As if they had been seen in so many component-years.
     source : str
-        Where it comes from.
-    read : bool
-        Whether the figure was read in its source; else it is the one commonly quoted from there.
+        Where it comes from, and whether it was read there or is only commonly quoted from there.
     """
 
     failures: float
     unit_years: float
     source: str
-    read: bool = False
 
     def __post_init__(self) -> None:
         issues = [
@@ -83,7 +80,7 @@ class Rate:
         if issues:
             raise InputError(issues)
         told = f"{self.source}; updated with {failures:g} failures in {unit_years:g} unit-years"
-        return Rate(self.failures + failures, self.unit_years + unit_years, told, self.read)
+        return Rate(self.failures + failures, self.unit_years + unit_years, told)
 
     def probability(self, horizon_years: float) -> float:
         """Return the probability of at least one failure within the horizon; equation (2)."""
@@ -113,8 +110,7 @@ PRIORS: dict[str, Rate] = {
     "ups": Rate(
         1.0,
         207.4,
-        "IEEE Std 493-2007, table 10-4, inverters, all types: 2 failures in 414.8 unit-years",
-        True,
+        "quoted from IEEE Std 493-2007, table 10-4, inverters, all types: 2 failures in 414.8 unit-years; not re-read",
     ),
     "transfer": Rate(1.0, 100.0, f"{_JUDGED} in 100 unit-years of transfer switches"),
     "trafo": _quoted(0.0036),  # dry type, 300 kVA to 10 MVA
