@@ -1,0 +1,160 @@
+"""Whole choices for one goal after another by exchange: from where the taps stand, from the last answer, from the LP."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pdnopt.allocation.blend import dealt
+from pdnopt.allocation.exchange import Exchange, Target
+from pdnopt.allocation.goals import Goal
+from pdnopt.allocation.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pdnopt.allocation.search import Search
+
+__all__ = ["Local"]
+
+TAUS = (0.02, 0.01, 0.005, 0.002, 0.001)
+"""Of the scale: how far from the tightest row others count, one after another."""
+
+HOT = ((0.05, *TAUS), (0.2, 0.1, 0.05, *TAUS))
+"""Tried after them, from the best so far, where it is not good enough."""
+
+STEPS = 3_000
+"""Exchanges in one trial at most."""
+
+NEARLY = 0.9
+"""Of a goal's tolerance: what is within it of the bound is good enough."""
+
+PRICES = (0.3, 0.1, 0.03, 0.01, 0.003)
+"""What is paid for one unit of a cost, as parts of the mean load of a device: the dearest that suffices is best."""
+
+SPREADS = 4
+"""Spreads tried between one that was reached and one that was not."""
+
+
+class Local:
+    """The search by exchange of one `Search`."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.ledger = Ledger(search.data, search.allowed)
+        self.exchange = Exchange(self.ledger, search.scale_kw)
+        self.all_may = self.exchange.may
+        self.mean_kw = float(self.ledger.power[0].mean()) if self.ledger.power[0].size else 1.0
+
+    def improved(self, goal: Goal, best: np.ndarray, bound: float) -> np.ndarray:
+        """Return better choices for a goal, those of the goals before kept where they were."""
+        self.exchange.may = self.all_may & self._affordable(best)
+        now = self.ledger.behaviour(best)
+        if goal.name == "margin":
+            found = self._margin(now, -bound - NEARLY * goal.tolerance)
+        elif goal.name == "balance":
+            found = self._balance(now, max(bound, 0.0) + NEARLY * goal.tolerance)
+        else:
+            found = self._cheaper(goal, now, bound + NEARLY * goal.tolerance)
+        return self.ledger.chosen(found)
+
+    def _affordable(self, best: np.ndarray) -> np.ndarray:
+        """Return behaviours that cost no device more than what it has, of the costs of the goals before."""
+        out = np.ones(self.all_may.shape, dtype=bool)
+        at = np.arange(len(best))
+        now = self.ledger.behaviour(best)
+        for costs, _ in self.search.held:
+            by = self.ledger.by_behaviour(costs)
+            out &= by <= by[at, now][:, None] + 1e-9
+        return out
+
+    def _margin(self, now: np.ndarray, enough_kw: float) -> np.ndarray:
+        search, target = self.search, Target(0.0)
+        if search.max_moves < inf:
+            return self._few_moves(target, enough_kw)
+        starts = [now, *(self.ledger.behaviour(chosen) for chosen in search.starts)]
+        least = [self.exchange.least_kw(start, target) for start in starts]
+        best = starts[int(np.argmax(least))]
+        if search.blend.last is not None and max(least) < enough_kw - self.mean_kw:
+            start = self.ledger.behaviour(dealt(search.data, search.blend.last))
+            best = max(best, start, key=lambda one: self.exchange.least_kw(one, target))
+        for taus in (TAUS, *HOT):
+            best = self._improve(best, target, taus, enough_kw)
+            if self.exchange.least_kw(best, target) >= enough_kw:
+                break
+        return best
+
+    def _few_moves(self, target: Target, enough_kw: float) -> np.ndarray:
+        """Return choices of which no more than ``max_moves`` leave their position."""
+        search = self.search
+        moved = self.ledger.by_behaviour(search.moved)
+        best = now = self.ledger.behaviour(search.stands)
+        for price in (*PRICES, 0.0):
+            now = self.exchange.improve(
+                now, target, TAUS, enough_kw=enough_kw, cost=moved, price_kw=price * self.mean_kw,
+                most=search.max_moves, steps=STEPS, deadline_s=search.deadline_s,
+            )
+            best = max(best, now, key=lambda one: self.exchange.least_kw(one, target))
+        return best
+
+    def _balance(self, now: np.ndarray, enough: float) -> np.ndarray:
+        """Return choices of less spread that keep the margin."""
+        search, exchange = self.search, self.exchange
+        best, reached = now, search.spread(self.ledger.chosen(now))
+        failed = 0.0
+        spread = enough
+        for _ in range(1 + SPREADS):
+            if reached <= enough or failed >= 0.9 * reached:
+                break
+            target = Target(search.least_margin, spread)
+            trial = self._improve(best, target, TAUS, 0.0)
+            got = search.spread(self.ledger.chosen(trial))
+            if exchange.least_kw(trial, target) >= 0.0 or (
+                got < reached and exchange.least_kw(trial, Target(search.least_margin)) >= 0.0
+            ):
+                best, reached = trial, got
+            else:
+                failed = spread
+            spread = max(enough, float(np.sqrt(max(failed, enough) * reached)))
+        return best
+
+    def _cheaper(self, goal: Goal, now: np.ndarray, enough: float) -> np.ndarray:
+        """Return choices of less cost that keep margin and spread: from the cheapest ones, at lower and lower prices."""
+        search, exchange = self.search, self.exchange
+        assert goal.cost is not None
+        cost = self.ledger.by_behaviour(goal.cost)
+        target = Target(search.least_margin, search.most_spread)
+        at = np.arange(len(now))
+
+        def spent(behaviour: np.ndarray) -> float:
+            return float(cost[at, behaviour].sum())
+
+        may = np.where(exchange.may, cost, inf)
+        dear = cost[at, now] - may.min(axis=1)
+        if not (dear > 1e-9).any():
+            return now
+        start = np.where(dear > 1e-9, may.argmin(axis=1), now)
+        best = exchange.cheapen(now, target, cost, search.deadline_s)
+        unit_kw = self.mean_kw / float(dear[dear > 1e-9].mean())
+        for price in PRICES:
+            if spent(best) <= enough:
+                break
+            start = exchange.improve(
+                start, target, TAUS, cost=cost, price_kw=price * unit_kw, steps=STEPS, deadline_s=search.deadline_s
+            )
+            if exchange.least_kw(start, target) < 0.0:
+                continue
+            found = exchange.cheapen(start, target, cost, search.deadline_s)
+            if spent(found) < spent(best):
+                best = found
+            break
+        return best
+
+    def _improve(self, now: np.ndarray, target: Target, taus: tuple[float, ...], enough_kw: float) -> np.ndarray:
+        search, cost = self.search, None
+        if search.max_moves < inf:
+            cost = self.ledger.by_behaviour(search.moved)
+        return self.exchange.improve(
+            now, target, taus, enough_kw=enough_kw, cost=cost, most=search.max_moves, steps=STEPS,
+            deadline_s=search.deadline_s,
+        )
