@@ -29,6 +29,9 @@ GROUPED = 0.5
 MOST_COLUMNS = 6_000
 """Choices of all groups up to which an LP over them pays."""
 
+PARTS = tuple(1.0 - 0.04 * k for k in range(26))
+"""Parts of the duals of a cost that are tried."""
+
 ENOUGH = 0.5
 """Of a goal's tolerance: how far apart the LP and its bound may be before finer groups are tried."""
 
@@ -69,6 +72,19 @@ class Blend:
                 break
         return best
 
+    def thrifty(self, moves: Goal, least_margin: float, most_spread: float) -> Blended | None:
+        """Return what an LP says that leaves as many devices as it can where they stand; its margin and spread are held."""
+        search = self.search
+        group = groups_of(search.data, search.allowed, by_held=True, fine=False)
+        lead = _leaders(group)
+        if sum(int(search.allowed[d].sum()) for d in lead) > MOST_COLUMNS:
+            return None
+        kept = search.least_margin, search.most_spread
+        search.least_margin, search.most_spread = least_margin, most_spread
+        found, _ = self._solve(moves, group, lead)
+        search.least_margin, search.most_spread = kept
+        return found
+
     def _groups(self, goal: Goal, fine: bool) -> np.ndarray:
         by_held = goal.cost is not None or self.search.max_moves < inf
         return groups_of(self.search.data, self.search.allowed, by_held, fine)
@@ -83,23 +99,33 @@ class Blend:
             return None, inf
         outcome, programme, dual = inner.last
         search.add_rows(inner.rows)
-        bound = outcome.objective - float(dual[:n].sum()) + self._lagrange(goal, programme, dual, n)
+        bound = self._lagrange(goal, programme, dual, n, outcome.objective - float(dual[:n].sum()))
         parts = [np.zeros(len(search.allowed[d])) for d in lead]
         for g, k, weight in zip(inner.device, inner.choice, weights, strict=True):
             parts[g][k] = max(weight, 0.0)
         return Blended(bound, group, tuple(parts)), outcome.objective
 
-    def _lagrange(self, goal: Goal, group: Programme, dual: np.ndarray, n_groups: int) -> float:
-        """Return the sum of the devices' least costs at the duals of a programme of groups."""
-        search, at, less = self.search, group.at_load, 0.0
+    def _lagrange(
+        self, goal: Goal, group: Programme, dual: np.ndarray, n_groups: int, constant: float
+    ) -> float:
+        """Return what the duals of a programme of groups prove, every device where it is cheapest then.
+
+        ``constant``: the part that no device has. Of a cost, any part of the duals proves something too; the best is taken.
+        """
+        search, at = self.search, group.at_load
+        load = dual[at : at + len(group.load_rows)]
+        parts = (1.0,) if goal.cost is None else PARTS
+        proved = np.array(parts) * constant
         for k, members in enumerate(search.data.choices.members):
             if not len(members):
                 continue
-            load = dual[at : at + len(group.load_rows)]
             price = -search.formulation.priced(search.data, k, group.load_rows, load)
-            price += search.other_cost(goal, group.system_rows, members, dual[n_groups:at])
-            less += float(np.where(search.allowed_of[k], price, inf).min(axis=1).sum())
-        return less
+            price += search.other_price(group.system_rows, members, dual[n_groups:at])
+            own = 0.0 if goal.cost is None else np.array([goal.cost[d] for d in members])
+            for i, part in enumerate(parts):
+                least = np.where(search.allowed_of[k], own + part * price, inf).min(axis=1)
+                proved[i] += float(least.sum())
+        return float(proved.max())
 
 
 def summed(costs: Sequence[np.ndarray], group: np.ndarray, n: int) -> tuple[np.ndarray, ...]:

@@ -25,6 +25,11 @@ DEVICES = 400
 FIRST = 10
 """A first step moves at most one device in so many at once."""
 
+ALIKE = 24
+"""Devices that behave alike and are judged in one step; ROLLED: so many places further, others are."""
+
+ROLLED = 37
+
 DIRECTIONS = 12
 """Directions judged in one step; MORE where none of these helps."""
 
@@ -263,7 +268,8 @@ class Exchange:
     def _members(self, offset: int) -> tuple[np.ndarray, int]:
         """Return the devices of a step, and in how many steps all have had their turn."""
         turns = -(-self.n // DEVICES)
-        return np.arange(offset % turns, self.n, turns), turns
+        members = np.arange(offset % turns, self.n, turns)
+        return np.roll(members, -ROLLED * offset), turns
 
     def _step(self, rows: _Rows, now: np.ndarray, bill: _Bill, members: np.ndarray, scaled: _Scaled) -> bool:
         """Make the best exchanges that can be found among some devices; return whether there was one."""
@@ -398,7 +404,7 @@ class Exchange:
 def _block(members: np.ndarray, first: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the devices of some behaviours, (n, most), and which of these entries are devices."""
     count = first[of + 1] - first[of]
-    place = np.arange(int(count.max(initial=0)))
+    place = np.arange(min(int(count.max(initial=0)), ALIKE))
     at = np.minimum(first[of][:, None] + place, len(members) - 1)
     return members[at], place < count[:, None]
 

@@ -29,11 +29,16 @@ STEPS = 3_000
 NEARLY = 0.9
 """Of a goal's tolerance: what is within it of the bound is good enough."""
 
-PRICES = (0.3, 0.1, 0.03, 0.01, 0.003)
+PRICES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """What is paid for one unit of a cost, as parts of the mean load of a device: the dearest that suffices is best."""
 
-SPREADS = 4
-"""Spreads tried between one that was reached and one that was not."""
+ALIKE = 1e-3
+"""Spread that the LP is asked for which leaves most devices where they stand."""
+
+EASED = 0.6
+"""Part of the spread reached that is asked for next; its root once that is too little, up to LAST_EASED."""
+
+LAST_EASED = 0.9
 
 
 class Local:
@@ -44,7 +49,14 @@ class Local:
         self.ledger = Ledger(search.data, search.allowed)
         self.exchange = Exchange(self.ledger, search.scale_kw)
         self.all_may = self.exchange.may
+        self.moved = self.ledger.by_behaviour(search.moved)
+        self.thrifty = search.max_moves < inf
         self.mean_kw = float(self.ledger.power[0].mean()) if self.ledger.power[0].size else 1.0
+
+    @property
+    def prices(self) -> tuple[float, ...]:
+        """What is paid for a move while margin and balance are searched: nothing where moves do not matter."""
+        return PRICES if self.thrifty else (0.0,)
 
     def improved(self, goal: Goal, best: np.ndarray, bound: float) -> np.ndarray:
         """Return better choices for a goal, those of the goals before kept where they were."""
@@ -70,52 +82,48 @@ class Local:
 
     def _margin(self, now: np.ndarray, enough_kw: float) -> np.ndarray:
         search, target = self.search, Target(0.0)
-        if search.max_moves < inf:
-            return self._few_moves(target, enough_kw)
-        starts = [now, *(self.ledger.behaviour(chosen) for chosen in search.starts)]
-        least = [self.exchange.least_kw(start, target) for start in starts]
-        best = starts[int(np.argmax(least))]
-        if search.blend.last is not None and max(least) < enough_kw - self.mean_kw:
-            start = self.ledger.behaviour(dealt(search.data, search.blend.last))
-            best = max(best, start, key=lambda one: self.exchange.least_kw(one, target))
-        for taus in (TAUS, *HOT):
-            best = self._improve(best, target, taus, enough_kw)
-            if self.exchange.least_kw(best, target) >= enough_kw:
-                break
-        return best
 
-    def _few_moves(self, target: Target, enough_kw: float) -> np.ndarray:
-        """Return choices of which no more than ``max_moves`` leave their position."""
-        search = self.search
-        moved = self.ledger.by_behaviour(search.moved)
-        best = now = self.ledger.behaviour(search.stands)
-        for price in (*PRICES, 0.0):
-            now = self.exchange.improve(
-                now, target, TAUS, enough_kw=enough_kw, cost=moved, price_kw=price * self.mean_kw,
-                most=search.max_moves, steps=STEPS, deadline_s=search.deadline_s,
-            )
-            best = max(best, now, key=lambda one: self.exchange.least_kw(one, target))
+        def least_kw(behaviour: np.ndarray) -> float:
+            return self.exchange.least_kw(behaviour, target)
+
+        near = None
+        if self.thrifty:
+            moves = Goal("moves", search.moved, 0.0)
+            near = search.blend.thrifty(moves, enough_kw, ALIKE)
+        elif search.blend.last is not None:
+            near = search.blend.last
+        starts = [now, *(self.ledger.behaviour(chosen) for chosen in search.starts)]
+        if near is not None and max(map(least_kw, starts)) < enough_kw - self.mean_kw:
+            starts.append(self.ledger.behaviour(dealt(search.data, near)))
+        best = max(starts, key=least_kw)
+        trial = best
+        for price in self.prices:
+            trial = self._improve(trial, target, TAUS, enough_kw, price)
+            best = max(best, trial, key=least_kw)
+            if least_kw(best) >= enough_kw:
+                return best
+        for taus in HOT:
+            best = self._improve(best, target, taus, enough_kw)
+            if least_kw(best) >= enough_kw:
+                break
         return best
 
     def _balance(self, now: np.ndarray, enough: float) -> np.ndarray:
-        """Return choices of less spread that keep the margin."""
-        search, exchange = self.search, self.exchange
-        best, reached = now, search.spread(self.ledger.chosen(now))
-        failed = 0.0
-        spread = enough
-        for _ in range(1 + SPREADS):
-            if reached <= enough or failed >= 0.9 * reached:
-                break
-            target = Target(search.least_margin, spread)
-            trial = self._improve(best, target, TAUS, 0.0)
-            got = search.spread(self.ledger.chosen(trial))
-            if exchange.least_kw(trial, target) >= 0.0 or (
-                got < reached and exchange.least_kw(trial, Target(search.least_margin)) >= 0.0
-            ):
-                best, reached = trial, got
-            else:
-                failed = spread
-            spread = max(enough, float(np.sqrt(max(failed, enough) * reached)))
+        """Return choices of less spread that keep the margin: less and less is asked for."""
+        search, best = self.search, now
+        reached = search.spread(self.ledger.chosen(now))
+        prices, eased = [*self.prices, 0.0], EASED
+        while reached > enough and eased < LAST_EASED:
+            target = Target(search.least_margin, max(enough, eased * reached))
+            trial = best
+            while prices:
+                trial = self._improve(trial, target, TAUS if len(prices) > 1 else HOT[0], 0.0, prices[0])
+                if self.exchange.least_kw(trial, target) >= 0.0:
+                    best, reached = trial, search.spread(self.ledger.chosen(trial))
+                    break
+                prices.pop(0)
+            if not prices:
+                prices, eased = [0.0], float(np.sqrt(eased))
         return best
 
     def _cheaper(self, goal: Goal, now: np.ndarray, enough: float) -> np.ndarray:
@@ -150,11 +158,17 @@ class Local:
             break
         return best
 
-    def _improve(self, now: np.ndarray, target: Target, taus: tuple[float, ...], enough_kw: float) -> np.ndarray:
-        search, cost = self.search, None
-        if search.max_moves < inf:
-            cost = self.ledger.by_behaviour(search.moved)
+    def _improve(
+        self, now: np.ndarray, target: Target, taus: tuple[float, ...], enough_kw: float, price: float = 0.0
+    ) -> np.ndarray:
         return self.exchange.improve(
-            now, target, taus, enough_kw=enough_kw, cost=cost, most=search.max_moves, steps=STEPS,
-            deadline_s=search.deadline_s,
+            now,
+            target,
+            taus,
+            enough_kw=enough_kw,
+            cost=self.moved,
+            price_kw=price * self.mean_kw,
+            most=self.search.max_moves,
+            steps=STEPS,
+            deadline_s=self.search.deadline_s,
         )

@@ -212,9 +212,11 @@ class Search:
         """Solve goal after goal."""
         began = time.perf_counter()
         out = Solved(self.best)
+        if not self.small:
+            self.local.thrifty |= any(goal.name == "moves" for goal in goals)
         for goal in goals:
             known = self._descend(goal)
-            value, bound, weights = self.relaxed_bound(goal, known)
+            value, bound, weights = self._relaxed(goal, known)
             value, bound = self._whole(goal, weights, value, bound)
             out.value[goal.name], out.bound[goal.name] = value, min(bound, value)
             out.proved &= value - bound <= goal.tolerance + 1e-9
@@ -274,10 +276,8 @@ class Search:
             return -inf
         return float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True)))
 
-    def other_cost(
-        self, goal: Goal, system_rows: np.ndarray, members: np.ndarray, dual: np.ndarray
-    ) -> np.ndarray:
-        """Return cost minus dual * coefficient of the rows after (1) and (3), for all choices; (members, K)."""
+    def other_price(self, system_rows: np.ndarray, members: np.ndarray, dual: np.ndarray) -> np.ndarray:
+        """Return minus dual * coefficient of the rows after (1) and before (3), for all choices; (members, K)."""
         data = self.data
         kind = int(data.choices.kind[members[0]])
         out = np.zeros((len(members), len(data.choices.kinds[kind].active)))
@@ -288,8 +288,6 @@ class Search:
             dual = dual[2 * n + data.n_vectors :]
         for costs, y in zip(self._sums(), dual, strict=True):
             out -= y * np.array([costs[d] for d in members])
-        if goal.cost is not None:
-            out += np.array([goal.cost[d] for d in members])
         return out
 
     def _sums(self) -> list[tuple[np.ndarray, ...]]:
@@ -301,15 +299,18 @@ class Search:
         if not len(self.rows):
             even = [may / np.maximum(may.sum(axis=1, keepdims=True), 1) for may in self.allowed_of]
             self.add_rows(self._worst_by_row(self.data.rest_kw - self.data.hung_by_parts_kw(even)))
-        return self.relaxed_bound(goal)[2]
+        return self._relax(goal, inf, -inf)[2]
 
-    def relaxed_bound(self, goal: Goal, known: float = -inf) -> tuple[float, float, np.ndarray | None]:
+    def _relaxed(self, goal: Goal, known: float = -inf) -> tuple[float, float, np.ndarray | None]:
         """Return the value of the best choice, a valid bound, and the LP's weights of the columns."""
-        everybody = np.ones(self.n, dtype=bool)
-        value, bound, weights = self._value(goal, self.best), known, None
-        bound = max(bound, self._least_cost(goal))
+        value, bound = self._value(goal, self.best), max(known, self._least_cost(goal))
         if known > -inf or value - bound <= goal.tolerance:
             return value, bound, None
+        return self._relax(goal, value, bound)
+
+    def _relax(self, goal: Goal, value: float, bound: float) -> tuple[float, float, np.ndarray | None]:
+        """Solve the LP, with rows and columns as they are needed, until its bound is within the tolerance of a value."""
+        everybody, weights = np.ones(self.n, dtype=bool), None
         self._open_columns()
         last: Programme | None = None
         for _ in range(MAX_ROUNDS):
@@ -360,9 +361,9 @@ class Search:
             if not len(members):
                 continue
             reduced = -self.formulation.priced(self.data, k, self.rows, load) - one[members][:, None]
-            reduced += self.other_cost(
-                goal, programme.system_rows, members, dual[self.n : programme.at_load]
-            )
+            reduced += self.other_price(programme.system_rows, members, dual[self.n : programme.at_load])
+            if goal.cost is not None:
+                reduced += np.array([goal.cost[d] for d in members])
             reduced = np.where(self.allowed_of[k], reduced, inf)
             best = reduced.argmin(axis=1)
             least = reduced[np.arange(len(members)), best]
