@@ -73,6 +73,7 @@ class AllocationRunner:
         self.given = initial_state(self.grid, self.demand)
         self.choices = read_choices(self.grid, self.demand, self.given)
         self.fingerprint = fingerprint(net)
+        self._last: Solved | None = None
         self._read_contingencies(options)
 
     def updated(self, net: Any, options: Any) -> AllocationRunner:
@@ -165,8 +166,8 @@ class AllocationRunner:
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
         moves = inf if options.max_moves is None else float(options.max_moves)
-        search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s)
-        solved = search.solve(goals)
+        search = Search(self.formulation, core, self.frame.allowed, moves, deadline_s, last=self._last)
+        self._last = solved = search.solve(goals)
         spans["solve_s"] = since(begun)
         begun = time.perf_counter()
         response = respond(self.grid, demand, [])

@@ -108,13 +108,12 @@ class Topology:
 
     def _positions(self, s: Situation, path: str) -> None:
         v = self.view
-        for k, rows in enumerate(v.tr_positions):
-            n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
-            if n > max(1, given):
-                name = v.names["transfer"][k]
-                self.findings.add(
-                    "TransferExclusive", path, name, f"{n} closed", "at most one position", "Open one first."
-                )
+        closed, given = (v.closed_positions(one.closed) for one in (s, self.base))
+        for k in np.flatnonzero(closed > np.maximum(1, given)):
+            name = v.names["transfer"][k]
+            self.findings.add(
+                "TransferExclusive", path, name, f"{closed[k]} closed", "at most one position", "Open one first."
+            )
         for k, rows in enumerate(v.lock_rows):
             n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
             if n > max(int(v.lock_max[k]), given):
