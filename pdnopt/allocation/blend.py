@@ -163,7 +163,9 @@ def groups_of(data: Core, allowed: Sequence[np.ndarray], by_held: bool, fine: bo
 def shapes(data: Core) -> np.ndarray:
     """Return which pattern of load over the scenarios each device has, (D,)."""
     first = np.maximum(data.p_kw[:1], 1e-9)
-    pattern = np.ascontiguousarray((data.p_kw / first).round(6).transpose(1, 0, 2)).reshape(data.p_kw.shape[1], -1)
+    pattern = np.ascontiguousarray((data.p_kw / first).round(6).transpose(1, 0, 2)).reshape(
+        data.p_kw.shape[1], -1
+    )
     keys: dict[bytes, int] = {}
     return np.array([keys.setdefault(row.tobytes(), len(keys)) for row in pattern], dtype=int)
 
@@ -205,4 +207,4 @@ def dealt(data: Core, blended: Blended) -> np.ndarray:
         chosen[d] = k
         own[k] -= p_kw[d]
         whole[k] -= p_kw[d]
-    return chosen
+    return np.asarray(chosen)

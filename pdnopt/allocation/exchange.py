@@ -1,10 +1,11 @@
 """Better choices by exchange: one device moves, or two exchange the way they behave, whatever helps most.
 
-Every row that must hold is a slack (kW; a part of loading is brought to kW). What is lowered is tau log sum exp(-slack / tau),
-the least slack smoothed, plus a price for what the devices cost. Its gradient prices every behaviour of every device in one
-product of matrices; of the directions - from one behaviour to another - that promise most, all pairs of devices are judged
-exactly, again by one product: exp(-(slack - a + b) / tau) = exp(-slack / tau) exp(a / tau) exp(-b / tau). tau falls from step
-to step, and rises again a few times. Seeds are fixed, and steps are counted, not seconds: the same input, the same answer.
+Every row that must hold is a slack (kW; a part of loading is brought to kW). What is lowered is the least slack, smoothed,
+tau log sum exp(-slack / tau), plus a price for what the devices cost. Its gradient prices every behaviour of every device
+in one product of matrices; of the directions - from one behaviour to another - that promise most, all pairs of devices are
+judged exactly, again by one product: exp(-(slack - a + b) / tau) = exp(-slack / tau) exp(a / tau) exp(-b / tau). tau falls
+from step to step, and rises again a few times. No randomness, and steps are counted, not seconds: the same input gives the
+same answer.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class _Rows:
             part = upper.reshape(self.shape)
             middle = np.tile(0.5 * (part.max(axis=0) + part.min(axis=0)), self.shape[0])
             out[self.n_margin :] = self.half_kw + np.r_[middle - upper, upper - middle]
-        return out
+        return np.asarray(out)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Exchange:
         """Return the load of the rows if devices behave so."""
         load = self.ledger.load_kw(behaviour)
         if len(rows.load) == rows.n_margin:
-            return load
+            return np.asarray(load)
         part = (self.ledger.system_part(behaviour) * self.scale_kw).ravel()
         return np.r_[load, part, -part]
 
@@ -215,8 +216,10 @@ class Exchange:
                     best, reached = now.copy(), least
         return best
 
-    def cheapen(self, behaviour: np.ndarray, target: Target, cost: np.ndarray, deadline_s: float) -> np.ndarray:
-        """Return behaviours of less cost, (D, B), that keep a target which is kept: device by device, the largest saving first."""
+    def cheapen(
+        self, behaviour: np.ndarray, target: Target, cost: np.ndarray, deadline_s: float
+    ) -> np.ndarray:
+        """Return behaviours of less cost that keep a target: device by device, the largest saving first."""
         rows, now = self.rows(behaviour, target), behaviour.copy()
         at = np.arange(self.n)
         better = rows.slack().min(initial=inf) >= -KEPT
@@ -283,7 +286,9 @@ class Exchange:
         first = np.searchsorted(at, np.arange(self.n_behaviours + 1))
         score = self._by_direction(self._gains(rows, at, bill.priced[members], members, weight), first)
         pair = np.maximum(score, score + score.T)
-        pair = np.where((pair > score.T) | (np.triu(pair) > 0.0), pair, -inf)  # of two that are one exchange, the first
+        pair = np.where(
+            (pair > score.T) | (np.triu(pair) > 0.0), pair, -inf
+        )  # of two that are one exchange, the first
         top = np.argpartition(-pair.ravel(), min(MORE, pair.size - 1))[:MORE]
         top = top[np.lexsort((top, -pair.ravel()[top]))]
         top = top[pair.ravel()[top] > 0.0]
@@ -295,8 +300,14 @@ class Exchange:
         return False
 
     def _pairs(
-        self, rows: _Rows, weight: np.ndarray, scaled: _Scaled, directions: np.ndarray, members: np.ndarray,
-        first: np.ndarray, bill: _Bill,
+        self,
+        rows: _Rows,
+        weight: np.ndarray,
+        scaled: _Scaled,
+        directions: np.ndarray,
+        members: np.ndarray,
+        first: np.ndarray,
+        bill: _Bill,
     ) -> list[tuple[float, int, int, int, int]]:
         """Return for each direction the best device to go and the one that comes back (-1: none), with what it promises.
 
@@ -327,20 +338,30 @@ class Exchange:
         change = scaled.tau * np.log(np.maximum(1.0 + then - (up + down).sum(axis=1)[:, None, None], 1e-300))
         change += (bill.priced[go, new[:, None]] - bill.priced[go, old[:, None]])[:, :, None]
         partner = back[:, 1:]
-        change[:, :, 1:] += (bill.priced[partner, old[:, None]] - bill.priced[partner, new[:, None]])[:, None, :]
+        change[:, :, 1:] += (bill.priced[partner, old[:, None]] - bill.priced[partner, new[:, None]])[
+            :, None, :
+        ]
         change = np.where(goes[:, :, None], change, inf)
         change[:, :, 1:] = np.where(comes[:, None, :], change[:, :, 1:], inf)
         flat = change.reshape(len(old), -1)
         best = flat.argmin(axis=1)
         found = []
-        for j, (flat_at, value) in enumerate(zip(best.tolist(), flat[np.arange(len(old)), best].tolist(), strict=True)):
+        for j, (flat_at, value) in enumerate(
+            zip(best.tolist(), flat[np.arange(len(old)), best].tolist(), strict=True)
+        ):
             if value < -LEAST * scaled.tau:
                 i, m = divmod(flat_at, back.shape[1])
                 found.append((value, int(go[j, i]), int(back[j, m]) if m else -1, int(old[j]), int(new[j])))
         return sorted(found)
 
     def _make(
-        self, rows: _Rows, now: np.ndarray, bill: _Bill, tau: float, least: float, total: float,
+        self,
+        rows: _Rows,
+        now: np.ndarray,
+        bill: _Bill,
+        tau: float,
+        least: float,
+        total: float,
         found: list[tuple[float, int, int, int, int]],
     ) -> bool:
         """Make those exchanges that help after those before them; return whether there was one."""

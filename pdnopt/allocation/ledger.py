@@ -100,11 +100,13 @@ class Ledger:
     def by_behaviour(self, costs: Sequence[np.ndarray]) -> np.ndarray:
         """Return costs by device and choice as costs by behaviour, (D, B); 0 where a device cannot behave so."""
         out = np.zeros(self.choice_of.shape)
-        for k, members in enumerate(self.data.choices.members):
+        for members in self.data.choices.members:
             if len(members):
                 own = np.array([costs[d] for d in members])
                 choice = self.choice_of[members]
-                out[members] = np.where(choice >= 0, np.take_along_axis(own, np.maximum(choice, 0), axis=1), 0.0)
+                out[members] = np.where(
+                    choice >= 0, np.take_along_axis(own, np.maximum(choice, 0), axis=1), 0.0
+                )
         return out
 
     def _sections(self, powers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

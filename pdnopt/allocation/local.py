@@ -20,7 +20,7 @@ __all__ = ["Local"]
 TAUS = (0.02, 0.01, 0.005, 0.002, 0.001)
 """Of the scale: how far from the tightest row others count, one after another."""
 
-HOT = ((0.05, *TAUS), (0.2, 0.1, 0.05, *TAUS))
+HOT = tuple((tau, *TAUS) for tau in (0.05, 0.03, 0.1, 0.2, 0.04, 0.3, 0.07))
 """Tried after them, from the best so far, where it is not good enough."""
 
 STEPS = 3_000
@@ -148,7 +148,13 @@ class Local:
             if spent(best) <= enough:
                 break
             start = exchange.improve(
-                start, target, TAUS, cost=cost, price_kw=price * unit_kw, steps=STEPS, deadline_s=search.deadline_s
+                start,
+                target,
+                TAUS,
+                cost=cost,
+                price_kw=price * unit_kw,
+                steps=STEPS,
+                deadline_s=search.deadline_s,
             )
             if exchange.least_kw(start, target) < 0.0:
                 continue

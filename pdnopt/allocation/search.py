@@ -5,6 +5,7 @@
    of the LP with all columns (Lagrange), and so of the problem.
 2. *Whole numbers*. A vertex of the LP splits few devices. The others are held, and a small MIP decides these; rows that its
    point breaks are added. Where the gap stays, more devices are freed; a small problem is at last a MIP of all devices.
+   Large problems have their bound from an LP over groups of devices (`blend`), and their choices by exchange (`local`).
 3. The term is then held within its tolerance, and the next one follows.
 """
 
@@ -42,12 +43,6 @@ FREED = (0, 20, 60)
 
 ROW_KW = 1e-5
 
-GROUPED = 0.5
-"""Groups over devices up to which groups of like devices pay."""
-
-NEAR_TAU = 0.002
-"""Of the scale: how far from the worst row others count while parts become whole choices."""
-
 
 @dataclass
 class Solved:
@@ -72,6 +67,10 @@ class Search:
     max_moves : float
     deadline_s : float
         On the clock of ``time.perf_counter``.
+    whole : bool
+        As a small problem, whatever its size.
+    last : Solved, optional
+        An answer to other loads: its choices are one start, its rows the first ones.
     """
 
     def __init__(
@@ -104,7 +103,8 @@ class Search:
             for members in choices.members
         ]
         self.stands = np.array(
-            [int(h) if may[h] else int(may.argmax()) for h, may in zip(choices.held, allowed, strict=True)], dtype=int
+            [int(h) if may[h] else int(may.argmax()) for h, may in zip(choices.held, allowed, strict=True)],
+            dtype=int,
         )
         self.best = self.stands
         self.starts: list[np.ndarray] = []

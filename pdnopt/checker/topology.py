@@ -108,11 +108,16 @@ class Topology:
 
     def _positions(self, s: Situation, path: str) -> None:
         v = self.view
-        closed, given = (v.closed_positions(one.closed) for one in (s, self.base))
-        for k in np.flatnonzero(closed > np.maximum(1, given)):
-            name = v.names["transfer"][k]
+        closed, before = v.closed_positions(s.closed), v.closed_positions(self.base.closed)
+        for device in np.flatnonzero(closed > np.maximum(1, before)):
+            name = v.names["transfer"][device]
             self.findings.add(
-                "TransferExclusive", path, name, f"{closed[k]} closed", "at most one position", "Open one first."
+                "TransferExclusive",
+                path,
+                name,
+                f"{closed[device]} closed",
+                "at most one position",
+                "Open one first.",
             )
         for k, rows in enumerate(v.lock_rows):
             n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
