@@ -7,7 +7,6 @@ before that; the state in between is a segment of its own, marked transient.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -62,12 +61,14 @@ class Replay:
             )
         for (t_s, step, table), items in sorted(groups.items(), key=lambda pair: pair[0][:2]):
             if table == "transfer":
-                for prefer, some in groupby(items, key=lambda item: item.action == "prefer"):
-                    if prefer:
-                        s = self._prefer(s, list(some), t_s, step)
+                waiting: list[Any] = []
+                for item in items:
+                    if item.action == "prefer":
+                        waiting.append(item)
                         continue
-                    for item in some:
-                        s = self._transfer(s, item, t_s, step)
+                    s = self._transfer(self._prefer(s, waiting, t_s, step), item, t_s, step)
+                    waiting = []
+                s = self._prefer(s, waiting, t_s, step)
                 continue
             s = self._wait(s, t_s)
             before = self.segments[-1].supply
@@ -120,6 +121,8 @@ class Replay:
 
     def _prefer(self, s: Situation, items: list[Any], t_s: float, step: int) -> Situation:
         """Change where devices go first; nothing moves, so those of one step are one state."""
+        if not items:
+            return s
         s = self._wait(s, t_s)
         self._step = step
         s = s.copy()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,8 @@ class Room:
         vectors = read_vectors(runner.demand, loads, None, 3600.0)
         core = runner.frame.exposure(vectors.cord_kw, *runner.limits(3600.0)).core()
         goals = [goal for goal in runner._goals(core, self.session.options) if goal.name in terms]
+        if terms == ("margin",):  # asked to the gap that is the aim, not to the default one
+            goals = [replace(goals[0], tolerance=AIM_GAP * evenly_kw(core))]
         solved = Search(runner.formulation, core, runner.frame.allowed, last=last).solve(goals)
         return time.process_time() - begun, solved
 
@@ -64,6 +67,12 @@ class Room:
         from tests.reserve.rooms import load_vectors
 
         return self.session.solve(loads=load_vectors(self.net, VECTORS, seed=seed)).timings
+
+
+def evenly_kw(core: Any) -> float:
+    """Return what every reserve system would have to spare with nothing failed if all were loaded alike, kW."""
+    used_kw = core.p_kw[0].sum(axis=0) + core.system_base_kw.sum(axis=0)
+    return float((core.system_limit_kw.sum() - used_kw.max()) / len(core.system_limit_kw))
 
 
 def gap(solved: Any) -> float:
@@ -84,6 +93,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--plan", type=int, nargs="*", default=[1_000])
+    parser.add_argument("--margin-only", action="store_true", help="leave out the table of all terms")
     asked = parser.parse_args()
     print(machine(), end="\n\n")
     table = Table("racks", "contingencies", "build, s", "first, s", "again, s", "worst gap, %")
@@ -117,13 +127,24 @@ def main() -> int:
                 fast = again[-1] <= aim_again
                 met.append((f"{racks} racks, again", f"{again[-1]:.2f} s", f"{aim_again} s", fast))
         met.append((f"{racks} racks, gap", f"{worst:.2f} %", "0.5 %", max(gaps) <= AIM_GAP))
-        later.append(all_terms(room, racks, racks in asked.plan))
+        if not asked.margin_only:
+            later.append(all_terms(room, racks, racks in asked.plan))
     print()
     print(
         f"growing with racks to the power of {growth(asked.sizes, built)} (build), {growth(asked.sizes, first)} (first), "
         f"{growth(asked.sizes, again)} (again)",
         end="\n\n",
     )
+    if later:
+        print_terms(later)
+    aims = Aims()
+    for one in met:
+        aims.add(*one)
+    return 0 if aims.met else 1
+
+
+def print_terms(rows: list[list[str]]) -> None:
+    """Print the second table."""
     terms = Table(
         "racks",
         "margin, s",
@@ -137,13 +158,9 @@ def main() -> int:
         "check, s",
         "whole call, s",
     )
-    for row in later:
+    for row in rows:
         terms.row(*row)
     print()
-    aims = Aims()
-    for one in met:
-        aims.add(*one)
-    return 0 if aims.met else 1
 
 
 def all_terms(room: Room, racks: int, plan: bool) -> list[str]:
