@@ -70,7 +70,8 @@ class Search:
     whole : bool
         As a small problem, whatever its size.
     last : Solved, optional
-        An answer to other loads: its choices are one start, its rows the first ones.
+        An answer to other loads: a large problem starts from its choices and its rows, too; a small one, which is solved
+        to its end, has the same answer without.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Search:
         )
         self.best = self.stands
         self.starts: list[np.ndarray] = []
-        if last is not None:
+        if last is not None and not self.small:
             self._start_from(last)
         limits = data.system_limit_kw if len(data.system) else data.rest_kw[np.isfinite(data.rest_kw)]
         self.scale_kw = float(np.abs(limits).mean()) if len(limits) else 1.0
