@@ -155,7 +155,7 @@ class Exchange:
         if len(rows.load) == rows.n_margin:
             return np.asarray(load)
         part = (self.ledger.system_part(behaviour) * self.scale_kw).ravel()
-        return np.r_[load, part, -part]
+        return np.asarray(np.r_[load, part, -part])
 
     def least_kw(self, behaviour: np.ndarray, target: Target) -> float:
         """Return the least slack."""

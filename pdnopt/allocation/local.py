@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Local"]
 
-TAUS = (0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
+TAUS = (0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
 """Of the scale: how far from the tightest row others count, one after another."""
 
-HOT = tuple((tau, *TAUS) for tau in (0.05, 0.03, 0.1, 0.2, 0.04, 0.3, 0.07))
+HOT = tuple((tau, *TAUS) for tau in (0.05, 0.02, 0.1, 0.2, 0.03, 0.3, 0.07))
 """Tried after them, from the best so far, where it is not good enough."""
 
 STEPS = 3_000
