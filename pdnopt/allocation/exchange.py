@@ -366,7 +366,7 @@ class Exchange:
     ) -> bool:
         """Make those exchanges that help after those before them; return whether there was one."""
         done: set[int] = set()
-        value, spent = tau * np.log(total), bill.spent(now)
+        value, spent = tau * np.log(total) - least, bill.spent(now)
         for _, d, e, old, new in found:
             if d in done or e in done:
                 continue
@@ -374,7 +374,7 @@ class Exchange:
             more = bill.cost[d, new] - bill.cost[d, old]
             more += bill.cost[e, old] - bill.cost[e, new] if e >= 0 else 0.0
             rows.load += change
-            after = tau * np.log(np.exp(-(rows.slack() - least) / tau).sum())
+            after = soft_kw(rows.slack(), tau)
             dear = more > 0.0 and spent + more > bill.most + 1e-9
             if dear or after + bill.price_kw * more > value - LEAST * tau:
                 rows.load -= change
