@@ -142,5 +142,6 @@ def test_many_moves_are_ordered_and_verified(monkeypatch: pytest.MonkeyPatch) ->
     assert [action.step for action in moves] == list(range(1, len(moves) + 1))
     assert not [issue for issue in result.issues if issue.severity == "error"]
     assert not pdnopt.check(net, result.plan)
+    assert result.backing is not None
     active = result.backing.set_index("device")["moved"]
     assert {action.device for action in moves} == set(active.index[active])
