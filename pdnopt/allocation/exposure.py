@@ -51,6 +51,10 @@ class Exposure:
         Rows that choices can load; the others are what they are.
     system : int arrays
         Rows that are reserve systems: the UPSs on whose stations a choice can stand.
+    pattern : int, shape (C,)
+        Scenarios of one pattern have the same living stations.
+    alike : int, shape (C,)
+        The first scenario with the same living cords: what hangs on the devices is the same.
     """
 
     choices: Choices
@@ -66,6 +70,7 @@ class Exposure:
     open_row: np.ndarray
     system: np.ndarray
     pattern: np.ndarray
+    alike: np.ndarray
 
     @property
     def n_vectors(self) -> int:
@@ -95,17 +100,19 @@ class Exposure:
 
     def core(self) -> Core:
         """Return the scenarios and rows that can bind, each once."""
-        p_kw, kp, ks = self.p_kw, self.kp[:, self.open_row], self.ks[:, self.open_row]
-        ratio = self.s_kva / np.where(p_kw > 0, p_kw, 1.0)
-        one = ratio[p_kw > 0]
+        kp, ks = self.kp[:, self.open_row], self.ks[:, self.open_row]
+        some = np.unique(self.alike)
+        p_kw, s_kva = self.p_kw[some], self.s_kva[some]
+        one = (s_kva / np.where(p_kw > 0, p_kw, 1.0))[p_kw > 0]
         if len(one) and np.ptp(one) <= 1e-9 * one.max():  # one power factor: kVA are kW times a number
             kp, ks = kp + ks * one[0], np.zeros_like(ks)
         rest = self.limit_kw[:, self.open_row, None] - self.base_kw[:, self.open_row]
-        classes: dict[bytes, list[int]] = {}
+        place = np.searchsorted(some, self.alike)
+        hangs = [part.tobytes() for part in p_kw.round(6)]
+        kp_key, ks_key = kp.round(9), ks.round(9)
+        classes: dict[tuple[object, ...], list[int]] = {}
         for c in range(len(kp)):
-            key = b"".join(
-                part.tobytes() for part in (self.pattern[c], p_kw[c].round(6), kp[c].round(9), ks[c].round(9))
-            )
+            key = (int(self.pattern[c]), hangs[place[c]], kp_key[c].tobytes(), ks_key[c].tobytes())
             classes.setdefault(key, []).append(c)
         first = np.array([members[0] for members in classes.values()])
         rest = np.array([rest[members].min(axis=0) for members in classes.values()])
@@ -133,7 +140,7 @@ class Exposure:
             pattern=self.pattern[first],
             kp=full[0],
             ks=full[1],
-            p_kw=p_kw[first],
+            p_kw=self.p_kw[first],
             s_kva=self.s_kva[first],
             rest_kw=np.concatenate([rest, nothing], axis=1),
             system=n + np.arange(len(system)),
@@ -374,6 +381,7 @@ class Frame:
             open_row=open_row,
             system=np.flatnonzero((parts.table[row] == "ups") & parts.by_p[row] & open_row),
             pattern=self.pattern,
+            alike=np.array(self.alike),
         )
 
     def _dense_gains(self) -> tuple[np.ndarray, np.ndarray]:

@@ -78,6 +78,7 @@ class AllocationRunner:
         self.given = initial_state(self.grid, self.demand)
         self.choices = read_choices(self.grid, self.demand, self.given)
         self.fingerprint = fingerprint(net)
+        self._last: Solved | None = None
         self._read_contingencies(options)
 
     def updated(self, net: Any, options: Any) -> AllocationRunner:
@@ -179,16 +180,18 @@ class AllocationRunner:
         def once(vectors: Vectors) -> tuple[Exposure, Solved]:
             data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
             core = data.core()
-            search = Search(self.formulation, core, allowed, moves, search_until_s)
+            search = Search(self.formulation, core, allowed, moves, search_until_s, last=self._last)
             return data, search.solve(self._goals(core, options))
 
         if budget is None:
-            solved = Search(self.formulation, core, allowed, moves, search_until_s).solve(goals)
+            search = Search(self.formulation, core, allowed, moves, search_until_s, last=self._last)
+            solved = search.solve(goals)
         else:
             tolerance_kw = self._margin_tolerance_kw(core, options)
             vectors, data, solved = protect(budget, vectors, self.frame, once, tolerance_kw, search_until_s)
             data = self.frame.exposure(vectors.cord_kw, *self.limits(hold_s))
             core = data.core()
+        self._last = solved
         spans["solve_s"] = since(begun)
         begun = time.perf_counter()
         response = respond(self.grid, demand, [])

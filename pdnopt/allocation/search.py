@@ -5,6 +5,7 @@
    of the LP with all columns (Lagrange), and so of the problem.
 2. *Whole numbers*. A vertex of the LP splits few devices. The others are held, and a small MIP decides these; rows that its
    point breaks are added. Where the gap stays, more devices are freed; a small problem is at last a MIP of all devices.
+   Large problems have their bound from an LP over groups of devices (`blend`), and their choices by exchange (`local`).
 3. The term is then held within its tolerance, and the next one follows.
 """
 
@@ -12,16 +13,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 
-from pdnopt.allocation.blend import group_core, groups_of, near
-from pdnopt.allocation.descent import Descent, Target
+from pdnopt.allocation.blend import Blend, summed
 from pdnopt.allocation.exposure import Core
 from pdnopt.allocation.goals import Goal
+from pdnopt.allocation.local import Local
 from pdnopt.allocation.programme import Programme
 from pdnopt.engine.highs import Outcome
 
@@ -42,12 +43,6 @@ FREED = (0, 20, 60)
 
 ROW_KW = 1e-5
 
-GROUPED = 0.5
-"""Groups over devices up to which groups of like devices pay."""
-
-NEAR_TAU = 0.002
-"""Of the scale: how far from the worst row others count while parts become whole choices."""
-
 
 @dataclass
 class Solved:
@@ -57,6 +52,7 @@ class Solved:
     value: dict[str, float] = field(default_factory=dict)
     bound: dict[str, float] = field(default_factory=dict)
     proved: bool = True
+    rows: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), dtype=int))
     trace: list[tuple[float, str, float, float]] = field(default_factory=list)
 
 
@@ -71,6 +67,11 @@ class Search:
     max_moves : float
     deadline_s : float
         On the clock of ``time.perf_counter``.
+    whole : bool
+        As a small problem, whatever its size.
+    last : Solved, optional
+        An answer to other loads: a large problem starts from its choices and its rows, too; a small one, which is solved
+        to its end, has the same answer without.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Search:
         max_moves: float = inf,
         deadline_s: float = inf,
         whole: bool = False,
+        last: Solved | None = None,
     ) -> None:
         self.formulation, self.data, self.allowed = formulation, data, allowed
         self.deadline_s, self.max_moves = deadline_s, max_moves
@@ -95,25 +97,50 @@ class Search:
         self.least_margin = -inf
         self.most_spread = inf
         self._block = np.zeros((0, 0))
-        first = [(d, k) for d in range(self.n) for k in self._first(d)]
-        self.device = np.array([d for d, _ in first], dtype=int)
-        self.choice = np.array([k for _, k in first], dtype=int)
-        self._known = {(d, k) for d, k in first}
-        self._allowed_of = [
+        self.device = self.choice = np.zeros(0, dtype=int)
+        self._known: set[tuple[int, int]] = set()
+        self.allowed_of = [
             np.array([allowed[d] for d in members]) if len(members) else np.zeros((0, 0), dtype=bool)
             for members in choices.members
         ]
-        start = np.array(
-            [
-                int(h) if allowed[d][h] else int(np.flatnonzero(allowed[d])[0])
-                for d, h in enumerate(choices.held)
-            ],
+        self.stands = np.array(
+            [int(h) if may[h] else int(may.argmax()) for h, may in zip(choices.held, allowed, strict=True)],
             dtype=int,
         )
-        self.best = start
+        self.best = self.stands
+        self.starts: list[np.ndarray] = []
+        if last is not None and not self.small:
+            self._start_from(last)
         limits = data.system_limit_kw if len(data.system) else data.rest_kw[np.isfinite(data.rest_kw)]
         self.scale_kw = float(np.abs(limits).mean()) if len(limits) else 1.0
-        self.descent = Descent(formulation, data, self._allowed_of, self.scale_kw)
+        if not self.small:
+            self.blend, self.local = Blend(self), Local(self)
+
+    def _start_from(self, last: Solved) -> None:
+        """Keep what an answer to other loads says: its choices, and the rows that were tight."""
+        fits = len(last.chosen) == self.n
+        if fits and all(bool(may[k]) for may, k in zip(self.allowed, last.chosen, strict=True)):
+            self.starts.append(last.chosen)
+        if len(last.rows) and (last.rows.max(axis=0) < self.data.rest_kw.shape).all():
+            self.rows = last.rows
+
+    def _open_columns(self) -> None:
+        """Make the first columns, where a programme over all devices is to be solved."""
+        if not self._known:
+            first = [(d, k) for d in range(self.n) for k in self._first(d)]
+            self.device = np.array([d for d, _ in first], dtype=int)
+            self.choice = np.array([k for _, k in first], dtype=int)
+            self._known = set(first)
+
+    def grouped(self, data: Core, lead: np.ndarray, group: np.ndarray) -> Search:
+        """Return the search over groups of devices that holds what this one holds."""
+        allowed = [self.allowed[d] for d in lead]
+        inner = Search(self.formulation, data, allowed, self.max_moves, self.deadline_s, whole=True)
+        inner.moved = summed(self.moved, group, len(lead))
+        inner.held = [(summed(costs, group, len(lead)), top) for costs, top in self.held]
+        inner.least_margin, inner.most_spread = self.least_margin, self.most_spread
+        inner.rows = self.rows
+        return inner
 
     def _first(self, d: int) -> list[int]:
         """Return the columns to begin with: all, or of every active position one pair, another one device by device."""
@@ -160,7 +187,7 @@ class Search:
         short = margin_kw - slack[rows[:, 0], rows[:, 1], rows[:, 2]]
         return np.asarray(rows[short > ROW_KW * max(1.0, abs(margin_kw))][:ROWS_A_ROUND])
 
-    def _add_rows(self, rows: np.ndarray) -> bool:
+    def add_rows(self, rows: np.ndarray) -> bool:
         known = {tuple(row) for row in self.rows.tolist()}
         fresh = np.array([row for row in rows.tolist() if tuple(row) not in known], dtype=int).reshape(-1, 3)
         if not len(fresh):
@@ -186,6 +213,8 @@ class Search:
         """Solve goal after goal."""
         began = time.perf_counter()
         out = Solved(self.best)
+        if not self.small:
+            self.local.thrifty |= any(goal.name == "moves" for goal in goals)
         for goal in goals:
             known = self._descend(goal)
             value, bound, weights = self._relaxed(goal, known)
@@ -194,7 +223,7 @@ class Search:
             out.proved &= value - bound <= goal.tolerance + 1e-9
             self._hold(goal, value)
             out.trace.append((time.perf_counter() - began, goal.name, value, out.bound[goal.name]))
-        out.chosen = self.best
+        out.chosen, out.rows = self.best, self.rows
         return out
 
     def _value(self, goal: Goal, chosen: np.ndarray) -> float:
@@ -233,83 +262,23 @@ class Search:
 
     def _descend(self, goal: Goal) -> float:
         """Improve the choices before any LP over all devices, and know the rows that are tight then; return a bound."""
-        target, bound = Target(self.least_margin, self.most_spread), -inf
-        found = self.best
+        bound = -inf
         if not self.small:
-            found, bound = self._blended(goal)
-        if goal.cost is not None:
-            found = found if self._keeps(found) else self.best
-            found = self.descent.cheapen(found, goal.cost, target, self._keeps_sums, self.deadline_s)
-        if self._value(goal, found) < self._value(goal, self.best) and self._keeps(found):
-            self.best = found
-        self._add_rows(self._worst_by_row(self.data.rest_kw - self.data.hung_kw(self.best)))
+            bound = max(self._least_cost(goal), self.blend.bound(goal))
+            found = self.local.improved(goal, self.best, bound)
+            if self._value(goal, found) < self._value(goal, self.best) and self._keeps(found):
+                self.best = found
+        self.add_rows(self._worst_by_row(self.data.rest_kw - self.data.hung_kw(self.best)))
         return bound
 
-    def _blended(self, goal: Goal) -> tuple[np.ndarray, float]:
-        """Return choices near the LP of groups of like devices, and the bound that its duals prove."""
-        group = groups_of(
-            self.data, tuple(self.allowed), by_held=goal.cost is not None or self.max_moves < inf
-        )
-        n = int(group.max(initial=-1)) + 1
-        if n > GROUPED * self.n:
-            return self.best, -inf
-        lead = [int(np.flatnonzero(group == g)[0]) for g in range(n)]
-        inner = Search(
-            self.formulation,
-            group_core(self.data, group),
-            [self.allowed[d] for d in lead],
-            self.max_moves,
-            self.deadline_s,
-            whole=True,
-        )
+    def _least_cost(self, goal: Goal) -> float:
+        """Return the cost if every device were where it is cheapest; a bound of a cost only."""
+        if goal.cost is None:
+            return -inf
+        return float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True)))
 
-        def summed(costs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-            return tuple(sum(costs[d] for d in np.flatnonzero(group == g)) for g in range(n))  # type: ignore[misc]
-
-        inner.moved = summed(self.moved)
-        inner.held = [(summed(costs), top) for costs, top in self.held]
-        inner.least_margin, inner.most_spread = self.least_margin, self.most_spread
-        inner.rows, inner._block = self.rows, np.zeros((0, 0))
-        own = replace(goal, cost=None if goal.cost is None else summed(goal.cost), tolerance=0.0)
-        _, _, weights = inner._relaxed(own)
-        if weights is None or inner.last is None:
-            return self.best, -inf
-        outcome, programme, dual = inner.last
-        self._add_rows(inner.rows)
-        bound = outcome.objective - float(dual[:n].sum()) + self._lagrange(goal, programme, dual, n)
-        parts = [np.zeros(len(self.allowed[d])) for d in lead]
-        for g, k, weight in zip(inner.device, inner.choice, weights, strict=True):
-            parts[g][k] = max(weight, 0.0)
-        reached = outcome.x[programme.margin] if outcome.x is not None else 0.0
-        target = (
-            Target(0.0)
-            if goal.name == "margin"
-            else Target(
-                self.least_margin,
-                self.most_spread if goal.cost is not None else outcome.objective + goal.tolerance,
-            )
-        )
-        chosen = near(self.descent, group, parts, target, NEAR_TAU * self.scale_kw)
-        enough = reached - 0.9 * goal.tolerance if goal.name == "margin" else 0.0
-        return self.descent.swap(chosen, target, self.deadline_s, enough), bound
-
-    def _lagrange(self, goal: Goal, group: Programme, dual: np.ndarray, n_groups: int) -> float:
-        """Return the sum of the devices' least costs at the duals of a programme of groups."""
-        at, less = group.at_load, 0.0
-        for k, members in enumerate(self.data.choices.members):
-            if not len(members):
-                continue
-            price = -self.formulation.priced(
-                self.data, k, group.load_rows, dual[at : at + len(group.load_rows)]
-            )
-            price += self._other_cost(goal, group.system_rows, members, dual[n_groups:at])
-            less += float(np.where(self._allowed_of[k], price, inf).min(axis=1).sum())
-        return less
-
-    def _other_cost(
-        self, goal: Goal, system_rows: np.ndarray, members: np.ndarray, dual: np.ndarray
-    ) -> np.ndarray:
-        """Return cost minus dual * coefficient of the rows after (1) and (3), for all choices; (members, K)."""
+    def other_price(self, system_rows: np.ndarray, members: np.ndarray, dual: np.ndarray) -> np.ndarray:
+        """Return minus dual * coefficient of the rows after (1) and before (3), for all choices; (members, K)."""
         data = self.data
         kind = int(data.choices.kind[members[0]])
         out = np.zeros((len(members), len(data.choices.kinds[kind].active)))
@@ -320,25 +289,33 @@ class Search:
             dual = dual[2 * n + data.n_vectors :]
         for costs, y in zip(self._sums(), dual, strict=True):
             out -= y * np.array([costs[d] for d in members])
-        if goal.cost is not None:
-            out += np.array([goal.cost[d] for d in members])
         return out
 
     def _sums(self) -> list[tuple[np.ndarray, ...]]:
         """Return the costs of the rows (5) and of the goals before."""
         return [costs for costs, _ in self.held] + ([self.moved] if self.max_moves < inf else [])
 
+    def relaxed(self, goal: Goal) -> np.ndarray | None:
+        """Solve the LP of a goal to its end; return the weights of the columns."""
+        if not len(self.rows):
+            even = [may / np.maximum(may.sum(axis=1, keepdims=True), 1) for may in self.allowed_of]
+            self.add_rows(self._worst_by_row(self.data.rest_kw - self.data.hung_by_parts_kw(even)))
+        return self._relax(goal, inf, -inf)[2]
+
     def _relaxed(self, goal: Goal, known: float = -inf) -> tuple[float, float, np.ndarray | None]:
         """Return the value of the best choice, a valid bound, and the LP's weights of the columns."""
-        everybody = np.ones(self.n, dtype=bool)
-        value, bound, weights = self._value(goal, self.best), known, None
-        if goal.cost is not None:  # every device where it is cheapest
-            bound = max(
-                known, float(sum(c[may].min() for c, may in zip(goal.cost, self.allowed, strict=True)))
-            )
+        value, bound = self._value(goal, self.best), max(known, self._least_cost(goal))
+        if known > -inf or value - bound <= goal.tolerance:
+            return value, bound, None
+        return self._relax(goal, value, bound)
+
+    def _relax(self, goal: Goal, value: float, bound: float) -> tuple[float, float, np.ndarray | None]:
+        """Solve the LP, with rows and columns as they are needed, until its bound is within the tolerance of a value."""
+        everybody, weights = np.ones(self.n, dtype=bool), None
+        self._open_columns()
         last: Programme | None = None
         for _ in range(MAX_ROUNDS):
-            if value - bound <= goal.tolerance or known > -inf:
+            if value - bound <= goal.tolerance:
                 break
             programme = self._matrix(goal, everybody, self.best)
             outcome, dual = programme.relaxed(self.deadline_s, last)
@@ -354,7 +331,7 @@ class Search:
             bound = max(bound, outcome.objective + less)
             margin = outcome.x[programme.margin]
             hung = self.data.hung_by_parts_kw(self._by_kind(weights))
-            grown |= self._add_rows(self._broken(self.data.rest_kw - hung, margin))
+            grown |= self.add_rows(self._broken(self.data.rest_kw - hung, margin))
             if not grown:
                 break
         if weights is not None:
@@ -385,10 +362,10 @@ class Search:
             if not len(members):
                 continue
             reduced = -self.formulation.priced(self.data, k, self.rows, load) - one[members][:, None]
-            reduced += self._other_cost(
-                goal, programme.system_rows, members, dual[self.n : programme.at_load]
-            )
-            reduced = np.where(self._allowed_of[k], reduced, inf)
+            reduced += self.other_price(programme.system_rows, members, dual[self.n : programme.at_load])
+            if goal.cost is not None:
+                reduced += np.array([goal.cost[d] for d in members])
+            reduced = np.where(self.allowed_of[k], reduced, inf)
             best = reduced.argmin(axis=1)
             least = reduced[np.arange(len(members)), best]
             less += float(np.minimum(least, 0.0).sum())
@@ -458,7 +435,7 @@ class Search:
             if value - bound <= goal.tolerance:
                 return value
             want = outcome.x[programme.margin]
-            if not self._add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
+            if not self.add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
                 return value
         return value
 
@@ -478,6 +455,6 @@ class Search:
             if value - bound <= goal.tolerance:
                 break
             want = outcome.x[programme.margin]
-            if not self._add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
+            if not self.add_rows(self._broken(self.data.rest_kw - self.data.hung_kw(chosen), want)):
                 break
         return value, bound

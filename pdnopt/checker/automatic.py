@@ -181,7 +181,12 @@ class Devices:
             return False
         now = supply(v, self.out, s)
         opened = False
-        for k in np.flatnonzero(v.tr_auto & ~self.out.tr_stuck & (s.tr_goal < 0)):
+        asked = v.tr_auto & ~self.out.tr_stuck & (s.tr_goal < 0)
+        if not s.st_forming.any():  # one that stands somewhere and is fed has no reason to move
+            content = asked & (v.closed_positions(s.closed) > 0) & now.live[v.tr_out]
+            s.tr_since[content] = np.nan
+            asked &= ~content
+        for k in np.flatnonzero(asked):
             goal = self._goal(s, now, int(k))
             if goal < 0:
                 s.tr_since[k] = np.nan

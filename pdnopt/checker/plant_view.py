@@ -192,6 +192,11 @@ class PlantView:
             self._found[name] = find_component(self.net, name, path)
         return self._found[name]
 
+    def closed_positions(self, closed: np.ndarray) -> np.ndarray:
+        """Return how many positions of each transfer device are closed."""
+        mine = self.sw_transfer[closed]
+        return np.asarray(np.bincount(mine[mine >= 0], minlength=self.n_tr))
+
     def transfer_position(self, transfer: int, closed: np.ndarray) -> int:
         """Return the switch row that is closed in a transfer device, -1 for none."""
         rows = self.tr_positions[transfer]

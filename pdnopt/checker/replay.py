@@ -61,8 +61,14 @@ class Replay:
             )
         for (t_s, step, table), items in sorted(groups.items(), key=lambda pair: pair[0][:2]):
             if table == "transfer":
+                waiting: list[Any] = []
                 for item in items:
-                    s = (self._prefer if item.action == "prefer" else self._transfer)(s, item, t_s, step)
+                    if item.action == "prefer":
+                        waiting.append(item)
+                        continue
+                    s = self._transfer(self._prefer(s, waiting, t_s, step), item, t_s, step)
+                    waiting = []
+                s = self._prefer(s, waiting, t_s, step)
                 continue
             s = self._wait(s, t_s)
             before = self.segments[-1].supply
@@ -113,13 +119,16 @@ class Replay:
         else:
             s.may_kw[k] = float(item.after)
 
-    def _prefer(self, s: Situation, item: Any, t_s: float, step: int) -> Situation:
-        """Change where a device goes first; nothing moves."""
+    def _prefer(self, s: Situation, items: list[Any], t_s: float, step: int) -> Situation:
+        """Change where devices go first; nothing moves, so those of one step are one state."""
+        if not items:
+            return s
         s = self._wait(s, t_s)
         self._step = step
-        self.commands.check(s, self.segments[-1].supply, item)
         s = s.copy()
-        self.apply(s, item, t_s)
+        for item in items:
+            self.commands.check(s, self.segments[-1].supply, item)
+            self.apply(s, item, t_s)
         self._note(t_s, s, self.devices.settle(s, t_s))
         return s
 

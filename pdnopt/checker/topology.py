@@ -108,13 +108,17 @@ class Topology:
 
     def _positions(self, s: Situation, path: str) -> None:
         v = self.view
-        for k, rows in enumerate(v.tr_positions):
-            n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
-            if n > max(1, given):
-                name = v.names["transfer"][k]
-                self.findings.add(
-                    "TransferExclusive", path, name, f"{n} closed", "at most one position", "Open one first."
-                )
+        closed, before = v.closed_positions(s.closed), v.closed_positions(self.base.closed)
+        for device in np.flatnonzero(closed > np.maximum(1, before)):
+            name = v.names["transfer"][device]
+            self.findings.add(
+                "TransferExclusive",
+                path,
+                name,
+                f"{closed[device]} closed",
+                "at most one position",
+                "Open one first.",
+            )
         for k, rows in enumerate(v.lock_rows):
             n, given = int(s.closed[rows].sum()), int(self.base.closed[rows].sum())
             if n > max(int(v.lock_max[k]), given):

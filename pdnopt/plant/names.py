@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pdnopt.errors import InputError, Issue
 
@@ -54,7 +54,7 @@ def component_names(net: Any, table: str) -> list[str]:
         return [f"{table}:{i}" for i in index]
     name = frame["name"].to_numpy(dtype=object)
     text = np.array([isinstance(v, str) and bool(v) for v in name], dtype=bool)
-    seen = pd.Series(np.where(text, name, None)).value_counts()
+    seen = Counter(name[text])
     return [
         f"{table}:{v}" if ok and seen[v] == 1 else f"{table}:{i}"
         for v, ok, i in zip(name, text, index, strict=True)

@@ -136,10 +136,14 @@ class _Supply:
 
 def _stand(net: Any, at: np.ndarray) -> None:
     """Let every tap stand on one of its positions, and prefer it."""
-    for tap, place in zip(net.transfer.index, at, strict=True):
-        rows = net.switch.index[net.switch["transfer"] == tap]
-        net.switch.loc[rows, "closed"] = np.arange(len(rows)) == place
-        net.transfer.loc[tap, "preferred"] = float(rows[place])
+    rows = net.switch.index[net.switch["transfer"].isin(net.transfer.index)].to_numpy()
+    tap = net.switch.loc[rows, "transfer"].to_numpy(dtype=int)
+    order = np.argsort(tap, kind="stable")
+    rows, tap = rows[order], tap[order]
+    first = np.searchsorted(tap, net.transfer.index.to_numpy())
+    stands = rows[first + at]
+    net.switch.loc[rows, "closed"] = np.isin(rows, stands)
+    net.transfer["preferred"] = stands.astype(float)
 
 
 def load_vectors(net: Any, n: int, seed: int = 0, spread: float = 0.2, level: float = 1.0) -> pd.DataFrame:
