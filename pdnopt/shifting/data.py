@@ -1,0 +1,73 @@
+"""The numbers of one shift, and where the variables of its programme are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdnopt.shifting.course import Course
+from pdnopt.shifting.plant import Batteries, Devices
+from pdnopt.shifting.stakes import Stake
+
+__all__ = ["Columns", "ShiftData"]
+
+
+@dataclass(frozen=True)
+class ShiftData:
+    """The numbers of one shift.
+
+    Attributes
+    ----------
+    nominal : Stake
+        Nothing failed, all moments.
+    failures : tuple of Stake
+        W, each at the moments at which it can happen.
+    ends : tuple of Stake
+        Every single failure at the end of the last step.
+    move_risk, move_wear : float, shape (D, T)
+    weight : float, shape (N,)
+    area : int, shape (D,)
+    cycle : float, shape (B,)
+        kWh-equivalents per kWh discharged; ``energy`` per kWh lost.
+    charge_room_kw : float, shape (B, P_max, T)
+        What a battery may charge beside the load on the device's own position.
+    import_gain : tuple of float arrays, (P,), by device; import_kw : (T, S)
+        kW of grid import per kW behind a device by position, and what no choice moves.
+    """
+
+    devices: Devices
+    batteries: Batteries
+    course: Course
+    nominal: Stake
+    failures: tuple[Stake, ...]
+    ends: tuple[Stake, ...]
+    move_risk: np.ndarray
+    move_wear: np.ndarray
+    weight: np.ndarray
+    area: np.ndarray
+    cycle: np.ndarray
+    energy: float
+    charge_room_kw: np.ndarray
+    import_gain: tuple[np.ndarray, ...]
+    import_kw: np.ndarray
+    max_moves: float
+    max_shift_kw: float
+    guard: float
+    guard_level: float
+    max_at_risk_kw: float
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the variables are: ``x``, ``m`` (T, P) by device; ``e`` (B, T); ``charge``, ``discharge`` (P, T) by battery;
+    ``shed`` (V, J, N) by stake, the nominal one first, then failures, then ends; ``slack`` (V,) kW beyond every limit."""
+
+    x: tuple[np.ndarray, ...]
+    m: tuple[np.ndarray, ...]
+    e: np.ndarray
+    charge: tuple[np.ndarray, ...]
+    discharge: tuple[np.ndarray, ...]
+    shed: tuple[np.ndarray, ...]
+    slack: np.ndarray
+    peak: int

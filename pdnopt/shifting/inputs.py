@@ -1,0 +1,140 @@
+"""Other inputs of a shift, checked all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from pdnopt.errors import InputError, Issue
+from pdnopt.plant.names import component_names
+from pdnopt.plant.tables import native_values, values
+from pdnopt.shifting.plant import Devices
+from pdnopt.shifting.prices import Prices
+
+__all__ = ["Bounds", "check_batteries", "read_areas", "read_bounds"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How gradual and how cautious a shift is.
+
+    Attributes
+    ----------
+    max_moves, max_shift_kw : float
+        Per step and area.
+    guard, guard_level : float
+        Weight and level of the guard (S6).
+    max_at_risk_kw : float
+        Most critical load that any of the failures may leave dark.
+    """
+
+    max_moves: float
+    max_shift_kw: float
+    guard: float
+    guard_level: float
+    max_at_risk_kw: float
+    prices: Prices
+
+
+def read_bounds(options: Any) -> Bounds:
+    """Read limits and prices. Raises InputError with all that is out of range."""
+    issues = []
+    found: dict[str, float] = {}
+    for name, low, high in (
+        ("max_moves", 0.0, inf),
+        ("max_shift_kw", 0.0, inf),
+        ("guard", 0.0, 1e6),
+        ("guard_level", 0.0, 0.9999),
+        ("max_at_risk_kw", 0.0, inf),
+    ):
+        value = getattr(options, name)
+        value = inf if value is None else value
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
+        if not number or not low <= value <= high:
+            allowed = f"a number from {low:g} to {high:g}" if high < inf else f"a number, {low:g} or more"
+            issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, "Correct the value."))
+        else:
+            found[name] = float(value)
+    prices = options.prices
+    if isinstance(prices, Mapping):
+        try:
+            prices = Prices(**prices)
+        except InputError as error:
+            issues += error.issues
+        except TypeError as error:
+            known = ", ".join(Prices.__dataclass_fields__)
+            issues.append(
+                Issue("UnknownField", "solve(prices=...)", "", str(error), known, "Correct the names.")
+            )
+    elif prices is not None and not isinstance(prices, Prices):
+        allowed = "Prices, or a dictionary of some of its fields"
+        issues.append(Issue("Format", "solve(prices=...)", "", prices, allowed, "Correct the value."))
+    if issues:
+        raise InputError(issues)
+    return Bounds(prices=prices or Prices(), **found)
+
+
+def check_batteries(net: Any) -> None:
+    """Raise InputError for batteries whose numbers contradict each other; all at once."""
+    if not len(net.storage):
+        return
+    names = component_names(net, "storage")
+    low = values(net, "storage", "soc_min_percent")
+    soc = native_values(net.storage, "soc_percent", 50.0)
+    issues = []
+    for k, name in enumerate(names):
+        if not 0.0 <= low[k] <= 100.0:
+            issues.append(
+                Issue(
+                    "Range", "net.storage.soc_min_percent", name, float(low[k]), "0 to 100 %", "Correct it."
+                )
+            )
+        if not 0.0 <= soc[k] <= 100.0:
+            issues.append(
+                Issue("Range", "net.storage.soc_percent", name, float(soc[k]), "0 to 100 %", "Correct it.")
+            )
+        elif low[k] > 100.0:
+            todo = "Lower the floor."
+            issues.append(
+                Issue(
+                    "BoundsCrossed", "net.storage.soc_min_percent", name, float(low[k]), "below 100 %", todo
+                )
+            )
+    for column in ("efficiency_charge", "efficiency_discharge"):
+        for k, value in enumerate(values(net, "storage", column)):
+            if not 0.0 < value <= 1.0:
+                allowed = "above 0, at most 1"
+                issues.append(
+                    Issue("Range", f"net.storage.{column}", names[k], float(value), allowed, "Correct it.")
+                )
+    if issues:
+        raise InputError(issues)
+
+
+def read_areas(devices: Devices, areas: Any) -> np.ndarray:
+    """Return the area of each device, (D,): that which ``areas`` (device name -> area) says; the others are one area.
+
+    Raises
+    ------
+    InputError
+        Names that are no decided device.
+    """
+    if areas is None:
+        return np.zeros(devices.n, dtype=int)
+    known = {name: d for d, name in enumerate(devices.name)}
+    told = {str(name): str(area) for name, area in dict(areas).items()}
+    strange = [name for name in told if name not in known]
+    if strange:
+        allowed = f"decided devices, for instance {', '.join(devices.name[:3])}"
+        raise InputError(
+            Issue("InvalidName", "solve(areas=...)", "", strange[:5], allowed, "Correct the names.")
+        )
+    number = {area: k for k, area in enumerate(dict.fromkeys(told.values()), start=1)}
+    out = np.zeros(devices.n, dtype=int)
+    for name, area in told.items():
+        out[known[name]] = number[area]
+    return np.unique(out, return_inverse=True)[1]
