@@ -44,7 +44,6 @@ There is no Pyomo model here: rows and columns come as whole arrays by scenario 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -58,9 +57,6 @@ __all__ = ["SHIFT", "Shift"]
 
 LATER = 1e-3
 """A step later a move wears by this part more: of equals the sooner is taken, and nothing is put off for ever."""
-
-GATHERED = 4
-"""So many devices that hang alike in every scenario are summed in columns of their own before they enter rows (5)."""
 
 
 BEYOND = 1000.0
@@ -80,355 +76,283 @@ class Shift:
         b = MatrixBuilder()
         x, m = variables_positions(b, data)  # (S1), (S3)
         constraint_position(b, data, x, m)  # (1), (2)
-        constraint_limits(b, data, x, m)  # (3)
+        constraint_gradual(b, data, m)  # (3)
         constraint_dwell(b, data, m)  # (4)
-        charge, discharge, e = variables_battery(b, data)
+        charge, discharge, e = variables_battery(b, data)  # (S4)
         constraint_energy(b, data, x, charge, discharge, e)  # (8)
-        hung = Hung(b, data, x)
+        gathered = Gathered(b, data, x)
         slack = b.columns(len(data.nominal.step), cost=BEYOND * data.course.hours * data.nominal.p)
-        shed = [constraint_nominal(b, data, hung, charge, discharge, slack)]  # (5), (6)
-        constant = float(data.nominal.fixed_loss @ data.nominal.p)
-        outcomes = []
-        for stake in data.failures:
-            columns = constraint_failure(b, data, stake, hung, x, e)  # (5), (6), (7)
-            shed.append(columns)
-            outcomes.append((stake, columns))
-            constant += float(stake.fixed_loss @ stake.p)
-        constraint_guard(b, data, outcomes, x)  # (9)
-        constraint_at_risk(b, data, outcomes, x)  # (10)
-        for stake in data.ends:
-            shed.append(constraint_failure(b, data, stake, hung, x, e))  # (S5)
+        cap = constraint_nominal(b, data, gathered, charge, discharge, slack)  # (5), (6), (S2)
+        shed = [
+            constraint_failure(b, data, stake, gathered, e) for stake in data.failures
+        ]  # (5) to (7), (S1)
+        constraint_guard(b, data, shed, x)  # (9), (S6)
+        constraint_at_risk(b, data, shed, x)  # (10)
+        ends = [constraint_failure(b, data, stake, gathered, e) for stake in data.ends]  # (5) to (7), (S5)
         peak = constraint_peak(b, data, x, charge, discharge)  # (11)
-        columns_of = Columns(x, m, e, charge, discharge, tuple(shed), slack, peak)
-        return b.build(), columns_of, constant
+        constant = sum(float(stake.fixed_loss @ stake.p) for stake in data.failures)
+        return b.build(), Columns(x, m, e, charge, discharge, (cap, *shed, *ends), slack, peak), constant
 
 
-def variables_positions(
-    b: MatrixBuilder, data: ShiftData
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Positions x with what they lose (S1), and moves m with their cost (S3)."""
-    n_steps = data.course.n_steps
-    later = 1.0 + LATER * np.arange(n_steps)
-    x, m = [], []
-    for d, may in enumerate(data.devices.may):
-        high = np.broadcast_to(may.astype(float), (n_steps, len(may)))
-        x.append(b.columns(n_steps, len(may), high=high, cost=objective_expected(data, d), integer=True))
-        cost = (data.move_risk[d] + data.move_wear[d] * later)[:, None]
-        stays = np.ones((n_steps, 1))
-        dwell = data.course.step_s * np.arange(n_steps) < data.devices.dwell_left_s[d] - 1e-9
-        stays[dwell] = 0.0
-        m.append(b.columns(n_steps, len(may), high=high * stays, cost=cost))
-    return tuple(x), tuple(m)
+def variables_positions(b: MatrixBuilder, data: ShiftData) -> tuple[np.ndarray, np.ndarray]:
+    """Positions x with what they lose (S1), and moves m with their cost (S3); both (D, T, P)."""
+    devices, n_steps = data.devices, data.course.n_steps
+    shape = (devices.n, n_steps, devices.width)
+    may = devices.may[:, None, :].astype(float)
+    x = b.columns(*shape, high=may, cost=objective_expected(data), integer=True)
+    free = data.course.step_s * np.arange(n_steps) >= devices.dwell_left_s[:, None] - 1e-9
+    cost = data.move_risk + data.move_wear * (1.0 + LATER * np.arange(n_steps))
+    m = b.columns(*shape, high=may * free[:, :, None], cost=cost[:, :, None])
+    return x, m
 
 
-def constraint_position(
-    b: MatrixBuilder, data: ShiftData, x: Sequence[np.ndarray], m: Sequence[np.ndarray]
-) -> None:
+def objective_expected(data: ShiftData) -> np.ndarray:
+    """Equation (S1), what positions lose: the cost of x, (D, T, P)."""
+    cost = np.zeros((data.course.n_steps, data.devices.n, data.devices.width))
+    for stake in data.failures:
+        np.add.at(cost, stake.step, np.moveaxis(stake.loss * stake.p, 2, 0))
+    return cost.swapaxes(0, 1)
+
+
+def constraint_position(b: MatrixBuilder, data: ShiftData, x: np.ndarray, m: np.ndarray) -> None:
     """Equations (1) and (2)."""
-    n_steps = data.course.n_steps
-    for d in range(data.devices.n):
-        one = b.rows(f"position(d{d})", n_steps, 1.0, 1.0)
-        b.add(one[:, None], x[d], 1.0)
-        n = x[d].shape[1]
-        before = np.zeros((n_steps, n))
-        before[0, data.devices.held[d]] = -1.0
-        rows = b.rows(f"move(d{d})", n_steps * n, before.ravel()).reshape(n_steps, n)
-        b.add(rows, m[d], 1.0)
-        b.add(rows, x[d], -1.0)
-        b.add(rows[1:], x[d][:-1], 1.0)
+    one = b.rows("position", *x.shape[:2], low=1.0, high=1.0)
+    b.add(one[:, :, None], x, 1.0)
+    before = np.zeros(x.shape)
+    before[np.arange(len(x)), 0, data.devices.held] = -1.0
+    rows = b.rows("move", *x.shape, low=before)
+    b.add(rows, m, 1.0)
+    b.add(rows, x, -1.0)
+    b.add(rows[:, 1:], x[:, :-1], 1.0)
 
 
-def constraint_limits(
-    b: MatrixBuilder, data: ShiftData, x: Sequence[np.ndarray], m: Sequence[np.ndarray]
-) -> None:
+def constraint_gradual(b: MatrixBuilder, data: ShiftData, m: np.ndarray) -> None:
     """Equation (3)."""
     n_steps, n_areas = data.course.n_steps, int(data.area.max(initial=-1)) + 1
-    most = data.nominal.hung_kw(n_steps).max(axis=2)
+    most_kw = data.nominal.hung_kw(n_steps).max(axis=2)
     for name, limit, weight in (
-        ("moves", data.max_moves, np.ones_like(most)),
-        ("moved_kw", data.max_shift_kw, most),
+        ("moves", data.max_moves, np.ones_like(most_kw)),
+        ("moved_kw", data.max_shift_kw, most_kw),
     ):
         if limit < inf:
-            rows = b.rows(name, n_areas * n_steps, -inf, limit).reshape(n_areas, n_steps)
-            for d in range(data.devices.n):
-                b.add(rows[data.area[d]][:, None], m[d], weight[d][:, None])
+            rows = b.rows(name, n_areas, n_steps, high=limit)
+            b.add(rows[data.area][:, :, None], m, weight[:, :, None])
 
 
-def constraint_dwell(b: MatrixBuilder, data: ShiftData, m: Sequence[np.ndarray]) -> None:
+def constraint_dwell(b: MatrixBuilder, data: ShiftData, m: np.ndarray) -> None:
     """Equation (4)."""
     n_steps = data.course.n_steps
-    for d in range(data.devices.n):
-        span = int(np.ceil(data.devices.min_dwell_s[d] / data.course.step_s - 1e-9))
-        for t in range(n_steps):
-            until = min(t + max(span, 1), n_steps)
-            if until > t + 1:
-                row = b.rows(f"dwell(d{d},t{t})", 1, -inf, 1.0)
-                b.add(row[0], m[d][t:until], 1.0)
+    spans = np.ceil(data.devices.min_dwell_s / data.course.step_s - 1e-9)
+    for d in np.flatnonzero(spans > 1):
+        for t in range(n_steps - 1):
+            row = b.rows("dwell", 1, high=1.0)
+            b.add(row[0], m[d, t : t + int(spans[d])], 1.0)
 
 
-def variables_battery(
-    b: MatrixBuilder, data: ShiftData
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], np.ndarray]:
-    """Powers by position, with their cost (S4), and stored energy."""
+def variables_battery(b: MatrixBuilder, data: ShiftData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Powers by position, (B, T, P), with their cost (S4), and stored energy, (B, T)."""
     bat, hours, n_steps = data.batteries, data.course.hours, data.course.n_steps
-    least = data.nominal.hung_kw(n_steps).min(axis=2)
-    charge, discharge = [], []
-    for k, d in enumerate(bat.device):
-        n = len(data.devices.may[d])
-        room = data.charge_room_kw[k, :n].T
-        lost_in = data.energy * (1.0 - bat.eta_in[k])
-        lost_out = data.energy * (1.0 / bat.eta_out[k] - 1.0)
-        charge.append(b.columns(n_steps, n, high=room, cost=hours * lost_in))
-        most = np.minimum(bat.discharge_kw[k], least[d])[:, None]
-        discharge.append(b.columns(n_steps, n, high=most, cost=hours * (data.cycle[k] + lost_out)))
-    low = np.repeat(bat.low_kwh[:, None], n_steps, axis=1)
-    high = np.repeat(bat.high_kwh[:, None], n_steps, axis=1)
-    e = b.columns(bat.n, n_steps, low=low, high=high)
-    return tuple(charge), tuple(discharge), e
+    shape = (bat.n, n_steps, data.devices.width)
+    lost_in = hours * data.energy * (1.0 - bat.eta_in)
+    lost_out = hours * data.energy * (1.0 / bat.eta_out - 1.0) + hours * data.cycle
+    least_kw = data.nominal.hung_kw(n_steps).min(axis=2)[bat.device]
+    most_kw = np.minimum(bat.discharge_kw[:, None], least_kw)
+    charge = b.columns(*shape, high=data.charge_room_kw.swapaxes(1, 2), cost=lost_in[:, None, None])
+    discharge = b.columns(*shape, high=most_kw[:, :, None], cost=lost_out[:, None, None])
+    e = b.columns(bat.n, n_steps, low=bat.low_kwh[:, None], high=bat.high_kwh[:, None])
+    return charge, discharge, e
 
 
 def constraint_energy(
-    b: MatrixBuilder,
-    data: ShiftData,
-    x: Sequence[np.ndarray],
-    charge: Sequence[np.ndarray],
-    discharge: Sequence[np.ndarray],
-    e: np.ndarray,
+    b: MatrixBuilder, data: ShiftData, x: np.ndarray, charge: np.ndarray, discharge: np.ndarray, e: np.ndarray
 ) -> None:
     """Equation (8)."""
-    bat, hours, n_steps = data.batteries, data.course.hours, data.course.n_steps
-    for k, d in enumerate(bat.device):
-        start = np.zeros(n_steps)
-        start[0] = bat.now_kwh[k]
-        rows = b.rows(f"energy(b{k})", n_steps, start, start)
-        b.add(rows, e[k], 1.0)
-        b.add(rows[1:], e[k][:-1], -1.0)
-        b.add(rows[:, None], charge[k], -hours * bat.eta_in[k])
-        b.add(rows[:, None], discharge[k], hours / bat.eta_out[k])
-        for power, rating in ((charge[k], bat.charge_kw[k]), (discharge[k], bat.discharge_kw[k])):
-            held = b.rows(f"stands(b{k})", power.size, -inf, 0.0).reshape(power.shape)
-            b.add(held, power, 1.0)
-            b.add(held, x[d], -rating)
+    bat, hours = data.batteries, data.course.hours
+    start = np.zeros(e.shape)
+    start[:, 0] = bat.now_kwh
+    rows = b.rows("energy", *e.shape, low=start, high=start)
+    b.add(rows, e, 1.0)
+    b.add(rows[:, 1:], e[:, :-1], -1.0)
+    b.add(rows[:, :, None], charge, -hours * bat.eta_in[:, None, None])
+    b.add(rows[:, :, None], discharge, hours / bat.eta_out[:, None, None])
+    for name, power, rating in (
+        ("charges", charge, bat.charge_kw),
+        ("discharges", discharge, bat.discharge_kw),
+    ):
+        held = b.rows(name, *power.shape, high=0.0)
+        b.add(held, power, 1.0)
+        b.add(held, x[bat.device], -rating[:, None, None])
 
 
-class Hung:
-    """What hangs on groups as a sum over columns: devices that hang alike are gathered first."""
+class Gathered:
+    """What hangs on groups with nothing failed, summed over devices that load the same groups in every scenario.
 
-    def __init__(self, b: MatrixBuilder, data: ShiftData, x: Sequence[np.ndarray]) -> None:
-        self.b, self.data, self.x = b, data, x
-        nominal = data.nominal
-        self.base = nominal.hang_kw
-        self.moment = {
-            (int(t), int(s)): v for v, (t, s) in enumerate(zip(nominal.step, nominal.scenario, strict=True))
-        }
-        stakes = [s for s in (nominal, *data.failures, *data.ends) if s.n_groups]
-        self.members: list[np.ndarray] = []
-        self.alone: list[int] = []
-        keys: dict[bytes, list[int]] = {}
-        ratio = {id(stake): self._ratio(stake) for stake in stakes}
-        for d in range(data.devices.n):
-            parts = [np.asarray(len(data.devices.may[d])).tobytes()]
-            for stake in stakes:
-                parts += [stake.group[d].tobytes(), ratio[id(stake)][d].round(9).tobytes()]
-            keys.setdefault(b"".join(parts), []).append(d)
-        for group in keys.values():
-            if len(group) >= GATHERED:
-                self.members.append(np.array(group))
-            else:
-                self.alone += group
-        self.ratio = ratio
-        self.sum = [self._gather(k, group) for k, group in enumerate(self.members)]
+    So a row of a scenario has entries by class of devices, and by device only where cords share otherwise than before.
+    """
 
-    def _ratio(self, stake: Stake) -> np.ndarray:
-        """Return what hangs on each device over what hangs with nothing failed, (D, V, N)."""
-        at = [self.moment[int(t), int(s)] for t, s in zip(stake.step, stake.scenario, strict=True)]
-        base = self.base[:, at]
-        return np.where(base > 1e-9, stake.hang_kw / np.where(base > 1e-9, base, 1.0), 1.0)
+    def __init__(self, b: MatrixBuilder, data: ShiftData, x: np.ndarray) -> None:
+        self.b, self.x, self.base = b, x, data.nominal.hang_kw
+        self.n_scenarios = data.course.n_scenarios
+        keys = [stake.group for stake in (data.nominal, *data.failures, *data.ends) if stake.n_groups]
+        every = np.concatenate([*keys, np.zeros((len(x), 1), dtype=int)], axis=1)
+        _, self.first, of = np.unique(every, axis=0, return_index=True, return_inverse=True)
+        self.of = of.ravel()
+        shape = (len(self.first), x.shape[2], *self.base.shape[1:])
+        self.total = b.columns(*shape) if keys else np.zeros((*shape[:2], 0, 0), dtype=int)
+        if keys:
+            rows = b.rows("gathered", *shape, low=0.0, high=0.0)
+            b.add(rows, self.total, 1.0)
+            d, v, n = np.nonzero(self.base)
+            for p in range(x.shape[2]):
+                b.add(rows[self.of[d], p, v, n], x[d, data.nominal.step[v], p], -self.base[d, v, n])
 
-    def _gather(self, k: int, group: np.ndarray) -> np.ndarray:
-        """Add columns (P, V, N): kW of a class of devices on each position."""
-        b, data = self.b, self.data
-        n = len(data.devices.may[group[0]])
-        kw = self.base[group]
-        total = b.columns(n, *kw.shape[1:], high=kw.sum(axis=0)[None])
-        rows = b.rows(f"gathered(k{k})", total.size, 0.0, 0.0).reshape(total.shape)
-        b.add(rows, total, 1.0)
-        for d, mine in zip(group, kw, strict=True):
-            for p in range(n):
-                b.add(rows[p], self.x[d][data.nominal.step, p][:, None], -mine)
-        return total
+    def hangs(self, stake: Stake) -> np.ndarray:
+        """Add columns (V, J, N): kW that devices hang on each group in a scenario."""
+        b = self.b
+        at = stake.step * self.n_scenarios + stake.scenario
+        shape = (len(at), stake.n_groups, self.base.shape[2])
+        out = b.columns(*shape)
+        rows = b.rows(f"hangs({stake.label})", *shape, low=0.0, high=0.0)
+        b.add(rows, out, 1.0)
+        self.last = out
+        c, p = np.nonzero(stake.group[self.first] >= 0)
+        j = stake.group[self.first][c, p]
+        b.add(rows[:, j].swapaxes(0, 1), self.total[c, p][:, at], -1.0)
+        change = stake.hang_kw - self.base[:, at]
+        self.add(rows, stake, np.where(np.abs(change) > 1e-9, change, 0.0), -1.0)
+        return out
 
-    def add(self, rows: np.ndarray, stake: Stake, v: int, factor: np.ndarray, floor: bool = False) -> None:
-        """Add factor[i, j, n] times the kW of priority n on group j to row i; at moment ``v`` of a stake.
-
-        ``floor``: what caps leave instead. rows : (I,), factor : (I, J, N).
-        """
-        t = int(stake.step[v])
-        at = self.moment[t, int(stake.scenario[v])]
-        for d in self.alone:
-            kw = (stake.hang_kw[d, v] - stake.floor_kw[d, v]) if floor else stake.hang_kw[d, v]
-            for p, j in enumerate(stake.group[d]):
-                if j >= 0:
-                    self.b.add(rows, self.x[d][t, p], factor[:, j] @ kw)
-        for group, total in zip(self.members, self.sum, strict=True):
-            d = int(group[0])
-            ratio = self.ratio[id(stake)][d, v]
-            if floor:
-                kw = stake.hang_kw[group, v].sum(axis=0)
-                ratio = ratio * (1.0 - stake.floor_kw[group, v].sum(axis=0) / np.where(kw > 0, kw, 1.0))
-            for p, j in enumerate(stake.group[d]):
-                if j >= 0:
-                    self.b.add(rows[:, None], total[p, at][None, :], factor[:, j] * ratio)
+    def add(self, rows: np.ndarray, stake: Stake, kw: np.ndarray, sign: float) -> None:
+        """Add sign times kW behind single devices, (D, V, N), to rows (V, J, N)."""
+        d, v, n = np.nonzero(kw)
+        for p in range(self.x.shape[2]):
+            j = stake.group[d, p]
+            on = j >= 0
+            self.b.add(
+                rows[v[on], j[on], n[on]], self.x[d[on], stake.step[v[on]], p], sign * kw[d[on], v[on], n[on]]
+            )
 
 
 def constraint_nominal(
     b: MatrixBuilder,
     data: ShiftData,
-    hung: Hung,
-    charge: Sequence[np.ndarray],
-    discharge: Sequence[np.ndarray],
+    gathered: Gathered,
+    charge: np.ndarray,
+    discharge: np.ndarray,
     slack: np.ndarray,
 ) -> np.ndarray:
     """Equations (5) and (6) with nothing failed; returns the caps, (V, J, N), with their cost (S2)."""
-    stake, hours = data.nominal, data.course.hours
-    n_vectors, n_groups, n = len(stake.step), stake.n_groups, len(data.weight)
-    cost = hours * stake.p[:, None, None] * data.weight
-    cap = b.columns(n_vectors, n_groups, n, cost=np.broadcast_to(cost, (n_vectors, n_groups, n)))
-    if not n_groups:
+    stake = data.nominal
+    cap, rows = _loads(b, data, stake, gathered, data.course.hours)
+    if not stake.n_groups:
         return cap
-    for v in range(n_vectors):
-        t = int(stake.step[v])
-        rows = b.rows(f"load(t{t},s{stake.scenario[v]})", len(stake.gain), -inf, stake.rest_kw[:, v])
-        hung.add(rows, stake, v, np.repeat(stake.gain[:, :, None], n, axis=2))
-        b.add(rows[:, None, None], cap[v][None], -stake.gain[:, :, None])
-        b.add(rows, slack[v], -1.0)
-        for k, d in enumerate(data.batteries.device):
-            for p, j in enumerate(stake.group[d]):
-                if j >= 0:
-                    b.add(rows, charge[k][t, p], stake.gain[:, j])
-                    b.add(rows, discharge[k][t, p], -stake.gain[:, j])
-        _shed_rows(b, stake, hung, v, cap[v], stake.board_kw[:, v] - stake.board_floor_kw[:, v], floor=True)
+    b.add(rows, slack[:, None], -1.0)
+    room = b.rows("caps", *cap.shape, high=np.moveaxis(stake.board_kw - stake.board_floor_kw, 0, 1))
+    b.add(room, cap, 1.0)
+    gathered.add(room, stake, stake.hang_kw - stake.floor_kw, -1.0)
+    group = stake.group[data.batteries.device]
+    k, p = np.nonzero(group >= 0)
+    for power, sign in ((charge, 1.0), (discharge, -1.0)):
+        at = power[k, :, p][:, stake.step]
+        b.add(rows.T[None], at[:, None, :], sign * stake.gain[:, group[k, p]].T[:, :, None])
     return cap
 
 
 def constraint_failure(
-    b: MatrixBuilder, data: ShiftData, stake: Stake, hung: Hung, x: Sequence[np.ndarray], e: np.ndarray
+    b: MatrixBuilder, data: ShiftData, stake: Stake, gathered: Gathered, e: np.ndarray
 ) -> np.ndarray:
     """Equations (5) to (7) after a failure; returns what is shed, (V, J, N), with its cost (S1, S5)."""
-    n_vectors, n_groups, n = len(stake.step), stake.n_groups, len(data.weight)
-    cost = stake.hours * stake.p[:, None, None] * data.weight
-    shed = b.columns(n_vectors, n_groups, n, cost=np.broadcast_to(cost, (n_vectors, n_groups, n)))
-    if not n_groups:
-        return shed
+    shed, rows = _loads(b, data, stake, gathered, stake.hours)
     bat = data.batteries
-    for v in range(n_vectors):
-        t = int(stake.step[v])
-        name = f"load({stake.name.replace(' ', '')},t{t},s{stake.scenario[v]})"
-        rows = b.rows(name, len(stake.gain), -inf, stake.rest_kw[:, v])
-        hung.add(rows, stake, v, np.repeat(stake.gain[:, :, None], n, axis=2))
-        b.add(rows[:, None, None], shed[v][None], -stake.gain[:, :, None])
-        _shed_rows(b, stake, hung, v, shed[v], stake.board_kw[:, v], floor=False)
-        all_of = b.rows(f"all({v})", n_groups, -inf, stake.board_kw[:, v].sum(axis=1)) if bat.n else None
-        if all_of is not None:
-            b.add(all_of[:, None], shed[v], 1.0)
-            hung.add(all_of, stake, v, -np.repeat(np.eye(n_groups)[:, :, None], n, axis=2))
-        for k, d in enumerate(bat.device):
-            useful = stake.group[d] >= 0
-            if not useful.any():
-                continue
-            behind = float(stake.hang_kw[d, v].sum())
-            most = min(float(bat.discharge_kw[k]), behind)
-            give = b.columns(len(useful), high=most * useful)
-            for p, j in enumerate(stake.group[d]):
-                if j >= 0:
-                    b.add(rows, give[p], -stake.gain[:, j])
-                    assert all_of is not None
-                    b.add(all_of[j], give[p], 1.0)
-                    stands = b.rows("gives", 1, -inf, 0.0)
-                    b.add(stands[0], give[p], 1.0)
-                    b.add(stands[0], x[d][t, p], -most)
-            for sooner in (True, False):
-                floor = -float(bat.eta_out[k] * bat.low_kwh[k])
-                if sooner and t == 0:
-                    stored = b.rows("lasts", 1, -inf, floor + float(bat.eta_out[k] * bat.now_kwh[k]))
-                else:
-                    stored = b.rows("lasts", 1, -inf, floor)
-                    b.add(stored[0], e[k, t - 1 if sooner else t], -bat.eta_out[k])
-                b.add(stored[0], give, stake.hours)
+    group = stake.group[bat.device]
+    k, p = np.nonzero(group >= 0)
+    if not stake.n_groups or not len(k):
+        return shed
+    n_vectors = len(stake.step)
+    most_kw = np.minimum(bat.discharge_kw[:, None], stake.hang_kw[bat.device].sum(axis=2))[k]
+    give = b.columns(len(k), n_vectors, high=most_kw)
+    b.add(rows.T[None], give[:, None, :], -stake.gain[:, group[k, p]].T[:, :, None])
+    together = b.rows(
+        f"no_feedback({stake.label})", n_vectors, stake.n_groups, high=stake.board_kw.sum(axis=2).T
+    )
+    b.add(together[:, :, None], shed, 1.0)
+    b.add(together[:, :, None], gathered.last, -1.0)
+    b.add(together[:, group[k, p]].T, give, 1.0)
+    stands = b.rows(f"stands({stake.label})", *give.shape, high=0.0)
+    b.add(stands, give, 1.0)
+    b.add(stands, gathered.x[bat.device[k], :, p][:, stake.step], -most_kw)
+    eta, floor = bat.eta_out[:, None], (bat.eta_out * bat.low_kwh)[:, None]
+    for sooner in (1, 0):  # stored at the beginning of the step, and at its end
+        first = stake.step - sooner < 0
+        high = np.where(first, eta * bat.now_kwh[:, None], 0.0) - floor
+        lasts = b.rows(f"lasts({stake.label})", bat.n, n_vectors, high=high)
+        b.add(lasts[k], give, stake.hours)
+        b.add(lasts[:, ~first], e[:, (stake.step - sooner)[~first]], -eta)
     return shed
 
 
-def _shed_rows(
-    b: MatrixBuilder, stake: Stake, hung: Hung, v: int, shed: np.ndarray, board_kw: np.ndarray, floor: bool
-) -> None:
-    """shed_jn <= what hangs there (or what caps can take of it), equation (6)."""
-    n_groups, n = shed.shape
-    rows = b.rows(f"hangs({v})", n_groups * n, -inf, board_kw.ravel())
-    b.add(rows, shed.ravel(), 1.0)
-    hung.add(rows, stake, v, -np.eye(n_groups * n).reshape(n_groups * n, n_groups, n), floor)
+def _loads(
+    b: MatrixBuilder, data: ShiftData, stake: Stake, gathered: Gathered, hours: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Equation (5) without batteries, and shed <= what hangs there (6); returns shed, (V, J, N), and rows (5), (V, R)."""
+    shape = (len(stake.step), stake.n_groups, len(data.weight))
+    cost = hours * stake.p[:, None, None] * data.weight
+    shed = b.columns(*shape, cost=np.broadcast_to(cost, shape))
+    rows = b.rows(f"load({stake.label})", shape[0], len(stake.gain), high=stake.rest_kw.T)
+    if not stake.n_groups:
+        return shed, rows
+    hung = gathered.hangs(stake)
+    b.add(rows[:, :, None, None], hung[:, None], stake.gain[:, :, None])
+    b.add(rows[:, :, None, None], shed[:, None], -stake.gain[:, :, None])
+    there = b.rows(f"there({stake.label})", *shape, high=np.moveaxis(stake.board_kw, 0, 1))
+    b.add(there, shed, 1.0)
+    b.add(there, hung, -1.0)
+    return shed, rows
 
 
-def objective_expected(data: ShiftData, d: int) -> np.ndarray:
-    """Equation (S1), what positions lose: the cost of x of one device, (T, P)."""
-    cost = np.zeros((data.course.n_steps, len(data.devices.may[d])))
-    for stake in data.failures:
-        np.add.at(cost, stake.step, (stake.loss[d] * stake.p).T)
-    return cost
-
-
-def constraint_guard(
-    b: MatrixBuilder, data: ShiftData, outcomes: Sequence[tuple[Stake, np.ndarray]], x: Sequence[np.ndarray]
-) -> None:
+def constraint_guard(b: MatrixBuilder, data: ShiftData, shed: list[np.ndarray], x: np.ndarray) -> None:
     """Equations (S6) and (9)."""
-    total = sum(float(stake.p.sum()) for stake, _ in outcomes)
+    total = sum(float(stake.p.sum()) for stake in data.failures)
     if data.guard <= 0.0 or total <= 0.0:
         return
     eta = b.columns(1, cost=data.guard * total)
-    for stake, shed in outcomes:
+    for stake, gone in zip(data.failures, shed, strict=True):
         tail = b.columns(len(stake.p), cost=data.guard * stake.p / (1.0 - data.guard_level))
-        rows = b.rows(f"guard({stake.name.replace(' ', '')})", len(stake.p), stake.fixed_loss)
+        rows = b.rows(f"guard({stake.label})", len(stake.p), low=stake.fixed_loss)
         b.add(rows, tail, 1.0)
         b.add(rows, eta[0], 1.0)
-        b.add(rows[:, None, None], shed, -stake.hours * data.weight)
-        for d in range(data.devices.n):
-            b.add(rows[:, None], x[d][stake.step], -stake.loss[d].T)
+        b.add(rows[:, None, None], gone, -stake.hours * data.weight)
+        d, p, v = np.nonzero(stake.loss)
+        b.add(rows[v], x[d, stake.step[v], p], -stake.loss[d, p, v])
 
 
-def constraint_at_risk(
-    b: MatrixBuilder, data: ShiftData, outcomes: Sequence[tuple[Stake, np.ndarray]], x: Sequence[np.ndarray]
-) -> None:
+def constraint_at_risk(b: MatrixBuilder, data: ShiftData, shed: list[np.ndarray], x: np.ndarray) -> None:
     """Equation (10)."""
     if data.max_at_risk_kw == inf:
         return
-    for stake, shed in outcomes:
+    for stake, gone in zip(data.failures, shed, strict=True):
         left = data.max_at_risk_kw - stake.fixed_critical_kw
-        rows = b.rows(f"at_risk({stake.name.replace(' ', '')})", len(stake.p), -inf, left)
-        if shed.size:
-            b.add(rows[:, None], shed[:, :, 0], 1.0)
-        for d in range(data.devices.n):
-            b.add(rows[:, None], x[d][stake.step], stake.critical_kw[d].T)
+        rows = b.rows(f"at_risk({stake.label})", len(stake.p), high=left)
+        b.add(rows[:, None], gone[:, :, 0], 1.0)
+        d, p, v = np.nonzero(stake.critical_kw)
+        b.add(rows[v], x[d, stake.step[v], p], stake.critical_kw[d, p, v])
 
 
 def constraint_peak(
-    b: MatrixBuilder,
-    data: ShiftData,
-    x: Sequence[np.ndarray],
-    charge: Sequence[np.ndarray],
-    discharge: Sequence[np.ndarray],
+    b: MatrixBuilder, data: ShiftData, x: np.ndarray, charge: np.ndarray, discharge: np.ndarray
 ) -> int:
     """Equation (11); without rows where nobody asks for the peak. Caps are not counted on."""
     peak = b.columns(1)
-    stake = data.nominal
-    if not data.import_gain:
+    if not data.peak:
         return int(peak[0])
-    rows = b.rows("peak", len(stake.step), -inf, -data.import_kw[stake.step, stake.scenario])
+    stake, bat = data.nominal, data.batteries
+    rows = b.rows("peak", len(stake.step), high=-data.import_kw[stake.step, stake.scenario])
     b.add(rows, peak[0], -1.0)
-    for d, gain in enumerate(data.import_gain):
-        kw = stake.hang_kw[d].sum(axis=1)
-        b.add(rows[:, None], x[d][stake.step], kw[:, None] * gain)
-    for k, d in enumerate(data.batteries.device):
-        b.add(rows[:, None], charge[k][stake.step], data.import_gain[d])
-        b.add(rows[:, None], discharge[k][stake.step], -data.import_gain[d])
+    kw = stake.hang_kw.sum(axis=2)
+    b.add(rows[:, None], x[:, stake.step], kw[:, :, None] * data.import_gain[:, None])
+    gain = data.import_gain[bat.device][:, None]
+    b.add(rows[:, None], charge[:, stake.step], gain)
+    b.add(rows[:, None], discharge[:, stake.step], -gain)
     return int(peak[0])
 
 

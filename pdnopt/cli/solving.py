@@ -20,6 +20,7 @@ from pdnopt.cli.guard import (
     working,
     writable,
 )
+from pdnopt.cli.risks import read_risks
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
@@ -32,11 +33,15 @@ Examples:
   pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
   pdnopt solve two_feed --failed ups:UPS-A --failed switch:QB@stuck_closed --out plan.json
   pdnopt solve feeder.json --minimize unserved,losses --json
+  pdnopt solve hall_4n3 shift --risk "transfer:STS-A-B@stuck + ups:UPS-A=0.02/h" --risk ups:UPS-A=0.1/h
 
 \b
 What can fail: "table:name" or "table:index", with an optional milder form:
   ups:X  ups:X@rectifier  ups:X@to_bypass  ups:X@module  bus:X  line:X  trafo:X  ext_grid:X
   transfer:X  transfer:X@stuck  switch:X  switch:X@stuck_open  switch:X@stuck_closed  load:X@psu
+
+\b
+What may fail (shift): the same names with a rate by hour or a probability by step; names joined by " + " fail together.
 
 \b
 Exit codes: 0 verified plan, 1 no usable plan, 2 bad input, 3 internal error.
@@ -62,6 +67,24 @@ def solve(
         str | None,
         typer.Option(metavar="TERMS", help="Terms in lexicographic order, for instance unserved,losses."),
     ] = None,
+    risk: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--risk", metavar="NAME=P", help="Of a shift: what may fail, NAME=0.02/h or NAME=0.001."
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="STEPS", help="Of a shift: steps looked ahead. [default: 12]")
+    ] = None,
+    step_s: Annotated[
+        float | None, typer.Option(metavar="S", help="Of a shift: length of a step, in s. [default: 300]")
+    ] = None,
+    max_moves: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a shift: at most so many transfers in a step.")
+    ] = None,
+    max_shift_kw: Annotated[
+        float | None, typer.Option(metavar="KW", help="Of a shift: at most so much load moves in a step.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Find the reason of every kW that is not served.")
     ] = True,
@@ -86,6 +109,11 @@ def solve(
         "latency_s": latency_s,
         "minimize": _terms(minimize),
         "p_load_kw": None if load_level is None else load_level_kw(net, load_level),
+        "risk": read_risks(risk, horizon, step_s),
+        "horizon": horizon,
+        "step_s": step_s,
+        "max_moves": max_moves,
+        "max_shift_kw": max_shift_kw,
     }
     keywords = {name: value for name, value in keywords.items() if value is not None}
     with working("building the model"):  # outside the time limit: that is for the answer

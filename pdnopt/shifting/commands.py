@@ -29,9 +29,8 @@ def target(
     """
     devices = plant.devices
     closed = state.closed.copy()
-    for d, rows in enumerate(devices.switches):
-        closed[rows] = False
-        closed[rows[outlook.position[step, d]]] = True
+    closed[devices.switch[devices.switch >= 0]] = False
+    closed[devices.switch[np.arange(devices.n), outlook.position[step]]] = True
     if not storage:
         return state.but(closed=closed)
     storage_kw = state.storage_kw.copy()
@@ -55,11 +54,10 @@ def _served(plant: ShiftPlant, demand: Demand, stake: Stake, outlook: Outlook, s
     room = stake.board_kw - stake.board_floor_kw
     group = np.full(len(demand.cord_unit), -1)
     device, board = plant.reader.cord_device, plant.reader.cord_board
-    for d, at in enumerate(stake.group):
-        j = int(at[outlook.position[step, d]])
-        group[device == d] = j
-        if j >= 0:
-            room[j] += stake.hang_kw[d] - stake.floor_kw[d]
+    of_device = stake.group[np.arange(len(stake.group)), outlook.position[step]]
+    on = of_device >= 0
+    np.add.at(room, of_device[on], (stake.hang_kw - stake.floor_kw)[on])
+    group[device >= 0] = of_device[device[device >= 0]]
     group[board >= 0] = stake.column[board[board >= 0]]
     part = np.zeros(outlook.cap_kw.shape[1:])
     for v in mine:
@@ -91,7 +89,7 @@ def schedule(
     for t in range(course.n_steps):
         start_s, first = t * course.step_s + latency_s, t == 0
         for d in np.flatnonzero(outlook.position[t] != before):
-            old, new = (names[devices.switches[d][p]] for p in (before[d], outlook.position[t, d]))
+            old, new = (names[devices.switch[d, p]] for p in (before[d], outlook.position[t, d]))
             bridged = 0.0
             if d in batteries.device:
                 bridged = kw[d, t] * devices.transfer_s[d] / 3600.0

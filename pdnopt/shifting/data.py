@@ -32,8 +32,8 @@ class ShiftData:
         kWh-equivalents per kWh discharged; ``energy`` per kWh lost.
     charge_room_kw : float, shape (B, P_max, T)
         What a battery may charge beside the load on the device's own position.
-    import_gain : tuple of float arrays, (P,), by device; import_kw : (T, S)
-        kW of grid import per kW behind a device by position, and what no choice moves.
+    import_gain : float, shape (D, P); import_kw : float, shape (T, S)
+        kW of grid import per kW behind a device by position, and what no choice moves; ``peak``: whether they are wanted.
     """
 
     devices: Devices
@@ -49,8 +49,9 @@ class ShiftData:
     cycle: np.ndarray
     energy: float
     charge_room_kw: np.ndarray
-    import_gain: tuple[np.ndarray, ...]
+    import_gain: np.ndarray
     import_kw: np.ndarray
+    peak: bool
     max_moves: float
     max_shift_kw: float
     guard: float
@@ -60,14 +61,25 @@ class ShiftData:
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the variables are: ``x``, ``m`` (T, P) by device; ``e`` (B, T); ``charge``, ``discharge`` (P, T) by battery;
-    ``shed`` (V, J, N) by stake, the nominal one first, then failures, then ends; ``slack`` (V,) kW beyond every limit."""
+    """Where the variables are.
 
-    x: tuple[np.ndarray, ...]
-    m: tuple[np.ndarray, ...]
+    Attributes
+    ----------
+    x, m : int, shape (D, T, P)
+    e : int, shape (B, T)
+    charge, discharge : int, shape (B, T, P)
+    shed : tuple of int arrays, (V, J, N), by stake
+        The nominal one first, then failures, then ends.
+    slack : int, shape (V,)
+        kW beyond every limit with nothing failed.
+    peak : int
+    """
+
+    x: np.ndarray
+    m: np.ndarray
     e: np.ndarray
-    charge: tuple[np.ndarray, ...]
-    discharge: tuple[np.ndarray, ...]
+    charge: np.ndarray
+    discharge: np.ndarray
     shed: tuple[np.ndarray, ...]
     slack: np.ndarray
     peak: int

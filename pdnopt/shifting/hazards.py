@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def read_hazards(net: Any, risk: Any, horizon: int) -> list[Hazard]:
         try:
             outages = parse_failed(net, str(name).split(TOGETHER))
         except InputError as error:
-            issues += error.issues
+            issues += [replace(issue, path="risk", id=str(name)) for issue in error.issues]
             continue
         if not bad.any() and len(p) >= horizon and p[:horizon].any():
             still = np.r_[1.0, np.cumprod(1.0 - p[:horizon])[:-1]]

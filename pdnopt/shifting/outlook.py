@@ -72,15 +72,10 @@ def read_outlook(
     data: ShiftData, columns: Columns, cost: np.ndarray, x: np.ndarray, constant: float
 ) -> Outlook:
     """Read a point of the programme; ``cost`` is its objective's coefficients."""
-    n_steps, n = data.course.n_steps, data.devices.n
-    position = np.zeros((n_steps, n), dtype=int)
-    at_stake = np.zeros(n_steps)
-    expected = 0.0
-    for d, at in enumerate(columns.x):
-        position[:, d] = x[at].argmax(axis=1)
-        lost = (cost[at] * x[at]).sum(axis=1)
-        at_stake += lost
-        expected += float(lost.sum())
+    n_steps = data.course.n_steps
+    position = x[columns.x].argmax(axis=2).T
+    at_stake = (cost[columns.x] * x[columns.x]).sum(axis=(0, 2))
+    expected = float(at_stake.sum())
     n_failures = len(data.failures)
     for stake, at in zip(data.failures, columns.shed[1 : 1 + n_failures], strict=True):
         lost = (cost[at] * x[at]).sum(axis=(1, 2)) + stake.fixed_loss * stake.p
@@ -90,9 +85,8 @@ def read_outlook(
         (cost[columns.shed[0]] * x[columns.shed[0]]).sum() + cost[columns.slack] @ x[columns.slack]
     )
     nominal += float(data.nominal.fixed_loss @ data.nominal.p)
-    moves = float(sum((cost[at] * x[at]).sum() for at in columns.m))
-    powers = [*columns.charge, *columns.discharge]
-    cycling = float(sum((cost[at] * x[at]).sum() for at in powers))
+    moves = float((cost[columns.m] * x[columns.m]).sum())
+    cycling = float(sum((cost[at] * x[at]).sum() for at in (columns.charge, columns.discharge)))
     ends = columns.shed[1 + n_failures :]
     end = float(sum((cost[at] * x[at]).sum() for at in ends))
     total = float(cost @ x) + constant
@@ -104,8 +98,8 @@ def read_outlook(
     np.maximum.at(beyond, data.nominal.step, x[columns.slack])
     return Outlook(
         position=position,
-        charge_kw=_by_battery(columns.charge, x, n_steps),
-        discharge_kw=_by_battery(columns.discharge, x, n_steps),
+        charge_kw=x[columns.charge].sum(axis=2).T,
+        discharge_kw=x[columns.discharge].sum(axis=2).T,
         stored_kwh=x[columns.e].T,
         cap_kw=x[columns.shed[0]],
         beyond_kw=beyond,
@@ -113,9 +107,3 @@ def read_outlook(
         unsafe=tuple(sorted((item for item in left if item[1] > 0.05), key=lambda item: -item[1])),
         bill=bill,
     )
-
-
-def _by_battery(columns: tuple[np.ndarray, ...], x: np.ndarray, n_steps: int) -> np.ndarray:
-    if not columns:
-        return np.zeros((n_steps, 0))
-    return np.array([x[at].sum(axis=1) for at in columns]).T

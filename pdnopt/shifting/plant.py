@@ -26,37 +26,35 @@ __all__ = ["Batteries", "Devices", "Reading", "ShiftPlant"]
 
 @dataclass(frozen=True)
 class Devices:
-    """The decided transfer devices, (D,); positions in table order.
+    """The decided transfer devices, (D,). P is the most positions of any; of absent ones station and switch are -1.
 
     Attributes
     ----------
     name : list of str
     transfer : int
         Position in the Grid's transfers.
-    switches : tuple of int arrays
-        Positions of each device, in the Grid's switches.
-    station : tuple of int arrays
-        Station (row of ``Choices.station_node``) behind each position.
-    order : tuple of int arrays, (P, P)
-        Row p: the positions in the order in which a device that stands on p uses them.
+    switch, station : int, shape (D, P)
+        Position in the Grid's switches, and row of ``Choices.station_node`` behind it; positions in table order.
+    order : int, shape (D, P, P)
+        Row p: the positions in the order in which a device that stands on p uses them; -1 behind the last.
     held : int
         Position on which it stands now.
-    may : tuple of bool arrays, (P,)
-        Positions to which a plan may move it; the one it stands on always.
+    may : bool, shape (D, P)
+        Positions to which a plan may move it; the one on which it stands always.
     auto : bool
         Moves by itself when its source dies.
     transfer_s, fail_auto, fail_move, wear, min_dwell_s, dwell_left_s : float
-    rated_kva : tuple of float arrays
+    rated_kva : float, shape (D, P)
         Rating of each position.
     """
 
     name: list[str]
     transfer: np.ndarray
-    switches: tuple[np.ndarray, ...]
-    station: tuple[np.ndarray, ...]
-    order: tuple[np.ndarray, ...]
+    switch: np.ndarray
+    station: np.ndarray
+    order: np.ndarray
     held: np.ndarray
-    may: tuple[np.ndarray, ...]
+    may: np.ndarray
     auto: np.ndarray
     transfer_s: np.ndarray
     fail_auto: np.ndarray
@@ -64,7 +62,12 @@ class Devices:
     wear: np.ndarray
     min_dwell_s: np.ndarray
     dwell_left_s: np.ndarray
-    rated_kva: tuple[np.ndarray, ...]
+    rated_kva: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """P, the most positions of any device."""
+        return int(self.station.shape[1])
 
     @property
     def n(self) -> int:
@@ -120,7 +123,7 @@ class Reading:
     ----------
     scenario : Scenario
         Of the plant above the devices.
-    lives : tuple of bool arrays, (P,), by device
+    lives : bool, shape (D, P)
         Positions that have voltage and work.
     output_dead : bool, shape (D,)
         Devices whose output is dead whatever they do.
@@ -129,19 +132,19 @@ class Reading:
     """
 
     scenario: Scenario
-    lives: tuple[np.ndarray, ...]
+    lives: np.ndarray
     output_dead: np.ndarray
     moves: np.ndarray
 
-    def end(self, devices: Devices, d: int) -> np.ndarray:
-        """Return the position on which a device ends for each position on which it may stand; -1: on none."""
-        n = len(devices.station[d])
-        if self.output_dead[d]:
-            return np.full(n, -1)
-        order = devices.order[d] if self.moves[d] else np.arange(n)[:, None]
-        live = self.lives[d][order]
-        first = order[np.arange(n), live.argmax(axis=1)]
-        return np.where(live.any(axis=1), first, -1)
+    def end(self, devices: Devices) -> np.ndarray:
+        """Return the position on which each device ends by that on which it may stand, (D, P); -1: on none."""
+        order = devices.order.copy()
+        order[~self.moves, :, 1:] = -1
+        rows = np.arange(devices.n)[:, None, None]
+        live = self.lives[rows, order] & (order >= 0) & ~self.output_dead[:, None, None]
+        first = live.argmax(axis=2)
+        position = np.take_along_axis(order, first[:, :, None], axis=2)[:, :, 0]
+        return np.where(live.any(axis=2), position, -1)
 
 
 class ShiftPlant:
@@ -173,7 +176,7 @@ class ShiftPlant:
         """Let the plant above the devices respond to outages."""
         scenario = self.reader.read(name, outages)
         devices, alone = self.devices, self.reader.alone
-        works = [np.ones(len(station), dtype=bool) for station in devices.station]
+        lives = (devices.station >= 0) & scenario.alive[devices.station]
         dead = np.zeros(devices.n, dtype=bool)
         for outage in outages:
             at = alone.get((outage.table, int(outage.index))) if not isinstance(outage.index, str) else None
@@ -183,10 +186,7 @@ class ShiftPlant:
             if position < 0:
                 dead[d] = True
             else:
-                works[d][position] = False
-        lives = tuple(
-            scenario.alive[station] & fit for station, fit in zip(devices.station, works, strict=True)
-        )
+                lives[d, position] = False
         moves = scenario.state.transfer_ok[devices.transfer]
         return Reading(scenario, lives, dead, moves)
 
@@ -216,21 +216,21 @@ class ShiftPlant:
     def _devices(self) -> Devices:
         grid, choices, net = self.grid, self.choices, self.net
         tr, at = grid.transfers, choices.transfer
-        order, held, may = [], [], []
+        n, width = len(at), max((len(rows) for rows in choices.switches), default=1)
+        switch, station = np.full((n, width), -1), np.full((n, width), -1)
+        order, may = np.full((n, width, width), -1), np.zeros((n, width), dtype=bool)
+        held = np.zeros(n, dtype=int)
         for d, k in enumerate(at):
-            kind = choices.kinds[choices.kind[d]]
-            n = len(kind.stations)
-            rows = choices.switches[d]
+            kind, rows = choices.kinds[choices.kind[d]], choices.switches[d]
+            size = len(rows)
+            switch[d, :size], station[d, :size] = rows, kind.stations
             given = np.flatnonzero(rows == tr.preferred[k])
             first = int(given[0]) if len(given) else -1
-            order.append(np.array([_order(n, p, first) for p in range(n)]))
-            position = int(kind.active[choices.held[d]])
-            held.append(position)
-            reach = np.zeros(n, dtype=bool)
-            reach[kind.active[choices.allowed[d]]] = True
-            free = reach & grid.switches.operable[rows] & bool(self.given.transfer_ok[k])
-            free[position] = True
-            may.append(free)
+            order[d, :size, :size] = [_order(size, p, first) for p in range(size)]
+            held[d] = kind.active[choices.held[d]]
+            may[d, kind.active[choices.allowed[d]]] = True
+            may[d, :size] &= grid.switches.operable[rows] & bool(self.given.transfer_ok[k])
+            may[d, held[d]] = True
 
         def of(column: str) -> np.ndarray:
             return np.asarray(values(net, "transfer", column), dtype=float)[at]
@@ -238,11 +238,11 @@ class ShiftPlant:
         return Devices(
             name=list(choices.name),
             transfer=at,
-            switches=choices.switches,
-            station=tuple(choices.kinds[k].stations for k in choices.kind),
-            order=tuple(order),
-            held=np.array(held, dtype=int),
-            may=tuple(may),
+            switch=switch,
+            station=station,
+            order=order,
+            held=held,
+            may=may,
             auto=tr.auto[at],
             transfer_s=tr.transfer_s[at],
             fail_auto=of("fail_auto"),
@@ -250,7 +250,7 @@ class ShiftPlant:
             wear=of("move_cost"),
             min_dwell_s=tr.min_dwell_s[at],
             dwell_left_s=tr.dwell_left_s[at],
-            rated_kva=tuple(grid.switches.s_max_kva[rows] for rows in choices.switches),
+            rated_kva=np.where(switch >= 0, grid.switches.s_max_kva[switch], 0.0),
         )
 
     def _batteries(self) -> tuple[Batteries, tuple[str, ...]]:

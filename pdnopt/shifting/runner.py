@@ -235,8 +235,7 @@ class ShiftRunner:
         risk, wear = reader.move_cost(course)
         batteries = self.plant.batteries
         prices = bounds.prices
-        peak = "grid_peak" in self._terms(options)
-        gain, base = reader.imports(course) if peak else ((), np.zeros((course.n_steps, course.n_scenarios)))
+        gain, base = reader.imports(course)
         return ShiftData(
             devices=self.plant.devices,
             batteries=batteries,
@@ -253,6 +252,7 @@ class ShiftRunner:
             charge_room_kw=reader.charge_room(nominal, course),
             import_gain=gain,
             import_kw=base,
+            peak="grid_peak" in self._terms(options),
             max_moves=bounds.max_moves,
             max_shift_kw=bounds.max_shift_kw,
             guard=bounds.guard,
@@ -267,7 +267,7 @@ class ShiftRunner:
         if solved.x is None:
             return Answer(data, matrix, columns, constant, solved, None, None)
         x = solved.x
-        if data.import_gain:
+        if data.peak:
             x = self._least_peak(matrix, columns, x, deadline_s)
         outlook = read_outlook(data, columns, matrix.cost, x, constant)
         idle = None
@@ -280,8 +280,7 @@ class ShiftRunner:
     def _least_peak(self, matrix: Matrix, columns: Columns, x: np.ndarray, deadline_s: float) -> np.ndarray:
         """Return the point of least grid peak whose cost but for cycling is no higher; positions stay."""
         safety = matrix.cost.copy()
-        for at in (*columns.charge, *columns.discharge):
-            safety[at] = 0.0
+        safety[columns.charge] = safety[columns.discharge] = 0.0
         most = float(safety @ x)
         aim = 1e-3 * (matrix.cost - safety)
         aim[columns.peak] = 1.0
@@ -381,7 +380,7 @@ class ShiftRunner:
                 actions: list[Action] = []
                 for d in np.flatnonzero(outlook.position[t] != devices.held):
                     before, after = (
-                        names[devices.switches[d][p]] for p in (devices.held[d], outlook.position[t, d])
+                        names[devices.switch[d, p]] for p in (devices.held[d], outlook.position[t, d])
                     )
                     k = len(actions) + 1
                     t_s = plan.latency_s + float(devices.dwell_left_s[d]) + k
@@ -416,7 +415,7 @@ class ShiftRunner:
         bill = outlook.bill
         objective = {"cost": bill.total}
         bound = {"cost": solved.bound + answer.constant}
-        if answer.data.import_gain and solved.x is not None:
+        if answer.data.peak and solved.x is not None:
             objective["grid_peak"] = bound["grid_peak"] = float(solved.x[answer.columns.peak])
         parts = {
             name: getattr(bill, name) for name in ("expected", "nominal", "moves", "cycling", "end", "guard")
@@ -490,17 +489,11 @@ class ShiftRunner:
 
 def _idle(data: ShiftData, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """Return columns and values of doing nothing: devices stay, batteries rest."""
-    fixed: list[np.ndarray] = []
-    at: list[np.ndarray] = []
-    for d, x in enumerate(columns.x):
-        stays = np.zeros(x.shape)
-        stays[:, data.devices.held[d]] = 1.0
-        fixed.append(x.ravel())
-        at.append(stays.ravel())
-    for power in (*columns.charge, *columns.discharge):
-        fixed.append(power.ravel())
-        at.append(np.zeros(power.size))
-    return np.concatenate(fixed), np.concatenate(at)
+    stays = np.zeros(columns.x.shape)
+    stays[np.arange(len(stays)), :, data.devices.held] = 1.0
+    fixed = (columns.x, columns.charge, columns.discharge)
+    at = (stays, np.zeros(columns.charge.shape), np.zeros(columns.discharge.shape))
+    return np.concatenate([part.ravel() for part in fixed]), np.concatenate([part.ravel() for part in at])
 
 
 def _distinct(stakes: Sequence[Stake]) -> list[Stake]:
@@ -510,7 +503,7 @@ def _distinct(stakes: Sequence[Stake]) -> list[Stake]:
         if not stake.n_groups:
             continue
         parts = (
-            *stake.group,
+            stake.group,
             stake.hang_kw.round(6),
             stake.gain.round(9),
             stake.rest_kw.round(6),

@@ -85,7 +85,7 @@ def with_limit(matrix: Matrix, weights: np.ndarray, most: float) -> Matrix:
         a=csr_array(vstack([matrix.a, row], format="csr")),
         row_low=np.r_[matrix.row_low, -inf],
         row_high=np.r_[matrix.row_high, most],
-        row_name=[*matrix.row_name, "no_higher"],
+        blocks=(*matrix.blocks, ("no_higher", 1)),
     )
 
 

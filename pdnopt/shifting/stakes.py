@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from pdnopt.allocation.exposure import Frame
 from pdnopt.allocation.margins import loads_by_component
@@ -40,13 +41,13 @@ class Stake:
         Probability of each moment's outcome; of a terminal scenario the weight of what it would leave unserved.
     hours : float
         How long what is unserved stays so.
-    group : tuple of int arrays, (P,), by device
+    group : int, shape (D, P)
         Group that a device loads in the end for each position on which it may stand; -1: none that matters.
     hang_kw : float, shape (D, V, N)
         What hangs on each device once the cords have shared.
-    loss : tuple of float arrays, (P, V), by device
+    loss : float, shape (D, P, V)
         Expected kWh-equivalents lost behind a device by position, beside overload.
-    critical_kw : tuple of float arrays, (P, V), by device
+    critical_kw : float, shape (D, P, V)
         Load of the most critical priority that is dark or interrupted behind it.
     fixed_loss : float, shape (V,)
         kWh-equivalents lost whatever the positions are; ``fixed_critical_kw`` likewise.
@@ -65,10 +66,10 @@ class Stake:
     scenario: np.ndarray
     p: np.ndarray
     hours: float
-    group: tuple[np.ndarray, ...]
+    group: np.ndarray
     hang_kw: np.ndarray
-    loss: tuple[np.ndarray, ...]
-    critical_kw: tuple[np.ndarray, ...]
+    loss: np.ndarray
+    critical_kw: np.ndarray
     fixed_loss: np.ndarray
     fixed_critical_kw: np.ndarray
     gain: np.ndarray
@@ -81,7 +82,12 @@ class Stake:
 
     def hung_kw(self, n_steps: int) -> np.ndarray:
         """Return what hangs on each device, (D, T, S), of a stake that has every moment, step by step."""
-        return self.hang_kw.sum(axis=2).reshape(len(self.hang_kw), n_steps, -1)
+        return np.asarray(self.hang_kw.sum(axis=2).reshape(len(self.hang_kw), n_steps, -1))
+
+    @property
+    def label(self) -> str:
+        """The name as row names have it: without spaces."""
+        return self.name.replace(" ", "") or "nothing"
 
     @property
     def n_groups(self) -> int:
@@ -99,6 +105,7 @@ class StakeReader:
         self.priorities = [int(p) for p in np.unique(demand.priority)]
         self.weight = np.array([prices.of(p) for p in self.priorities])
         self.rank = np.searchsorted(self.priorities, demand.priority)
+        self._sum = self._sums()
         self.frame.factor = self._factors()
         self._limit = self._limits()
 
@@ -128,10 +135,9 @@ class StakeReader:
         """
         one, frame = self.readings[c].scenario, self.frame
         p_kw, s_kva, board_p, board_s = frame.hangs(frame.draw_kw(frame.sharing[c], cord_kw))
-        for d, position in enumerate(held):
-            q = int(self.plant.devices.station[d][position])
-            board_p[q] += p_kw[d]
-            board_s[q] += s_kva[d]
+        at = self.plant.devices.station[np.arange(len(held)), held]
+        np.add.at(board_p, at, p_kw)
+        np.add.at(board_s, at, s_kva)
         if extra_kw is not None:
             board_p, board_s = board_p + extra_kw[:, None], board_s + extra_kw[:, None]
         return np.asarray(one.p @ board_p + one.s @ board_s + one.fixed[:, None])
@@ -181,20 +187,17 @@ class StakeReader:
         floor = draw * self._floor(cord_kw)
         hang, board = self._by_priority(draw, columns, gain.shape[1])
         low, board_low = self._by_priority(floor, columns, gain.shape[1])
-        n_stations = len(plant.choices.station_node)
-        group = []
-        for d, station in enumerate(plant.devices.station):
-            end = reading.end(plant.devices, d)
-            at = columns[:n_stations][station]
-            group.append(np.where(end >= 0, at[end], -1))
-        loss, critical, fixed, fixed_critical = self._losses(c, sharing[0], cord_kw, hours)
+        end = reading.end(plant.devices)
+        station = np.take_along_axis(plant.devices.station, np.maximum(end, 0), axis=1)
+        group = np.where(end >= 0, columns[station], -1)
+        loss, critical, fixed, fixed_critical = self._losses(c, end, sharing[0], cord_kw, hours)
         return Stake(
             name=name,
             step=step,
             scenario=scenario,
             p=p,
             hours=hours,
-            group=tuple(group),
+            group=group,
             hang_kw=hang,
             loss=loss,
             critical_kw=critical,
@@ -239,8 +242,9 @@ class StakeReader:
         n_stations = frame.n_stations
         most = self._most(draw)
         if c == 0:  # a battery that charges adds to it
-            for b, d in enumerate(self.plant.batteries.device):
-                most[np.unique(self.plant.devices.station[d])] += self.plant.batteries.charge_kw[b]
+            batteries = self.plant.batteries
+            for b, d in enumerate(batteries.device):
+                most[self._stations(d)] += batteries.charge_kw[b]
         rest = margin * self._limit[c][:, None] - base
         can_bind = by_kw[:, :n_stations] @ most > rest.min(axis=1) + 1e-9
         keep = np.flatnonzero(can_bind & (by_kw.max(axis=1, initial=0.0) > 1e-12))
@@ -258,74 +262,105 @@ class StakeReader:
 
     def _most(self, draw: np.ndarray) -> np.ndarray:
         """Return the most that can hang on each station, (Q,)."""
-        frame, devices = self.frame, self.plant.devices
-        p_kw = frame.hangs(draw)[0].max(axis=1, initial=0.0)
-        most = np.zeros(frame.n_stations)
-        for d, station in enumerate(devices.station):
-            most[np.unique(station)] += p_kw[d]
+        p_kw = self._hung(draw).max(axis=1)
+        most = np.zeros(self.frame.n_stations)
+        rows, positions = np.nonzero(self.plant.devices.station >= 0)
+        np.add.at(most, self.plant.devices.station[rows, positions], p_kw[rows])
         return most
+
+    def _hung(self, draw: np.ndarray) -> np.ndarray:
+        """Return what cords draw behind each device, (D, V)."""
+        hung = np.zeros((self.plant.devices.n, draw.shape[1]))
+        for part in self._sum[0]:
+            hung += part @ draw
+        return hung
+
+    def _stations(self, d: int) -> np.ndarray:
+        """Return the stations that a device reaches."""
+        station = self.plant.devices.station[d]
+        return np.unique(station[station >= 0])
 
     def _by_priority(
         self, draw: np.ndarray, columns: np.ndarray, n_groups: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return draws summed by priority: behind each device, (D, V, N), and of fixed boards by group, (J, V, N)."""
-        frame, demand = self.frame, self.plant.demand
-        device, board = frame.reader.cord_device, frame.reader.cord_board
-        n_vectors = draw.shape[1]
-        rank = self.rank[demand.cord_unit]
-        hang = np.zeros((self.plant.devices.n, n_vectors, len(self.priorities)))
-        mine = device >= 0
-        for n in range(len(self.priorities)):
-            here = mine & (rank == n)
-            np.add.at(hang[:, :, n], device[here], draw[here])
-        out = np.zeros((n_groups, n_vectors, len(self.priorities)))
-        at = np.where(board >= 0, columns[np.maximum(board, 0)], -1)
+        by_device, by_board = self._sum
+        hang = np.stack([part @ draw for part in by_device], axis=2)
+        out = np.zeros((n_groups, draw.shape[1], len(self.priorities)))
+        at = columns[self.frame.n_stations :]
         on = at >= 0
-        for n in range(len(self.priorities)):
-            here = on & (rank == n)
-            np.add.at(out[:, :, n], at[here], draw[here])
+        if on.any():
+            for n, part in enumerate(by_board):
+                np.add.at(out[:, :, n], at[on], (part @ draw)[on])
         return hang, out
+
+    def _sums(self) -> tuple[list[csr_array], list[csr_array]]:
+        """Return by priority what sums cords by device, (D, cords), and by board, (B, cords)."""
+        reader, demand = self.frame.reader, self.plant.demand
+        rank = self.rank[demand.cord_unit]
+        out: tuple[list[csr_array], list[csr_array]] = ([], [])
+        for n in range(len(self.priorities)):
+            for at, rows, found in (
+                (reader.cord_device, self.plant.devices.n, out[0]),
+                (reader.cord_board - self.frame.n_stations, len(reader.board_node), out[1]),
+            ):
+                mine = np.flatnonzero((at >= 0) & (rank == n))
+                shape = (rows, len(demand.cord_unit))
+                found.append(csr_array((np.ones(len(mine)), (at[mine], mine)), shape=shape))
+        return out
 
     # --- what goes dark
 
     def _losses(
-        self, c: int, living: np.ndarray, cord_kw: np.ndarray, hours: float
-    ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        self, c: int, end: np.ndarray, living: np.ndarray, cord_kw: np.ndarray, hours: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return what is lost behind devices by position, and whatever the positions are; see `Stake`."""
-        demand, devices, reading = self.plant.demand, self.plant.devices, self.readings[c]
-        n_vectors = cord_kw.shape[1]
-        unit_kw = np.zeros((demand.n, n_vectors))
-        np.add.at(unit_kw, demand.cord_unit, cord_kw)
-        interruption_h = self.prices.interruption_h
-        weight = self.weight[self.rank]
-        critical = self.rank == 0
-        fed = demand.sum_by_unit(living.astype(float)) > 0
-        dark = unit_kw[~fed]
-        fixed = (weight[~fed] @ dark) * (hours + interruption_h) if c else np.zeros(n_vectors)
-        fixed_critical = dark[critical[~fed]].sum(axis=0) if c else np.zeros(n_vectors)
+        devices, n_vectors = self.plant.devices, cord_kw.shape[1]
+        loss = np.zeros((devices.n, devices.width, n_vectors))
+        at_risk = np.zeros_like(loss)
+        if c == 0:
+            return loss, at_risk, np.zeros(n_vectors), np.zeros(n_vectors)
+        demand = self.plant.demand
+        weight, critical = self.weight[self.rank], self.rank == 0
+        unit_kw = self._by_unit(cord_kw)
+        dark = unit_kw * (demand.sum_by_unit(living.astype(float)) <= 0)[:, None]
+        fixed = (weight @ dark) * (hours + self.prices.interruption_h)
+        kw, lost, hit, critical_hit = self._behind(living, unit_kw, hours, ~self.plant.devices.auto)
+        stays = np.where(devices.auto, devices.fail_auto, 0.0)[:, None]
+        moved = stays * lost + (1.0 - stays) * hit
+        on = np.arange(devices.width)
+        nowhere, elsewhere = end < 0, (end >= 0) & (end != on)
+        loss += nowhere[:, :, None] * lost[:, None] + elsewhere[:, :, None] * moved[:, None]
+        at_risk += nowhere[:, :, None] * kw[:, None] + elsewhere[:, :, None] * critical_hit[:, None]
+        return loss, at_risk, fixed, dark[critical].sum(axis=0)
+
+    def _by_unit(self, cord_kw: np.ndarray) -> np.ndarray:
+        unit_kw = np.zeros((self.plant.demand.n, cord_kw.shape[1]))
+        np.add.at(unit_kw, self.plant.demand.cord_unit, cord_kw)
+        return unit_kw
+
+    def _behind(
+        self, living: np.ndarray, unit_kw: np.ndarray, hours: float, always: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Return by device and moment, (D, V), of load that has no other way: critical kW, kWh-equivalents if its output
+        stays dead, kWh-equivalents if it is dead for a transfer only, critical kW that such a transfer interrupts.
+
+        ``always``: devices whose transfer takes longer than any hold-up.
+        """
+        demand, devices = self.plant.demand, self.plant.devices
         only = self.only_behind(living)
-        forms = self._bridges(cord_kw)
-        loss, at_risk = [], []
-        for d, station in enumerate(devices.station):
-            cost, kw = np.zeros((len(station), n_vectors)), np.zeros((len(station), n_vectors))
-            units = np.flatnonzero(only == d)
-            if c and len(units):
-                lost = weight[units] @ unit_kw[units] * (hours + interruption_h)
-                critical_kw = unit_kw[units][critical[units]].sum(axis=0)
-                gap = ~devices.auto[d] | (demand.holdup_s[units] < devices.transfer_s[d])
-                hit = (weight[units] * gap) @ unit_kw[units] * interruption_h * ~forms[d]
-                critical_hit = unit_kw[units][critical[units] & gap].sum(axis=0) * ~forms[d]
-                end = reading.end(devices, d)
-                for p in range(len(station)):
-                    if end[p] < 0:
-                        cost[p], kw[p] = lost, critical_kw
-                    elif end[p] != p:
-                        stays = float(devices.fail_auto[d]) if devices.auto[d] else 0.0
-                        cost[p] = stays * lost + (1.0 - stays) * hit
-                        kw[p] = critical_hit
-            loss.append(cost)
-            at_risk.append(kw)
-        return tuple(loss), tuple(at_risk), fixed, fixed_critical
+        units = np.flatnonzero(only >= 0)
+        shape = (devices.n, demand.n)
+        slow = always[only[units]] | (demand.holdup_s[units] < devices.transfer_s[only[units]])
+        weight, critical = self.weight[self.rank[units]], self.rank[units] == 0
+
+        def total(value: np.ndarray) -> np.ndarray:
+            return np.asarray(csr_array((value.astype(float), (only[units], units)), shape=shape) @ unit_kw)
+
+        bridged = self._bridges(unit_kw)
+        lost = total(weight) * (hours + self.prices.interruption_h)
+        hit = total(weight * slow) * self.prices.interruption_h * ~bridged
+        return total(critical), lost, hit, total(critical & slow) * ~bridged
 
     def only_behind(self, living: np.ndarray) -> np.ndarray:
         """Return for each unit the device behind which all its living cords are; -1: there is another way, or none."""
@@ -337,11 +372,14 @@ class StakeReader:
         np.maximum.at(high, demand.cord_unit[living], at)
         return np.where((low == high) & (high >= 0), high, -1)
 
-    def _bridges(self, cord_kw: np.ndarray) -> np.ndarray:
+    def _bridges(self, unit_kw: np.ndarray) -> np.ndarray:
         """Return by device and moment whether a battery behind it holds its load through a transfer, (D, V)."""
-        batteries, frame = self.plant.batteries, self.frame
-        out = np.zeros((self.plant.devices.n, cord_kw.shape[1]), dtype=bool)
-        load = frame.hangs(frame.draw_kw(frame.sharing[0], cord_kw))[0]
+        batteries, demand = self.plant.batteries, self.plant.demand
+        out = np.zeros((self.plant.devices.n, unit_kw.shape[1]), dtype=bool)
+        if not batteries.n:
+            return out
+        cord_kw = unit_kw[demand.cord_unit] * demand.cord_share[:, None]
+        load = self._hung(cord_kw)
         for b, d in enumerate(batteries.device):
             if batteries.forms[b] and batteries.now_kwh[b] > batteries.low_kwh[b]:
                 out[d] |= batteries.discharge_kw[b] >= load[d]
@@ -353,40 +391,25 @@ class StakeReader:
         Where it breaks before it makes, load without another way is interrupted unless its hold-up or a battery bridges;
         with ``fail_move`` it stays open, and that load is dark for the horizon.
         """
-        demand, devices = self.plant.demand, self.plant.devices
-        kw = course.cord_kw @ course.weight
-        unit_kw = np.zeros((demand.n, kw.shape[1]))
-        np.add.at(unit_kw, demand.cord_unit, kw)
-        only = self.only_behind(self._sharing(0)[0])
-        weight, hold_h = self.weight[self.rank], self.hold_s / 3600.0
-        forms = self._bridges(kw)
-        risk = np.zeros((devices.n, kw.shape[1]))
-        closed = self.plant.grid.transfers.closed_transition[devices.transfer]
-        for d in range(devices.n):
-            units = np.flatnonzero(only == d)
-            if not len(units):
-                continue
-            lost = weight[units] @ unit_kw[units] * (hold_h + self.prices.interruption_h)
-            gap = demand.holdup_s[units] < devices.transfer_s[d]
-            hit = (weight[units] * gap) @ unit_kw[units] * self.prices.interruption_h * ~forms[d]
-            fail = devices.fail_move[d]
-            risk[d] = fail * lost + (1.0 - fail) * (hit if not closed[d] else 0.0)
-        wear = np.repeat(self.prices.wear_kwh * devices.wear[:, None], kw.shape[1], axis=1)
+        devices = self.plant.devices
+        unit_kw = self._by_unit(course.cord_kw @ course.weight)
+        never = np.zeros(devices.n, dtype=bool)
+        _, lost, hit, _ = self._behind(self._sharing(0)[0], unit_kw, self.hold_s / 3600.0, never)
+        open_way = ~self.plant.grid.transfers.closed_transition[devices.transfer][:, None]
+        fail = devices.fail_move[:, None]
+        risk = fail * lost + (1.0 - fail) * hit * open_way
+        wear = np.repeat(self.prices.wear_kwh * devices.wear[:, None], course.n_steps, axis=1)
         return risk, wear
 
     def charge_room(self, nominal: Stake, course: Course) -> np.ndarray:
         """Return what each battery may charge beside the load on its device's own position, kW, (B, P_max, T)."""
         batteries, devices = self.plant.batteries, self.plant.devices
-        width = max((len(s) for s in devices.station), default=1)
-        out = np.zeros((batteries.n, width, course.n_steps))
-        kw = nominal.hung_kw(course.n_steps).max(axis=2)
-        for b, d in enumerate(batteries.device):
-            room = devices.rated_kva[d][:, None] / self.frame.mean_kva_per_kw - kw[d]
-            out[b, : len(room)] = np.clip(room, 0.0, batteries.charge_kw[b])
-        return out
+        kw = nominal.hung_kw(course.n_steps).max(axis=2)[batteries.device]
+        room = devices.rated_kva[batteries.device][:, :, None] / self.frame.mean_kva_per_kw - kw[:, None]
+        return np.asarray(np.clip(room, 0.0, batteries.charge_kw[:, None, None]))
 
-    def imports(self, course: Course) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Return kW from the grid per kW behind each device by position, and what no choice moves, (T, S)."""
+    def imports(self, course: Course) -> tuple[np.ndarray, np.ndarray]:
+        """Return kW from the grid per kW behind each device by position, (D, P), and what no choice moves, (T, S)."""
         one, frame = self.readings[0].scenario, self.frame
         source = frame.reader.components.table == "source"
         gain = np.asarray((one.p + one.s * frame.mean_kva_per_kw)[source].sum(axis=0)).ravel()
@@ -395,4 +418,4 @@ class StakeReader:
             draw = frame.draw_kw(self._sharing(0), course.cord_kw[:, :, s])
             _, _, board_p, board_s = frame.hangs(draw)
             base[:, s] = (one.p @ board_p + one.s @ board_s + one.fixed[:, None])[source].sum(axis=0)
-        return tuple(gain[: frame.n_stations][station] for station in self.plant.devices.station), base
+        return gain[self.plant.devices.station], base

@@ -61,7 +61,7 @@ def _ups_loads(
     for t in range(data.course.n_steps):
         extra = np.zeros(len(plant.reader.feeding))
         for b, d in enumerate(data.batteries.device):
-            q = int(plant.devices.station[d][outlook.position[t, d]])
+            q = int(plant.devices.station[d, outlook.position[t, d]])
             extra[q] += outlook.charge_kw[t, b] - outlook.discharge_kw[t, b]
         cord_kw = data.course.cord_kw[:, t, scenario][:, None]
         load = reader.load_of(0, cord_kw, outlook.position[t], extra)[:, 0]

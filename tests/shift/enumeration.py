@@ -1,4 +1,4 @@
-"""The least cost of a small shift by trying every sequence of positions, with sums written out here: no model, no response."""
+"""The least cost of a small shift by trying every sequence of positions, with sums written out: no model, no response."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ def row(
         grid, main, out = (pp.create_bus(net, KV, name=f"{what} {name}") for what in ("grid", "main", "out"))
         create_utility(net, grid, f"Utility-{name}", max_p_mw=10.0)
         create_switch(net, grid, main, f"Q{name}")
-        create_ups(net, main, out, f"UPS-{name}", p_rated_mw=kw / 1000.0, s_rated_mva=kw / 1000.0, e_max_mwh=1.0)
+        create_ups(
+            net, main, out, f"UPS-{name}", p_rated_mw=kw / 1000.0, s_rated_mva=kw / 1000.0, e_max_mwh=1.0
+        )
         boards.append(out)
     outputs = []
     for k, rack in enumerate(racks):
@@ -123,7 +125,11 @@ class Drawn:
                 }
             )
         self.fixed = [
-            {"kw": float(rng.integers(4, 30)), "priority": int(rng.integers(1, 4)), "boards": [int(rng.integers(n_ups))]}
+            {
+                "kw": float(rng.integers(4, 30)),
+                "priority": int(rng.integers(1, 4)),
+                "boards": [int(rng.integers(n_ups))],
+            }
             for _ in range(2)
         ]
         total = sum(rack["kw"] for rack in self.racks + self.fixed)

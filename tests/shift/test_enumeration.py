@@ -14,7 +14,9 @@ def agrees(seed: int) -> None:
     expected, sequence = best(drawn)
     result = pdnopt.solve(drawn.network(), "shift", time_limit_s=60.0, explain=False, **drawn.keywords)
     assert result.status == "optimal", (result.issues, result.notes)
-    assert result.objective["cost"] == pytest.approx(expected, abs=1e-4, rel=1e-5), sequence  # limits are by AC flow
+    assert result.objective["cost"] == pytest.approx(expected, abs=1e-4, rel=1e-5), (
+        sequence
+    )  # limits are by AC flow
     assert result.bound["cost"] <= result.objective["cost"] + 1e-9
 
 
