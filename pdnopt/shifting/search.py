@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 from pdnopt.engine.highs import HighsModel, Outcome
 from pdnopt.shifting.matrix import Matrix
 
-__all__ = ["Solved", "least", "solve_matrix", "with_limit"]
+__all__ = ["Solved", "WarmLp", "least", "solve_matrix", "with_limit"]
 
 WHOLE = 1e-6
 """So near a whole number an LP's column counts as whole."""
@@ -28,7 +28,28 @@ class Solved:
     bound: float
 
 
-def solve_matrix(matrix: Matrix, gap: float, constant: float, deadline_s: float) -> Solved:
+class WarmLp:
+    """The LP of a session: the next one of the same shape starts from the last basis."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._basis: object = None
+
+    def solve(self, matrix: Matrix, deadline_s: float) -> Outcome:
+        """Solve the relaxation."""
+        model = _load(matrix, relax=True)
+        shape = (*matrix.a.shape, matrix.a.nnz)
+        if self._basis is not None and shape == self._shape:
+            model.start_from(self._basis)
+        outcome = model.solve(deadline_s)
+        if outcome.status == "optimal":
+            self._shape, self._basis = shape, model.basis()
+        return outcome
+
+
+def solve_matrix(
+    matrix: Matrix, gap: float, constant: float, deadline_s: float, warm: WarmLp | None = None
+) -> Solved:
     """Minimise.
 
     Parameters
@@ -37,9 +58,10 @@ def solve_matrix(matrix: Matrix, gap: float, constant: float, deadline_s: float)
         Proved if value - bound is at most this part of value (with ``constant``).
     deadline_s : float
         On the clock of time.perf_counter.
+    warm : WarmLp, optional
+        Of the session.
     """
-    relaxed = _load(matrix, relax=True)
-    lp = relaxed.solve(deadline_s)
+    lp = (warm or WarmLp()).solve(matrix, deadline_s)
     if lp.x is None or lp.status != "optimal":
         return Solved(lp.status if lp.status == "infeasible" else "no_incumbent", None, inf, -inf)
     bound = lp.objective
