@@ -50,6 +50,8 @@ TERMS = {
     "actions": ("actions that switch", ""),
     "losses": ("losses (model)", "kW"),
     "margin_lost": ("headroom lost", ""),
+    "cost": ("cost", "kWh-eq"),
+    "grid_peak": ("grid peak", "kW"),
 }
 
 VERBS = {"mode": "Change the mode of", "power": "Set"}
@@ -260,7 +262,11 @@ def _title(result: Result) -> str:
     names = [short(name) for name in result.plan.failed]
     network = result.network or "the network"
     if not names:
-        return f"No failure on {network}"
+        return (
+            f"Shift before a failure on {network}"
+            if result.timeline is not None
+            else f"No failure on {network}"
+        )
     listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
     return f"Loss of {listed} on {network}"
 
@@ -335,6 +341,8 @@ def _tightest(clocks: Sequence[Clock]) -> tuple[float, float]:
 def _actions_line(result: Result) -> str:
     plan = result.plan
     if not plan.actions:
+        if result.ok and result.timeline is not None:
+            return "Nothing that could be moved now would lower the cost."
         return (
             "No command is needed: the plant's own devices are enough."
             if result.ok

@@ -83,27 +83,21 @@ def check_batteries(net: Any) -> None:
     if not len(net.storage):
         return
     names = component_names(net, "storage")
-    low = values(net, "storage", "soc_min_percent")
-    soc = native_values(net.storage, "soc_percent", 50.0)
     issues = []
-    for k, name in enumerate(names):
-        if not 0.0 <= low[k] <= 100.0:
-            issues.append(
-                Issue(
-                    "Range", "net.storage.soc_min_percent", name, float(low[k]), "0 to 100 %", "Correct it."
-                )
-            )
-        if not 0.0 <= soc[k] <= 100.0:
-            issues.append(
-                Issue("Range", "net.storage.soc_percent", name, float(soc[k]), "0 to 100 %", "Correct it.")
-            )
-        elif low[k] > 100.0:
-            todo = "Lower the floor."
-            issues.append(
-                Issue(
-                    "BoundsCrossed", "net.storage.soc_min_percent", name, float(low[k]), "below 100 %", todo
-                )
-            )
+    for column, value in (
+        ("soc_min_percent", values(net, "storage", "soc_min_percent")),
+        ("soc_percent", native_values(net.storage, "soc_percent", 50.0)),
+    ):
+        for k in np.flatnonzero(~((value >= 0.0) & (value <= 100.0))):
+            path = f"net.storage.{column}"
+            issues.append(Issue("Range", path, names[k], float(value[k]), "0 to 100 %", "Correct the value."))
+    least, most = (native_values(net.storage, f"{end}_e_mwh", 0.0) for end in ("min", "max"))
+    for k in np.flatnonzero(least > most):
+        allowed = f"at most max_e_mwh, {most[k]:g} MWh"
+        todo = "Correct one of the two."
+        issues.append(
+            Issue("BoundsCrossed", "net.storage.min_e_mwh", names[k], float(least[k]), allowed, todo)
+        )
     for column in ("efficiency_charge", "efficiency_discharge"):
         for k, value in enumerate(values(net, "storage", column)):
             if not 0.0 < value <= 1.0:

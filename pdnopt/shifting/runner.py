@@ -297,8 +297,9 @@ class ShiftRunner:
 
     def _demand_of(self, demand: Demand, course: Course, step: int, scenario: int) -> Demand:
         cord_kw = course.cord_kw[:, step, scenario]
-        d_kw = demand.sum_by_unit(cord_kw)
-        return replace(demand, cord_kw=cord_kw, d_kw=d_kw, min_kw=np.minimum(demand.min_kw, d_kw))
+        mine = demand.cord_table == "load"
+        three, single = (pd.Series(cord_kw[rows], index=demand.cord_row[rows]) for rows in (mine, ~mine))
+        return with_load_kw(demand, three, single)
 
     def _loads(self, course: Course, step: int, scenario: int) -> dict[str, dict[int, float]]:
         demand = self.plant.demand

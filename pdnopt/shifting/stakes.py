@@ -41,6 +41,8 @@ class Stake:
         Probability of each moment's outcome; of a terminal scenario the weight of what it would leave unserved.
     hours : float
         How long what is unserved stays so.
+    end : int, shape (D, P)
+        Position on which a device ends for each on which it may stand; -1: none.
     group : int, shape (D, P)
         Group that a device loads in the end for each position on which it may stand; -1: none that matters.
     hang_kw : float, shape (D, V, N)
@@ -66,6 +68,7 @@ class Stake:
     scenario: np.ndarray
     p: np.ndarray
     hours: float
+    end: np.ndarray
     group: np.ndarray
     hang_kw: np.ndarray
     loss: np.ndarray
@@ -197,6 +200,7 @@ class StakeReader:
             scenario=scenario,
             p=p,
             hours=hours,
+            end=end,
             group=group,
             hang_kw=hang,
             loss=loss,
@@ -227,6 +231,7 @@ class StakeReader:
         unit_kw = np.zeros((demand.n, cord_kw.shape[1]))
         np.add.at(unit_kw, demand.cord_unit, cord_kw)
         part = np.minimum(demand.min_kw[:, None] / np.maximum(unit_kw, 1e-9), 1.0)
+        part[demand.min_kw >= demand.d_kw] = 1.0  # no floor is given: it cannot be capped
         return np.asarray(part[demand.cord_unit])
 
     def _rows(

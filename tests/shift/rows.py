@@ -52,7 +52,13 @@ def row(
         create_utility(net, grid, f"Utility-{name}", max_p_mw=10.0)
         create_switch(net, grid, main, f"Q{name}")
         create_ups(
-            net, main, out, f"UPS-{name}", p_rated_mw=kw / 1000.0, s_rated_mva=kw / 1000.0, e_max_mwh=1.0
+            net,
+            main,
+            out,
+            f"UPS-{name}",
+            p_rated_mw=kw / 1000.0,
+            s_rated_mva=kw / 1000.0,
+            e_max_mwh=kw / 6000.0,
         )
         boards.append(out)
     outputs = []

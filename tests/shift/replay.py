@@ -1,0 +1,166 @@
+"""A plant through time: what a shift or a rule commands is carried out, step by step, and failures are judged by `reroute`.
+
+Nothing here uses the model of a shift: after a failure the plant's own devices respond (`pdnopt.response`) and a verified
+reroute says what stays unserved.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import pdnopt
+from pdnopt.plant.demand import read_demand
+from pdnopt.plant.failures import parse_failed
+from pdnopt.plant.grid import read_grid
+from pdnopt.response import respond
+from pdnopt.shifting.prices import Prices
+from pdnopt.shifting.rules import RULES
+
+__all__ = ["Course", "Judge", "follow"]
+
+
+@dataclass
+class Course:
+    """What one policy did in T steps: the network at the beginning of each step after its commands, and what that took.
+
+    ``moved``: names of the devices that moved in each step. ``discharged_kwh``: at the AC side, by step. ``refused``: plans
+    that the checker refused.
+    """
+
+    nets: list[Any] = field(default_factory=list)
+    moved: list[list[str]] = field(default_factory=list)
+    discharged_kwh: list[float] = field(default_factory=list)
+    lost_kwh: list[float] = field(default_factory=list)
+    refused: int = 0
+    actions: list[int] = field(default_factory=list)
+
+
+def follow(
+    net: Any,
+    policy: str,
+    risk: pd.DataFrame,
+    n_steps: int,
+    step_s: float,
+    session_keywords: dict[str, Any],
+    loads: pd.DataFrame | None = None,
+) -> Course:
+    """Run a policy in receding horizon; ``risk`` and ``loads`` have a column for every step that is ever looked at."""
+    horizon = session_keywords.get("horizon", 12)
+    now = deepcopy(net)
+    course = Course()
+    session = None
+    for t in range(n_steps):
+        window = risk.iloc[:, t : t + horizon].copy()
+        window.columns = range(horizon)
+        ahead = None
+        if loads is not None:
+            ahead = loads.iloc[:, t : t + horizon].copy()
+            ahead.columns = range(horizon)
+            now.load.loc[loads.index, "p_mw"] = ahead.iloc[:, 0].to_numpy() / 1000.0
+        keywords = {**session_keywords, "risk": window, "loads": ahead, "step_s": step_s}
+        if session is None:
+            session = pdnopt.Session(now, "shift", validate=False, **keywords)
+        else:
+            session.update(now)
+        if policy == "pdnopt":
+            result = session.solve(risk=window, loads=ahead)
+            course.refused += not result.ok
+            commands = list(result.plan.actions) if result.ok else []
+            moves = {a.device: str(a.after) for a in commands if a.action == "transfer"}
+            power = {a.device: float(a.after) for a in commands if a.action == "power"}
+        else:
+            moves, power = _ruled(session, RULES[policy], window, ahead)
+        _carry_out(now, moves, power, step_s, course)
+        course.nets.append(deepcopy(now))
+    return course
+
+
+def _ruled(
+    session: Any, rule: Any, risk: pd.DataFrame, loads: Any
+) -> tuple[dict[str, str], dict[str, float]]:
+    runner = session._runner
+    options = session.options.but({"risk": risk, "loads": loads})
+    told, hazards, bounds = runner._inputs(runner.plant.demand, options, options.step_s)
+    reader, names, ends = runner.reader_of([hazard.name for hazard in hazards], options)
+    command = rule(runner.data(reader, names, ends, told, hazards, bounds, options))
+    devices, switches = runner.plant.devices, runner.plant.grid.switches.name
+    moved = np.flatnonzero(command.position != devices.held)
+    moves = {devices.name[d]: switches[devices.switch[d, command.position[d]]] for d in moved}
+    power = dict(zip(runner.plant.batteries.name, command.power_kw.tolist(), strict=True))
+    return moves, power
+
+
+def _carry_out(
+    net: Any, moves: dict[str, str], power: dict[str, float], step_s: float, course: Course
+) -> None:
+    switch_at = {f"switch:{name}": k for k, name in zip(net.switch.index, net.switch["name"], strict=True)}
+    device_at = {
+        f"transfer:{name}": k for k, name in zip(net.transfer.index, net.transfer["name"], strict=True)
+    }
+    for device, after in moves.items():
+        rows = net.switch.index[net.switch["transfer"] == device_at[device]]
+        net.switch.loc[rows, "closed"] = False
+        net.switch.loc[switch_at[after], "closed"] = True
+    hours, discharged, lost = step_s / 3600.0, 0.0, 0.0
+    for k in net.storage.index:
+        kw = power.get(f"storage:{net.storage.at[k, 'name']}", 1000.0 * float(net.storage.at[k, "p_mw"]))
+        stored = (
+            kw * net.storage.at[k, "efficiency_charge"]
+            if kw > 0
+            else kw / net.storage.at[k, "efficiency_discharge"]
+        )
+        net.storage.loc[k, "p_mw"] = kw / 1000.0
+        net.storage.loc[k, "soc_percent"] += (
+            100.0 * stored * hours / (1000.0 * net.storage.at[k, "max_e_mwh"])
+        )
+        discharged += max(-kw, 0.0) * hours
+        lost += abs(kw - stored) * hours
+    course.moved.append(list(moves))
+    course.discharged_kwh.append(discharged)
+    course.lost_kwh.append(lost)
+    course.actions.append(len(moves))
+
+
+class Judge:
+    """What failures cost in states of a network, by response and reroute; answers are kept."""
+
+    def __init__(self, hold_s: float, prices: Prices) -> None:
+        self.hold_s, self.prices = hold_s, prices
+        self._known: dict[Any, tuple[float, float]] = {}
+
+    def after(self, net: Any, failed: tuple[str, ...]) -> tuple[float, float]:
+        """Return kWh-equivalents lost, and unserved kWh of priority 1, after a failure."""
+        key = (
+            net.switch["closed"].to_numpy().tobytes(),
+            net.storage["soc_percent"].to_numpy(float).round(1).tobytes(),
+        )
+        key = (*key, net.load["p_mw"].to_numpy(float).round(6).tobytes(), failed)
+        if key not in self._known:
+            self._known[key] = self._judge(net, failed)
+        return self._known[key]
+
+    def _judge(self, net: Any, failed: tuple[str, ...]) -> tuple[float, float]:
+        still = deepcopy(net)
+        still.storage["p_mw"] = 0.0
+        result = pdnopt.solve(
+            still,
+            "reroute",
+            failed=list(failed),
+            horizon_s=self.hold_s,
+            explain=False,
+            validate=False,
+            time_limit_s=20.0,
+        )
+        hours = self.hold_s / 3600.0
+        cost = sum(self.prices.of(p) * kw * hours for p, kw in result.unserved_by_priority.items())
+        grid = read_grid(still)
+        demand = read_demand(still, grid)
+        hit = respond(grid, demand, parse_failed(still, list(failed))).interrupted
+        weight = np.array([self.prices.of(p) for p in demand.priority])
+        cost += self.prices.interruption_h * float((weight * demand.d_kw)[hit].sum())
+        return cost, result.unserved_by_priority.get(1, 0.0) * hours
