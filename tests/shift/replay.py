@@ -28,8 +28,8 @@ __all__ = ["Course", "Judge", "follow"]
 class Course:
     """What one policy did in T steps: the network at the beginning of each step after its commands, and what that took.
 
-    ``moved``: names of the devices that moved in each step. ``discharged_kwh``: at the AC side, by step. ``refused``: plans
-    that the checker refused.
+    ``moved``: names of the devices that moved in each step. ``commands``: of all kinds, by step. ``discharged_kwh``: at the
+    AC side, by step. ``refused``: plans that the checker refused. ``worst_percent``: highest loading by AC power flow, by step.
     """
 
     nets: list[Any] = field(default_factory=list)
@@ -37,7 +37,8 @@ class Course:
     discharged_kwh: list[float] = field(default_factory=list)
     lost_kwh: list[float] = field(default_factory=list)
     refused: int = 0
-    actions: list[int] = field(default_factory=list)
+    commands: list[int] = field(default_factory=list)
+    worst_percent: list[float] = field(default_factory=list)
 
 
 def follow(
@@ -48,12 +49,18 @@ def follow(
     step_s: float,
     session_keywords: dict[str, Any],
     loads: pd.DataFrame | None = None,
+    keep: bool = True,
+    watch: Any = None,
 ) -> Course:
-    """Run a policy in receding horizon; ``risk`` and ``loads`` have a column for every step that is ever looked at."""
+    """Run a policy in receding horizon; ``risk`` and ``loads`` have a column for every step that is ever looked at.
+
+    ``keep``: keep a copy of the network of every step. ``watch(t, net)`` is called after every step.
+    """
     horizon = session_keywords.get("horizon", 12)
     now = deepcopy(net)
     course = Course()
     session = None
+    decided: dict[tuple[bytes, ...], tuple[dict[str, str], dict[str, float], bool, float]] = {}
     for t in range(n_steps):
         window = risk.iloc[:, t : t + horizon].copy()
         window.columns = range(horizon)
@@ -62,22 +69,46 @@ def follow(
             ahead = loads.iloc[:, t : t + horizon].copy()
             ahead.columns = range(horizon)
             now.load.loc[loads.index, "p_mw"] = ahead.iloc[:, 0].to_numpy() / 1000.0
-        keywords = {**session_keywords, "risk": window, "loads": ahead, "step_s": step_s}
-        if session is None:
-            session = pdnopt.Session(now, "shift", validate=False, **keywords)
-        else:
-            session.update(now)
-        if policy == "pdnopt":
-            result = session.solve(risk=window, loads=ahead)
-            course.refused += not result.ok
-            commands = list(result.plan.actions) if result.ok else []
-            moves = {a.device: str(a.after) for a in commands if a.action == "transfer"}
-            power = {a.device: float(a.after) for a in commands if a.action == "power"}
-        else:
-            moves, power = _ruled(session, RULES[policy], window, ahead)
+        key = (
+            *_state(now),
+            window.to_numpy().tobytes(),
+            b"" if ahead is None else ahead.to_numpy().tobytes(),
+        )
+        if key not in decided:  # the same state and outlook as before: the same decision
+            if session is None:
+                keywords = {**session_keywords, "risk": window, "loads": ahead, "step_s": step_s}
+                session = pdnopt.Session(now, "shift", validate=False, **keywords)
+            else:
+                session.update(now)
+            decided[key] = _decide(session, policy, window, ahead)
+        moves, power, ok, worst_percent = decided[key]
+        course.refused += not ok
+        course.worst_percent.append(worst_percent)
+        course.commands.append(len(moves) + (len(power) if policy == "pdnopt" else 0))
         _carry_out(now, moves, power, step_s, course)
-        course.nets.append(deepcopy(now))
+        if keep:
+            course.nets.append(deepcopy(now))
+        if watch is not None:
+            watch(t, now)
     return course
+
+
+def _state(net: Any) -> tuple[bytes, ...]:
+    storage = net.storage[["p_mw", "soc_percent"]].to_numpy(float) if len(net.storage) else np.zeros(0)
+    return (net.switch["closed"].to_numpy().tobytes(), storage.round(6).tobytes())
+
+
+def _decide(
+    session: Any, policy: str, risk: pd.DataFrame, loads: Any
+) -> tuple[dict[str, str], dict[str, float], bool, float]:
+    """Return where devices are to move, battery powers, whether the checker verified it, and the highest loading, %."""
+    if policy != "pdnopt":
+        return (*_ruled(session, RULES[policy], risk, loads), True, float("nan"))
+    result = session.solve(risk=risk, loads=loads)
+    commands = list(result.plan.actions) if result.ok else []
+    moves = {a.device: str(a.after) for a in commands if a.action == "transfer"}
+    power = {a.device: float(a.after) for a in commands if a.action == "power"}
+    return moves, power, result.ok, result.worst_loading_percent
 
 
 def _ruled(
@@ -123,7 +154,6 @@ def _carry_out(
     course.moved.append(list(moves))
     course.discharged_kwh.append(discharged)
     course.lost_kwh.append(lost)
-    course.actions.append(len(moves))
 
 
 class Judge:
