@@ -29,7 +29,7 @@ class Course:
     """What one policy did in T steps: the network at the beginning of each step after its commands, and what that took.
 
     ``moved``: names of the devices that moved in each step. ``commands``: of all kinds, by step. ``discharged_kwh``: at the
-    AC side, by step. ``refused``: plans that the checker refused. ``worst_percent``: highest loading by AC power flow, by step.
+    AC side, by step. ``refused``: plans that the checker refused. ``worst_percent``: highest loading by AC flow, by step.
     """
 
     nets: list[Any] = field(default_factory=list)
