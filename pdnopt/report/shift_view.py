@@ -85,13 +85,16 @@ def read_shift(result: Result) -> ShiftView | None:
         )
     )
     panels.append(_panel("Risk", "% a step", {"any failure": 100.0 * frame["p_fail"].to_numpy(float)}))
-    counts = schedule["step"].value_counts().sort_index()
+    steps, counts = np.unique(schedule["step"].to_numpy(int), return_counts=True)
     step = WIDTH / len(frame)
     return ShiftView(
         panels=[panel for panel in panels if panel.lines],
-        ticks=[((int(at) - 1) * step, int(n)) for at, n in counts.items()],
+        ticks=[((int(at) - 1) * step, int(n)) for at, n in zip(steps, counts, strict=True)],
         hours=float(frame["t_s"].iloc[-1] + (frame["t_s"].iloc[1] if len(frame) > 1 else 0.0)) / 3600.0,
-        rows=schedule.head(MOST_ROWS).to_dict("records"),
+        rows=[
+            dict(zip(schedule.columns, row, strict=True))
+            for row in schedule.head(MOST_ROWS).itertuples(index=False)
+        ],
         more=max(len(schedule) - MOST_ROWS, 0),
         bill=[(NAMES[name], result.bill[name]) for name in NAMES if name in result.bill],
     )

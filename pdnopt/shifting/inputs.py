@@ -99,12 +99,10 @@ def check_batteries(net: Any) -> None:
             Issue("BoundsCrossed", "net.storage.min_e_mwh", names[k], float(least[k]), allowed, todo)
         )
     for column in ("efficiency_charge", "efficiency_discharge"):
-        for k, value in enumerate(values(net, "storage", column)):
-            if not 0.0 < value <= 1.0:
-                allowed = "above 0, at most 1"
-                issues.append(
-                    Issue("Range", f"net.storage.{column}", names[k], float(value), allowed, "Correct it.")
-                )
+        value = values(net, "storage", column)
+        for k in np.flatnonzero(~((value > 0.0) & (value <= 1.0))):
+            path, allowed = f"net.storage.{column}", "above 0, at most 1"
+            issues.append(Issue("Range", path, names[k], float(value[k]), allowed, "Correct the value."))
     if issues:
         raise InputError(issues)
 

@@ -233,7 +233,7 @@ class ShiftPlant:
             may[d, held[d]] = True
 
         def of(column: str) -> np.ndarray:
-            return np.asarray(values(net, "transfer", column), dtype=float)[at]
+            return np.asarray(values(net, "transfer", column)[at], dtype=float)
 
         return Devices(
             name=list(choices.name),

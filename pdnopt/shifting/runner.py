@@ -97,7 +97,7 @@ class ShiftRunner:
         alike = before is not None and self.plant.resembles(before.plant)
         self._readings: dict[str, Reading] = before._readings if alike and before is not None else {}
         self._readers: dict[Any, StakeReader] = {}
-        self._lp = WarmLp() if before is None else before._lp
+        self._lp: WarmLp = WarmLp() if before is None else before._lp
         horizon = options.horizon if isinstance(options.horizon, int) else 1
         names = [hazard.name for hazard in read_hazards(net, options.risk, horizon)]
         self.reader_of(names, options)
