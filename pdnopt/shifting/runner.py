@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -24,20 +24,19 @@ from pdnopt.plant.state import State, missing_kw
 from pdnopt.response import Response, respond, settle
 from pdnopt.result import Result, Status
 from pdnopt.sequence import order_moves
+from pdnopt.shifting.answering import Answer, find_answer, status_of
 from pdnopt.shifting.commands import SETPOINT_KW, schedule, target
 from pdnopt.shifting.course import Course, read_course
-from pdnopt.shifting.data import Columns, ShiftData
+from pdnopt.shifting.data import ShiftData
 from pdnopt.shifting.hazards import Hazard, read_hazards
 from pdnopt.shifting.inputs import Bounds, check_batteries, read_areas, read_bounds
-from pdnopt.shifting.matrix import Matrix
-from pdnopt.shifting.outlook import Outlook, read_outlook
 from pdnopt.shifting.plant import Reading, ShiftPlant
-from pdnopt.shifting.search import Solved, WarmLp, least, solve_matrix, with_limit
+from pdnopt.shifting.search import WarmLp
 from pdnopt.shifting.stakes import Stake, StakeReader
 from pdnopt.shifting.timeline import timeline
 from pdnopt.shifting.words import notes_of, summary
 
-__all__ = ["Answer", "ShiftRunner"]
+__all__ = ["ShiftRunner"]
 
 DEFAULT_STEP_S = 300.0
 
@@ -54,19 +53,6 @@ END_WEIGHT = 1.0
 
 ORDER_SHARE = 0.6
 """Part of the time that is left after solving that the search for an order may use."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a programme gave. ``idle``: the outlook if nothing is done; None where that keeps no limits."""
-
-    data: ShiftData
-    matrix: Matrix
-    columns: Columns
-    constant: float
-    solved: Solved
-    outlook: Outlook | None
-    idle: Outlook | None
 
 
 class ShiftRunner:
@@ -97,7 +83,7 @@ class ShiftRunner:
         alike = before is not None and self.plant.resembles(before.plant)
         self._readings: dict[str, Reading] = before._readings if alike and before is not None else {}
         self._readers: dict[Any, StakeReader] = {}
-        self._lp: WarmLp = WarmLp() if before is None else before._lp
+        self.warm: WarmLp = WarmLp() if before is None else before.warm
         horizon = options.horizon if isinstance(options.horizon, int) else 1
         names = [hazard.name for hazard in read_hazards(net, options.risk, horizon)]
         self.reader_of(names, options)
@@ -153,7 +139,7 @@ class ShiftRunner:
             data = self.data(reader, names, ends, course, hazards, bounds, options, margin)
             spans["update_s"] += time.perf_counter() - begun
             begun = time.perf_counter()
-            answer = self.answer(data, options, deadline_s)
+            answer = find_answer(self.formulation, data, options.gap, options.explain, deadline_s, self.warm)
             spans["solve_s"] += time.perf_counter() - begun
             if answer.outlook is None:
                 return self._empty(options, demand, course, answer, started, {"build_s": build_s, **spans})
@@ -176,7 +162,7 @@ class ShiftRunner:
                 *notes,
                 f"limits used to {100 * margin:.0f} % only: by AC power flow they are reached earlier",
             )
-        status = _status(answer, whole, report)
+        status = status_of(answer, whole, report)
         result = self._result(
             options, demand, course, reader, answer, first, end, plan, report, status, notes, response
         )
@@ -263,35 +249,6 @@ class ShiftRunner:
             guard_level=bounds.guard_level,
             max_at_risk_kw=bounds.max_at_risk_kw,
         )
-
-    def answer(self, data: ShiftData, options: Any, deadline_s: float) -> Answer:
-        """Solve the programme, then the peak with positions held, then what doing nothing would cost."""
-        matrix, columns, constant = self.formulation.build(data)
-        solved = solve_matrix(matrix, options.gap, constant, deadline_s, self._lp)
-        if solved.x is None:
-            return Answer(data, matrix, columns, constant, solved, None, None)
-        x = solved.x
-        if data.peak:
-            x = self._least_peak(matrix, columns, x, deadline_s)
-        outlook = read_outlook(data, columns, matrix.cost, x, constant)
-        idle = None
-        if options.explain:
-            fixed, at = _idle(data, columns)
-            rest = least(matrix, fixed, at, deadline_s)
-            idle = None if rest.x is None else read_outlook(data, columns, matrix.cost, rest.x, constant)
-        return Answer(data, matrix, columns, constant, replace(solved, x=x), outlook, idle)
-
-    def _least_peak(self, matrix: Matrix, columns: Columns, x: np.ndarray, deadline_s: float) -> np.ndarray:
-        """Return the point of least grid peak whose cost but for cycling is no higher; positions stay."""
-        safety = matrix.cost.copy()
-        safety[columns.charge] = safety[columns.discharge] = 0.0
-        most = float(safety @ x)
-        aim = 1e-3 * (matrix.cost - safety)
-        aim[columns.peak] = 1.0
-        whole = np.flatnonzero(matrix.integer)
-        limited = replace(with_limit(matrix, safety, most + 1e-6 * max(abs(most), 1.0)), cost=aim)
-        found = least(limited, whole, x[whole], deadline_s)
-        return x if found.x is None else found.x
 
     # --- the plan of the first step
 
@@ -490,15 +447,6 @@ class ShiftRunner:
         )
 
 
-def _idle(data: ShiftData, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns and values of doing nothing: devices stay, batteries rest."""
-    stays = np.zeros(columns.x.shape)
-    stays[np.arange(len(stays)), :, data.devices.held] = 1.0
-    fixed = (columns.x, columns.charge, columns.discharge)
-    at = (stays, np.zeros(columns.charge.shape), np.zeros(columns.discharge.shape))
-    return np.concatenate([part.ravel() for part in fixed]), np.concatenate([part.ravel() for part in at])
-
-
 def _distinct(stakes: Sequence[Stake]) -> list[Stake]:
     """Return stakes that can bind, each once: those that ask the very same of the choices are one."""
     kept: dict[bytes, Stake] = {}
@@ -514,14 +462,3 @@ def _distinct(stakes: Sequence[Stake]) -> list[Stake]:
         )
         kept.setdefault(b"".join(part.tobytes() for part in parts), stake)
     return list(kept.values())
-
-
-def _status(answer: Answer, whole: bool, report: CheckReport) -> Status:
-    assert answer.outlook is not None
-    if answer.outlook.beyond_kw[0] > SETPOINT_KW:
-        return "infeasible"
-    if any(issue.severity == "error" for issue in report.issues) or not whole:
-        return "failed"
-    if answer.solved.status != "optimal" or answer.outlook.beyond_kw.max() > SETPOINT_KW:
-        return "feasible"
-    return "optimal"

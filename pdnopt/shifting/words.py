@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pdnopt.shifting.commands import SETPOINT_KW
 from pdnopt.shifting.data import ShiftData
 from pdnopt.shifting.outlook import Outlook
@@ -39,7 +41,7 @@ def summary(data: ShiftData, outlook: Outlook, idle: Outlook | None) -> str:
 
 def notes_of(plant: ShiftPlant, data: ShiftData, outlook: Outlook, idle: Outlook | None) -> tuple[str, ...]:
     """Return what a person should know of this shift."""
-    notes = [summary(data, outlook, idle)]
+    notes = [summary(data, outlook, idle), *_bridges(plant, data, outlook)]
     if outlook.beyond_kw.max(initial=0.0) > SETPOINT_KW:
         t = int(outlook.beyond_kw.argmax())
         notes.append(
@@ -59,3 +61,20 @@ def notes_of(plant: ShiftPlant, data: ShiftData, outlook: Outlook, idle: Outlook
         names = ", ".join(plant.choices.left_out[:4])
         notes.append(f"devices not decided, more than load hangs on them: {names}")
     return tuple(notes)
+
+
+def _bridges(plant: ShiftPlant, data: ShiftData, outlook: Outlook) -> list[str]:
+    """Say which batteries hold their loads while a transfer of the first step is slower than the hold-up."""
+    devices, batteries = data.devices, data.batteries
+    kw = data.nominal.hung_kw(data.course.n_steps)[:, 0].max(axis=1)
+    holdup_s = float(plant.demand.holdup_s.min(initial=0.0))
+    lines = []
+    for d in np.flatnonzero(outlook.moves(devices.held)[0]):
+        held_s = float(devices.transfer_s[d])
+        for b in np.flatnonzero((batteries.device == d) & batteries.forms):
+            if held_s > holdup_s:
+                lines.append(
+                    f"{batteries.name[b]} bridges the transfer of {devices.name[d]}:"
+                    f" {kw[d]:.1f} kW for {1000 * held_s:.0f} ms, {1000 * kw[d] * held_s / 3600:.2f} Wh"
+                )
+    return lines

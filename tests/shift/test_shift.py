@@ -75,6 +75,7 @@ def test_a_slow_transfer_needs_a_battery_to_bridge_it() -> None:
     assert moves["device"].tolist() == ["transfer:T1"]
     assert moves["kwh"].iloc[0] == pytest.approx(10.0 * 0.1 / 3600.0)
     assert bridged.interrupted_kw == 0.0
+    assert "storage:DES-1 bridges the transfer of transfer:T1: 10.0 kW for 100 ms, 0.28 Wh" in bridged.notes
     weak = row([100.0, 100.0], slow, batteries=[battery(0, p_max_mw=0.009)])
     assert not (pdnopt.solve(weak, "shift", risk=risk(0.01), **QUIET).schedule["action"] == "transfer").any()
 
@@ -219,3 +220,12 @@ def test_the_report_has_the_timeline(tmp_path: Path) -> None:
     assert "Nothing that could be moved now" in write_report(held, net, tmp_path / "held.html").read_text(
         "utf-8"
     )
+
+
+def test_a_bound_on_the_critical_load_at_risk_moves_it_though_the_risk_is_small() -> None:
+    """1e-6 that T1 is stuck while UPS-A dies: 10 kW of priority 1. No expected cost moves it; a bound of 5 kW does."""
+    net = row([100.0, 100.0], TWO)
+    rare = risk(1e-6, "transfer:T1@stuck + ups:UPS-A")
+    assert not pdnopt.solve(net, "shift", risk=rare, **QUIET).plan.actions
+    bound = pdnopt.solve(net, "shift", risk=rare, max_at_risk_kw=5.0, **QUIET)
+    assert [action.device for action in bound.plan.actions] == ["transfer:T1"]
