@@ -50,9 +50,10 @@ def notes_of(plant: ShiftPlant, data: ShiftData, outlook: Outlook, idle: Outlook
         )
     if outlook.unsafe:
         name, kw = outlook.unsafe[0]
+        others = ", after others no more" if len(outlook.unsafe) > 1 else ""
         notes.append(
-            f"the end state is not N-1 safe: {len(outlook.unsafe)} single failures leave load that must go,"
-            f" at most {kw:.1f} kW after losing {name}; no choice of positions is better at less cost"
+            f"the end state is not N-1 safe, and no positions at no higher cost are:"
+            f" {kw:.1f} kW must go after losing {name}{others}"
         )
     if plant.left_out:
         names = ", ".join(plant.left_out[:4])
