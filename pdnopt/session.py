@@ -67,16 +67,16 @@ class Options:
         Probability of failing: index component names, columns steps. Of a shift, names joined by " + " fail together.
     max_moves : int, optional
         At most so many devices move in this call; of a shift in every step, by area.
-    horizon : int
-        Of a shift: steps that are looked ahead, of ``step_s`` (300 s) each.
+    horizon : int, optional
+        Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each.
     max_shift_kw : float, optional
         Of a shift: at most so much load moves in a step, by area.
     areas : dict, optional
         Of a shift: device name -> area, for limits by step.
     prices : Prices or dict, optional
         Of a shift: what things cost (`pdnopt.shifting.Prices`).
-    guard, guard_level : float
-        Of a shift: weight of the conditional value at risk of what a failure costs, and its level.
+    guard, guard_level : float, optional
+        Of a shift: weight of the conditional value at risk of what a failure costs (0.1), and its level (0.9).
     max_at_risk_kw : float, optional
         Of a shift: the most load of the most critical priority that any failure in ``risk`` may leave dark.
     corrective : bool
@@ -103,12 +103,12 @@ class Options:
     risk: Any = None
     max_moves: int | None = None
     corrective: bool = False
-    horizon: int = 12
+    horizon: int | None = None
     max_shift_kw: float | None = None
     areas: Any = None
     prices: Any = None
-    guard: float = 0.1
-    guard_level: float = 0.9
+    guard: float | None = None
+    guard_level: float | None = None
     max_at_risk_kw: float | None = None
 
     def but(self, changes: dict[str, Any]) -> Options:

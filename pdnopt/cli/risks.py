@@ -25,10 +25,9 @@ def read_risks(texts: Sequence[str] | None, horizon: int | None, step_s: float |
         return None
     import pandas as pd
 
-    from pdnopt.session import Options
-    from pdnopt.shifting import DEFAULT_STEP_S, rate_to_probability
+    from pdnopt.shifting import DEFAULT_HORIZON, DEFAULT_STEP_S, rate_to_probability
 
-    n_steps = Options().horizon if horizon is None else horizon
+    n_steps = DEFAULT_HORIZON if horizon is None else horizon
     length_s = DEFAULT_STEP_S if step_s is None else step_s
     issues, rows = [], {}
     for text in texts:

@@ -2,6 +2,6 @@
 
 from pdnopt.shifting.hazards import rate_to_probability
 from pdnopt.shifting.prices import Prices
-from pdnopt.shifting.runner import DEFAULT_STEP_S, ShiftRunner
+from pdnopt.shifting.runner import DEFAULT_HORIZON, DEFAULT_STEP_S, ShiftRunner
 
-__all__ = ["DEFAULT_STEP_S", "Prices", "ShiftRunner", "rate_to_probability"]
+__all__ = ["DEFAULT_HORIZON", "DEFAULT_STEP_S", "Prices", "ShiftRunner", "rate_to_probability"]

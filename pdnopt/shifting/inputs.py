@@ -18,6 +18,10 @@ from pdnopt.shifting.prices import Prices
 __all__ = ["Bounds", "check_batteries", "read_areas", "read_bounds"]
 
 
+GUARD, GUARD_LEVEL = 0.1, 0.9
+"""Weight of the worst outcomes, and which part of them that is, unless told otherwise."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """How gradual and how cautious a shift is.
@@ -44,15 +48,15 @@ def read_bounds(options: Any) -> Bounds:
     """Read limits and prices. Raises InputError with all that is out of range."""
     issues = []
     found: dict[str, float] = {}
-    for name, low, high in (
-        ("max_moves", 0.0, inf),
-        ("max_shift_kw", 0.0, inf),
-        ("guard", 0.0, 1e6),
-        ("guard_level", 0.0, 0.9999),
-        ("max_at_risk_kw", 0.0, inf),
+    for name, low, high, default in (
+        ("max_moves", 0.0, inf, inf),
+        ("max_shift_kw", 0.0, inf, inf),
+        ("guard", 0.0, 1e6, GUARD),
+        ("guard_level", 0.0, 0.9999, GUARD_LEVEL),
+        ("max_at_risk_kw", 0.0, inf, inf),
     ):
         value = getattr(options, name)
-        value = inf if value is None else value
+        value = default if value is None else value
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
         if not number or not low <= value <= high:
             allowed = f"a number from {low:g} to {high:g}" if high < inf else f"a number, {low:g} or more"

@@ -38,7 +38,7 @@ from pdnopt.shifting.words import notes_of, summary
 
 __all__ = ["ShiftRunner"]
 
-DEFAULT_STEP_S = 300.0
+DEFAULT_STEP_S, DEFAULT_HORIZON = 300.0, 12
 
 TIGHTER = 0.99
 """Where the checker finds a limit broken, this part of what was used of every limit is used in the next round."""
@@ -84,8 +84,9 @@ class ShiftRunner:
         self._readings: dict[str, Reading] = before._readings if alike and before is not None else {}
         self._readers: dict[Any, StakeReader] = {}
         self.warm: WarmLp = WarmLp() if before is None else before.warm
-        horizon = options.horizon if isinstance(options.horizon, int) else 1
-        names = [hazard.name for hazard in read_hazards(net, options.risk, horizon)]
+        steps = DEFAULT_HORIZON if options.horizon is None else options.horizon
+        steps = max(steps, 1) if isinstance(steps, int) else 1  # a horizon that is none is told by `solve`
+        names = [hazard.name for hazard in read_hazards(net, options.risk, steps)]
         self.reader_of(names, options)
 
     def updated(self, net: Any, options: Any) -> ShiftRunner:
@@ -173,9 +174,10 @@ class ShiftRunner:
         """Read everything that was given; all faults at once."""
         issues: list[Issue] = []
         found: list[Any] = []
+        horizon = DEFAULT_HORIZON if options.horizon is None else options.horizon
         for read in (
-            lambda: read_course(demand, options.loads, options.horizon, step_s),
-            lambda: read_hazards(self.net, options.risk, options.horizon),
+            lambda: read_course(demand, options.loads, horizon, step_s),
+            lambda: read_hazards(self.net, options.risk, horizon),
             lambda: read_bounds(options),
             lambda: self._terms(options),
         ):

@@ -185,6 +185,7 @@ class Judge:
             explain=False,
             validate=False,
             time_limit_s=20.0,
+            gap=0.01,
         )
         hours = self.hold_s / 3600.0
         cost = sum(self.prices.of(p) * kw * hours for p, kw in result.unserved_by_priority.items())
