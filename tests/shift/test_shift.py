@@ -229,3 +229,39 @@ def test_a_bound_on_the_critical_load_at_risk_moves_it_though_the_risk_is_small(
     assert not pdnopt.solve(net, "shift", risk=rare, **QUIET).plan.actions
     bound = pdnopt.solve(net, "shift", risk=rare, max_at_risk_kw=5.0, **QUIET)
     assert [action.device for action in bound.plan.actions] == ["transfer:T1"]
+
+
+def test_the_rules_do_what_the_documents_say() -> None:
+    """Greedy: 50 kW a step, the riskiest and largest first; all at once: everything; nobody moves without risk."""
+    from pdnopt.shifting.rules import all_at_once, greedy, never, threshold
+
+    racks = [{**TWO[0], "kw": kw} for kw in (30.0, 25.0, 15.0)]
+    net = row([100.0, 100.0], racks, batteries=[battery(0, p_max_mw=0.04)])
+    session = pdnopt.Session(net, "shift", horizon=1, step_s=300.0, **QUIET)
+
+    def data(p: float) -> Any:
+        options = session.options.but({"risk": risk(p, steps=1)})
+        runner = session._runner
+        told, hazards, bounds = runner._inputs(runner.plant.demand, options, 300.0)
+        reader, names, ends = runner.reader_of([hazard.name for hazard in hazards], options)
+        return runner.data(reader, names, ends, told, hazards, bounds, options)
+
+    assert never(data(0.1)).position.tolist() == [0, 0, 0]
+    assert greedy(data(0.1)).position.tolist() == [1, 0, 1]
+    assert all_at_once(data(0.1)).position.tolist() == [1, 1, 1]
+    told = threshold(data(0.1))
+    assert told.position.tolist() == [1, 1, 0]  # the mean is 23.3 kW
+    assert told.power_kw[0] == pytest.approx(-30.0)
+    for rule in (greedy, all_at_once, threshold):
+        assert rule(data(1e-6)).position.tolist() == [0, 0, 0]
+
+
+def test_a_session_gives_what_a_new_solve_gives() -> None:
+    """The LP of a session starts from its last basis; the decision is the same."""
+    net = row([100.0, 100.0], TWO, batteries=[battery(0)])
+    session = pdnopt.Session(net, "shift", risk=risk(0.001), **QUIET)
+    session.solve()
+    again = session.solve(risk=risk(0.05), max_moves=1)
+    fresh = pdnopt.solve(net, "shift", risk=risk(0.05), max_moves=1, **QUIET)
+    assert again.plan.to_json() == fresh.plan.to_json()
+    assert again.objective["cost"] == pytest.approx(fresh.objective["cost"], rel=1e-6)
