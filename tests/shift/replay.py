@@ -146,9 +146,10 @@ def _carry_out(
             else kw / net.storage.at[k, "efficiency_discharge"]
         )
         net.storage.loc[k, "p_mw"] = kw / 1000.0
-        net.storage.loc[k, "soc_percent"] += (
-            100.0 * stored * hours / (1000.0 * net.storage.at[k, "max_e_mwh"])
+        percent = net.storage.at[k, "soc_percent"] + 100.0 * stored * hours / (
+            1000.0 * net.storage.at[k, "max_e_mwh"]
         )
+        net.storage.loc[k, "soc_percent"] = round(float(percent), 9)  # 100.00000000000001 is full
         discharged += max(-kw, 0.0) * hours
         lost += abs(kw - stored) * hours
     course.moved.append(list(moves))
