@@ -29,7 +29,8 @@ subject to
     (5) sum_j gain_wrj (hang_j(x) - shed_j - b_j) <= rest_wr     w = 0: + charge - discharge in place of b
     (6) sum_n shed_jn + b_j <= hang_j(x),  shed_jn <= hang_jn(x)  w = 0: shed_jn <= what caps can take of it
     (7) h sum_p b_bp <= eta_out (e_bt - e_low), at both ends of the step;  b_bp <= discharge_b x_dp
-    (8) e_bt = e_b,t-1 + dt (eta_in charge - discharge / eta_out);  charge_bp, discharge_bp <= rating x_dp
+    (8) e_bt = e_b,t-1 + dt (eta_in charge - discharge / eta_out);  charge_bp, discharge_bp <= rating x_dp;
+        e_bt keeps its bounds though the power goes on for the latency of the next command
     (9) u_wts >= loss of the outcome - eta
     (10) critical load dark or shed in any outcome <= max_at_risk_kw
     (11) peak_kw >= grid import in every step
@@ -169,12 +170,21 @@ def constraint_energy(
     """Equation (8)."""
     bat, hours = data.batteries, data.course.hours
     start = np.zeros(e.shape)
-    start[:, 0] = bat.now_kwh
+    start[:, 0] = data.start_kwh
     rows = b.rows("energy", *e.shape, low=start, high=start)
     b.add(rows, e, 1.0)
     b.add(rows[:, 1:], e[:, :-1], -1.0)
     b.add(rows[:, :, None], charge, -hours * bat.eta_in[:, None, None])
     b.add(rows[:, :, None], discharge, hours / bat.eta_out[:, None, None])
+    late_h = (
+        data.latency_h
+    )  # a battery goes on until the next command has arrived: it has energy, or room, for that
+    spare = b.rows("spare", *e.shape, low=bat.low_kwh[:, None])
+    b.add(spare, e, 1.0)
+    b.add(spare[:, :, None], discharge, -late_h / bat.eta_out[:, None, None])
+    room = b.rows("room", *e.shape, high=bat.high_kwh[:, None])
+    b.add(room, e, 1.0)
+    b.add(room[:, :, None], charge, late_h * bat.eta_in[:, None, None])
     for name, power, rating in (
         ("charges", charge, bat.charge_kw),
         ("discharges", discharge, bat.discharge_kw),
@@ -284,7 +294,7 @@ def constraint_failure(
     eta, floor = bat.eta_out[:, None], (bat.eta_out * bat.low_kwh)[:, None]
     for sooner in (1, 0):  # stored at the beginning of the step, and at its end
         first = stake.step - sooner < 0
-        high = np.where(first, eta * bat.now_kwh[:, None], 0.0) - floor
+        high = np.where(first, eta * data.start_kwh[:, None], 0.0) - floor
         lasts = b.rows(f"lasts({stake.label})", bat.n, n_vectors, high=high)
         b.add(lasts[k], give, stake.hours)
         b.add(lasts[:, ~first], e[:, (stake.step - sooner)[~first]], -eta)

@@ -27,6 +27,10 @@ class ShiftData:
         Every single failure at the end of the last step.
     move_risk, move_wear : float, shape (D, T)
     weight : float, shape (N,)
+    latency_h : float
+        From the beginning of a step until its commands take effect, h.
+    start_kwh : float, shape (B,)
+        Stored when the first command takes effect: until then batteries go on as they do now.
     area : int, shape (D,)
     cycle : float, shape (B,)
         kWh-equivalents per kWh discharged; ``energy`` per kWh lost.
@@ -52,6 +56,8 @@ class ShiftData:
     import_gain: np.ndarray
     import_kw: np.ndarray
     peak: bool
+    latency_h: float
+    start_kwh: np.ndarray
     max_moves: float
     max_shift_kw: float
     guard: float

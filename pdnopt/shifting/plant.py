@@ -190,6 +190,13 @@ class ShiftPlant:
         moves = scenario.state.transfer_ok[devices.transfer]
         return Reading(scenario, lives, dead, moves)
 
+    def stored_kwh(self, hours: float) -> np.ndarray:
+        """Return what batteries will have stored if they go on for some hours as they do now, (B,)."""
+        bat = self.batteries
+        power_kw = self.grid.storages.p_now_kw[bat.row]
+        drain = np.where(power_kw > 0, power_kw * bat.eta_in, power_kw / np.maximum(bat.eta_out, 1e-9))
+        return np.asarray(np.clip(bat.now_kwh + drain * hours, bat.low_kwh, bat.high_kwh))
+
     def resembles(self, other: ShiftPlant) -> bool:
         """Return whether what failures leave above the devices is the same as in another reading of the plant."""
         mine, theirs = self.bare, other.bare

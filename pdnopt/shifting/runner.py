@@ -245,6 +245,8 @@ class ShiftRunner:
             import_gain=gain,
             import_kw=base,
             peak="grid_peak" in self._terms(options),
+            latency_h=options.latency_s / 3600.0,
+            start_kwh=self.plant.stored_kwh(options.latency_s / 3600.0),
             max_moves=bounds.max_moves,
             max_shift_kw=bounds.max_shift_kw,
             guard=bounds.guard,
