@@ -78,7 +78,7 @@ def main() -> int:
     soc: list[np.ndarray] = []
 
     def watch(step: int, state: Any) -> None:
-        soc.append(state.storage["soc_percent"].to_numpy(float))
+        soc.append(state.storage["soc_percent"].to_numpy(float).copy())
 
     keywords: dict[str, Any] = {
         "horizon": HORIZON,
