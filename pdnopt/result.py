@@ -100,6 +100,10 @@ class Result:
     backing : DataFrame or None
         Of an allocation: one row a transfer device: device, kw, active, next, moved, vm_pu (of its output, by AC
         power flow with nothing failed).
+    schedule, timeline : DataFrame or None
+        Of a shift: every intended action (those of the first step are committed, and are the plan); one row a step.
+    bill : dict
+        Of a shift: the parts of its cost, kWh-equivalents; "idle": what doing nothing is expected to cost.
     """
 
     problem: str
@@ -127,6 +131,9 @@ class Result:
     notes: tuple[str, ...] = field(default_factory=tuple)
     margins: pd.DataFrame | None = None
     backing: pd.DataFrame | None = None
+    schedule: pd.DataFrame | None = None
+    timeline: pd.DataFrame | None = None
+    bill: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -164,9 +171,15 @@ class Result:
             "clocks": [{k: _finite(v) for k, v in asdict(clock).items()} for clock in self.clocks],
             "timings": {name: _finite(value) for name, value in self.timings.items()},
             "notes": list(self.notes),
+            **({"bill": {k: _finite(v) for k, v in self.bill.items()}} if self.bill else {}),
             **{
                 name: [{k: _finite(v) for k, v in row.items()} for row in frame.to_dict("records")]
-                for name, frame in (("margins", self.margins), ("backing", self.backing))
+                for name, frame in (
+                    ("margins", self.margins),
+                    ("backing", self.backing),
+                    ("schedule", self.schedule),
+                    ("timeline", self.timeline),
+                )
                 if frame is not None
             },
         }

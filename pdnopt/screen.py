@@ -24,6 +24,10 @@ _HEADLINES = {
 
 def render(result: Result) -> str:
     """Return the screen for one result."""
+    if result.timeline is not None:
+        return "\n".join(
+            [*_head_of_shift(result), *_course(result), *_actions(result), *_later(result), *_tail(result)]
+        )
     if result.margins is not None:
         return "\n".join(
             [
@@ -62,6 +66,66 @@ def _head_of_allocation(result: Result) -> list[str]:
     return [
         f"{result.problem}{network}, before anything fails",
         f"{result.status.upper()}: {_HEADLINES[result.status]}",
+    ]
+
+
+def _head_of_shift(result: Result) -> list[str]:
+    """Say what is done and why; the rest of the notes follows."""
+    network = f" on {result.network}" if result.network else ""
+    headline = _HEADLINES[result.status]
+    if result.status == "infeasible":
+        headline = "no first step keeps all limits; hold"
+    return [
+        f"{result.problem}{network}, before anything fails",
+        f"{result.status.upper()}: {headline}",
+        *(f"  {note}" for note in result.notes),
+    ]
+
+
+def _course(result: Result) -> list[str]:
+    """Say what it costs, and how the steps go."""
+    frame = result.timeline
+    assert frame is not None
+    if not len(frame):
+        return []
+    bill = result.bill
+    gap = result.gap["cost"]
+    lines = [
+        f"  cost         {result.objective['cost']:10.3f} kWh-equivalents, proved within {gap:.3f}",
+        "    "
+        + "  ".join(f"{name} {bill[name]:.3f}" for name in bill if name != "idle" and abs(bill[name]) > 5e-4),
+    ]
+    if "grid_peak" in result.objective:
+        lines.append(f"  grid peak    {result.objective['grid_peak']:10.1f} kW")
+    feeds = [name for name in frame.columns if name.startswith("kW ")][:MARGIN_ROWS]
+    battery = bool((frame["stored_kwh"] > 0).any())
+    head = [f"{name[3:].partition(':')[2]:>9.9s}" for name in feeds]
+    lines.append(
+        "  step  p fail  at stake  transfers  moved kW"
+        + ("  battery kW  charge %" if battery else "")
+        + (" " if head else "")
+        + " ".join(head)
+        + (" kW" if head else "")
+    )
+    for row in frame.to_dict("records")[:MAX_ROWS]:
+        text = f"  {row['step']:4d}  {row['p_fail']:6.4f}  {row['at_stake_kwh']:8.3f}  {row['transfers']:9d}"
+        text += f"  {row['moved_kw']:8.1f}"
+        if battery:
+            text += f"  {row['charge_kw']:10.1f}  {row['soc_percent']:8.1f}"
+        lines.append(text + (" " if feeds else "") + " ".join(f"{row[name]:9.1f}" for name in feeds))
+    if len(frame) > MAX_ROWS:
+        lines.append(f"    ... {len(frame) - MAX_ROWS} more steps: result.timeline")
+    return lines
+
+
+def _later(result: Result) -> list[str]:
+    """Say how much is intended after the first step."""
+    frame = result.schedule
+    if frame is None or not len(frame) or frame["committed"].all():
+        return []
+    later = frame[~frame["committed"]]
+    return [
+        f"  later        {len(later)} actions are intended in the next steps, none is committed: result.schedule"
     ]
 
 
@@ -187,7 +251,11 @@ def describe(action: Action) -> str:
 def _actions(result: Result) -> list[str]:
     plan = result.plan
     if not plan.actions:
-        why = "all stand right" if result.margins is not None else "the plant's own devices are enough"
+        why = "the plant's own devices are enough"
+        if result.margins is not None:
+            why = "all stand right"
+        elif result.timeline is not None:
+            why = "nothing that could be moved now would lower the cost"
         return [f"  actions      none: {why}"] if result.ok else []
     by_step: dict[int, list[Action]] = {}
     for action in plan.actions:

@@ -64,9 +64,21 @@ class Options:
     evacuate : sequence of str
         Components that shall carry as little as possible from now on.
     risk : DataFrame, optional
-        Probability of failing: index component names, columns steps.
+        Probability of failing: index component names, columns steps. Of a shift, names joined by " + " fail together.
     max_moves : int, optional
-        At most so many devices move in this call.
+        At most so many devices move in this call; of a shift in every step, by area.
+    horizon : int, optional
+        Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each.
+    max_shift_kw : float, optional
+        Of a shift: at most so much load moves in a step, by area.
+    areas : dict, optional
+        Of a shift: device name -> area, for limits by step.
+    prices : Prices or dict, optional
+        Of a shift: what things cost (`pdnopt.shifting.Prices`).
+    guard, guard_level : float, optional
+        Of a shift: weight of the conditional value at risk of what a failure costs (0.1), and its level (0.9).
+    max_at_risk_kw : float, optional
+        Of a shift: the most load of the most critical priority that any failure in ``risk`` may leave dark.
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
@@ -95,6 +107,13 @@ class Options:
     max_moves: int | None = None
     corrective: bool = False
     peaks: int | None = None
+    horizon: int | None = None
+    max_shift_kw: float | None = None
+    areas: Any = None
+    prices: Any = None
+    guard: float | None = None
+    guard_level: float | None = None
+    max_at_risk_kw: float | None = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -137,11 +156,10 @@ class Options:
             if not number or not low <= value <= high:
                 allowed = f"a number from {low:g} to {high:g} {unit}".rstrip()
                 issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, "Correct the value."))
-        for name in ("max_moves", "peaks"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                allowed, todo = "a whole number from 0", "Correct the value, or leave it out."
-                issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, todo))
+        value = self.peaks
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            allowed, todo = "a whole number from 0", "Correct the value, or leave it out."
+            issues.append(Issue("Range", "solve(peaks=...)", "", value, allowed, todo))
         return issues
 
 
@@ -206,16 +224,22 @@ class Session:
         return result
 
 
-ALLOCATION_ONLY = (
-    *("loads", "step_s", "components", "doubles", "evacuate", "risk", "max_moves", "corrective"),
-    "peaks",
-)
+PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
+"""Keywords of every problem that is solved before a failure."""
+ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
+SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
 SWITCHING_ONLY = ("failed", "extend")
+FOREIGN = {
+    "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY),
+    "allocation": (*SWITCHING_ONLY, *SHIFT_ONLY),
+    "multi-period": (*SWITCHING_ONLY, *ALLOCATION_ONLY),
+}
+"""Keywords that a kind of problem does not know."""
 
 
 def _refuse_foreign(formulation: Any, keywords: dict[str, Any]) -> None:
     """Raise InputError for keywords that a problem of this kind does not know: none is ignored silently."""
-    foreign = {"switching": ALLOCATION_ONLY, "allocation": SWITCHING_ONLY}.get(formulation.kind, ())
+    foreign = FOREIGN.get(formulation.kind, ())
     issues = [
         Issue(
             "UnknownField",
@@ -247,13 +271,17 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
         from pdnopt.allocation import AllocationRunner
 
         return AllocationRunner(net, formulation, options)
+    if formulation.kind == "multi-period":
+        from pdnopt.shifting import ShiftRunner
+
+        return ShiftRunner(net, formulation, options)
     raise InputError(
         Issue(
             "Enum",
             "problem",
             formulation.name,
             formulation.kind,
-            "kind 'switching' or 'allocation'",
+            "kind 'switching', 'allocation' or 'multi-period'",
             "Update pdnopt or the plug-in.",
         )
     )

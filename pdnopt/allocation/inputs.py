@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,16 @@ def outages_of(
     if issues:
         raise InputError(issues)
     return out
+
+
+def read_max_moves(value: int | None) -> float:
+    """Return how many devices may move in one plan, infinite for None. Raises InputError."""
+    if value is None:
+        return inf
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        allowed, todo = "a whole number from 0", "Correct the value, or leave it out."
+        raise InputError(Issue("Range", "solve(max_moves=...)", "", value, allowed, todo))
+    return float(value)
 
 
 def read_risk(net: Any, evacuate: Sequence[str], risk: Any) -> dict[str, float]:

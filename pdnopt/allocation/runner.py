@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,14 @@ from pdnopt.allocation.choices import read_choices
 from pdnopt.allocation.corrective import correct
 from pdnopt.allocation.exposure import Core, Exposure, Frame, Local
 from pdnopt.allocation.goals import Goal
-from pdnopt.allocation.inputs import Vectors, check_devices, outages_of, read_risk, read_vectors
+from pdnopt.allocation.inputs import (
+    Vectors,
+    check_devices,
+    outages_of,
+    read_max_moves,
+    read_risk,
+    read_vectors,
+)
 from pdnopt.allocation.margins import Audit, Auditor
 from pdnopt.allocation.order import FEW_MOVES, many_moves
 from pdnopt.allocation.peaks import protect, read_budget
@@ -164,6 +170,7 @@ class AllocationRunner:
         begun = time.perf_counter()
         demand = with_load_kw(self.demand, options.p_load_kw, options.p_asymmetric_kw)
         vectors = read_vectors(demand, options.loads, options.step_s, options.horizon_s)
+        moves = read_max_moves(options.max_moves)
         hold_s = options.latency_s + RELIEF_S if options.corrective else options.horizon_s
         budget = None
         if options.peaks is not None:
@@ -173,7 +180,6 @@ class AllocationRunner:
         goals = self._goals(core, options)
         spans["update_s"] = since(begun)
         begun = time.perf_counter()
-        moves = inf if options.max_moves is None else float(options.max_moves)
         search_until_s = started + SEARCH_PART * options.time_limit_s
         allowed = within_voltage(self.net, self.frame, data, self.ups_of_station)
 

@@ -20,7 +20,8 @@ from pdnopt.cli.guard import (
     working,
     writable,
 )
-from pdnopt.cli.tables import read_loads, read_pairs, read_risks
+from pdnopt.cli.risks import read_risks
+from pdnopt.cli.tables import read_loads, read_pairs
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
@@ -35,11 +36,15 @@ Examples:
   pdnopt solve feeder.json --minimize unserved,losses --json
   pdnopt solve ring_bus reserve --evacuate ups:R2 --max-moves 4
   pdnopt solve ring_bus reserve --loads quantiles.csv --peaks 3 --doubles ups:R1,ups:P1
+  pdnopt solve hall_4n3 shift --risk "transfer:STS-A-B@stuck + ups:UPS-A=0.02/h" --risk ups:UPS-A=0.1/h
 
 \b
 What can fail: "table:name" or "table:index", with an optional milder form:
   ups:X  ups:X@rectifier  ups:X@to_bypass  ups:X@module  bus:X  line:X  trafo:X  ext_grid:X
   transfer:X  transfer:X@stuck  switch:X  switch:X@stuck_open  switch:X@stuck_closed  load:X@psu
+
+\b
+What may fail (shift): the same names with a rate by hour or a probability by step; names joined by " + " fail together.
 
 \b
 Exit codes: 0 verified plan, 1 no usable plan, 2 bad input, 3 internal error.
@@ -72,7 +77,7 @@ def solve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="reserve: load vectors in kW, CSV or Parquet; first column the row of net.load, then one column a vector.",
+            help="reserve, shift: load vectors in kW, CSV or Parquet: first column the row of net.load, then a column each.",
         ),
     ] = None,
     peaks: Annotated[
@@ -85,7 +90,8 @@ def solve(
     components: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help='reserve: what may fail: a table, a component, or "all"; once for each.'
+            metavar="NAME",
+            help='reserve, shift: what may fail: a table, a component, or "all"; once for each.',
         ),
     ] = None,
     doubles: Annotated[
@@ -102,14 +108,27 @@ def solve(
         ),
     ] = None,
     risk: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
-            metavar="FILE",
-            help="reserve: probabilities of failing, CSV or Parquet; first column the component, then one column a step.",
+            metavar="NAME=P|FILE",
+            help="reserve, shift: what may fail, NAME=0.02/h (a rate) or NAME=0.001 (by step), once for each; or a table, "
+            "CSV or Parquet: first column the component, then one column a step.",
         ),
     ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="STEPS", help="shift: steps looked ahead. [default: 12]")
+    ] = None,
+    step_s: Annotated[
+        float | None, typer.Option(metavar="S", help="shift: length of a step, in s. [default: 300]")
+    ] = None,
     max_moves: Annotated[
-        int | None, typer.Option(metavar="N", help="reserve: at most N devices move in this plan.")
+        int | None,
+        typer.Option(
+            metavar="N", help="At most N devices move, in this plan (reserve) or in a step (shift)."
+        ),
+    ] = None,
+    max_shift_kw: Annotated[
+        float | None, typer.Option(metavar="KW", help="shift: at most so much load moves in a step.")
     ] = None,
     corrective: Annotated[
         bool, typer.Option("--corrective", help="reserve: count on a reroute after each failure.")
@@ -132,8 +151,11 @@ def solve(
         "components": "all" if components == ["all"] else components,
         "doubles": read_pairs(doubles) if doubles else None,
         "evacuate": evacuate,
-        "risk": None if risk is None else read_risks(risk),
+        "risk": read_risks(risk, horizon, step_s),
+        "horizon": horizon,
+        "step_s": step_s,
         "max_moves": max_moves,
+        "max_shift_kw": max_shift_kw,
         "corrective": corrective or None,
     }
 

@@ -10,7 +10,7 @@ from pdnopt.errors import InputError, Issue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_loads", "read_pairs", "read_risks"]
+__all__ = ["read_loads", "read_pairs", "read_risk_table"]
 
 FORMATS = (".csv", ".parquet")
 
@@ -35,7 +35,7 @@ def read_loads(path: Path) -> pd.DataFrame:
     return _numbers(frame, path, "--loads", "kW")
 
 
-def read_risks(path: Path) -> pd.DataFrame:
+def read_risk_table(path: Path) -> pd.DataFrame:
     """Return probabilities of failing: the first column names of components, one more column a step. Raises InputError."""
     return _numbers(_read(path, "--risk"), path, "--risk", "probabilities from 0 to 1")
 

@@ -181,6 +181,14 @@ class HighsModel:
         self._highs.cbMipImprovingSolution.subscribe(better)
         self._highs.cbMipInterrupt.subscribe(waiting)
 
+    def basis(self) -> Any:
+        """Return the basis of the LP solved last, for `start_from`."""
+        return self._highs.getBasis()
+
+    def start_from(self, basis: Any) -> None:
+        """Begin the next LP at a basis of another model of the same shape. One that does not fit is ignored."""
+        self._warm = self._highs.setBasis(basis) != highspy.HighsStatus.kError
+
     def forget(self) -> None:
         """Drop the last basis: the next LP starts with presolve, which pays once many columns are fixed."""
         _ok(self._highs.clearSolver(), "clearing")

@@ -179,6 +179,26 @@ COLUMNS: tuple[Column, ...] = (
     _c(
         "transfer", "move_cost", "float64", 1.0, "", 0.0, inf, "what a planned move costs over that of others"
     ),
+    _c(
+        "transfer",
+        "fail_auto",
+        "float64",
+        1e-3,
+        "",
+        0.0,
+        1.0,
+        "probability that it stays when its source dies",
+    ),
+    _c(
+        "transfer",
+        "fail_move",
+        "float64",
+        1e-4,
+        "",
+        0.0,
+        1.0,
+        "probability that a planned move leaves it open",
+    ),
     _c("transfer", "stuck", "bool", False, "", 0, 1, "cannot move"),
     _c("transfer", "in_service", "bool", True, "", 0, 1, "in service"),
     # --- other switches

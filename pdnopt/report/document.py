@@ -12,6 +12,7 @@ from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.report.allocation_view import read_allocation
 from pdnopt.report.loadings import read_loadings
 from pdnopt.report.pages import render, versions, write_page
+from pdnopt.report.shift_view import read_shift
 from pdnopt.report.view import ReportView, read_view
 from pdnopt.result import Result
 
@@ -55,6 +56,7 @@ def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
         view=view,
         diagram=draw(situation) if situation else None,
         allocation=read_allocation(result),
+        shift=read_shift(result),
     )
 
 

@@ -52,6 +52,8 @@ TERMS = {
     "margin": ("worst margin", "kW"),
     "balance": ("spread of the reserve systems' loadings", "%"),
     "moves": ("devices moved, by weight", ""),
+    "cost": ("cost", "kWh-eq"),
+    "grid_peak": ("grid peak", "kW"),
 }
 
 VERBS = {"mode": "Change the mode of", "power": "Set"}
@@ -255,7 +257,11 @@ def _title(result: Result) -> str:
     if result.margins is not None:
         return f"Reserve of {network}"
     if not names:
-        return f"No failure on {network}"
+        return (
+            f"Shift before a failure on {network}"
+            if result.timeline is not None
+            else f"No failure on {network}"
+        )
     listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
     return f"Loss of {listed} on {network}"
 
@@ -263,6 +269,8 @@ def _title(result: Result) -> str:
 def _actions_line(result: Result) -> str:
     plan = result.plan
     if not plan.actions:
+        if result.ok and result.timeline is not None:
+            return "Nothing that could be moved now would lower the cost."
         return (
             "No command is needed: the plant's own devices are enough."
             if result.ok

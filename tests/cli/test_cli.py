@@ -104,7 +104,7 @@ def test_solve_on_a_bad_network_lists_the_same_faults(bad_file: Path) -> None:
         (["missing.json"], "missing.json"),
         (["two_feed", "--failed", "ups:UPS-Z"], "Did you mean ups:UPS-"),
         (["two_feed", "--failed", "ups:UPS-A@sideways"], "@rectifier"),
-        (["two_feed", "resolve"], "one of reroute"),
+        (["two_feed", "resolve"], "reroute, reserve"),
         (["two_feed", *LOSS, "--horizon-s", "-1"], "solve(horizon_s=...)"),
         (["two_feed", *LOSS, "--load-level", "90"], "Write 0.9 for 90 %"),
         (["two_feed", *LOSS, "--minimize", " , "], "--minimize"),

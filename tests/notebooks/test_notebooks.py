@@ -46,7 +46,8 @@ print(json.dumps({
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["01_reroute.ipynb", "02_reserve.ipynb", "03_foresight.ipynb"]
+    stems = ["01_reroute", "02_reserve", "03_foresight", "04_shift"]
+    assert [path.stem for path in NOTEBOOKS] == stems
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
