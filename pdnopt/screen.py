@@ -92,9 +92,9 @@ def _course(result: Result) -> list[str]:
     gap = result.gap["cost"]
     lines = [
         f"  cost         {result.objective['cost']:10.3f} kWh-equivalents, proved within {gap:.3f}",
-        "    "
-        + "  ".join(f"{name} {bill[name]:.3f}" for name in bill if name != "idle" and abs(bill[name]) > 5e-4),
     ]
+    parts = [f"{name} {bill[name]:.3f}" for name in bill if name != "idle" and abs(bill[name]) > 5e-4]
+    lines += [f"    {'  '.join(parts)}"] if parts else []
     if "grid_peak" in result.objective:
         lines.append(f"  grid peak    {result.objective['grid_peak']:10.1f} kW")
     feeds = [name for name in frame.columns if name.startswith("kW ")][:MARGIN_ROWS]

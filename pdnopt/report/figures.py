@@ -27,9 +27,11 @@ class Figure:
 
 
 def key_figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
-    """Return what a reader must see first: of a failure what is served, of an allocation what is left."""
+    """Return what a reader must see first: what is served, what an allocation leaves, what a shift avoids."""
     if result.margins is not None and len(result.margins):
         return _of_an_allocation(result, result.margins)
+    if result.timeline is not None and len(result.timeline):
+        return _of_a_shift(result, shown)
     return _of_a_reroute(result, shown)
 
 
@@ -76,6 +78,38 @@ def _of_an_allocation(result: Result, margins: pd.DataFrame) -> tuple[Figure, ..
         number(result.losses_kw), "kW", "losses at the end", "AC power flow, UPS conversion included"
     )
     return margin, carried, moves, unserved, loading, losses
+
+
+def _of_a_shift(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
+    bill, frame, schedule = result.bill, result.timeline, result.schedule
+    assert frame is not None
+    left, idle = bill.get("expected", 0.0), bill.get("idle", 0.0)
+    later = 0 if schedule is None else int((~schedule["committed"].astype(bool)).sum())
+    plan = result.plan
+    reroute = _of_a_reroute(result, shown)
+    avoided = Figure(
+        number(idle - left, 2),
+        "kWh-eq",
+        "at risk avoided",
+        f"of {number(idle, 2)} expected over the horizon if nothing moves",
+        "good" if result.ok else "",
+    )
+    price = Figure(
+        number(bill.get("moves", 0.0) + bill.get("cycling", 0.0), 2),
+        "kWh-eq",
+        "price of acting",
+        "risk and wear of transfers, cycling of batteries",
+    )
+    actions = Figure(
+        number(len(plan.actions), 0),
+        "",
+        "action now" if len(plan.actions) == 1 else "actions now",
+        f"{number(later, 0)} more intended later" if later else "none intended later",
+    )
+    moved = Figure(
+        number(float(frame["moved_kw"].iloc[0])), "kW", "moved now", "load that goes over to another feed"
+    )
+    return avoided, price, actions, moved, reroute[0], reroute[4]
 
 
 def _of_a_reroute(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:

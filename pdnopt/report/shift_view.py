@@ -18,15 +18,17 @@ WIDTH, HEIGHT = 600.0, 90.0
 MOST_LINES = 8
 MOST_ROWS = 40
 DASHES = ("none", "6 3", "2 2", "8 3 2 3", "1 3", "10 4", "4 1", "12 2 2 2")
-"""Lines are told apart by their dashes, so that a print in black shows them."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C8C8C")
+"""Lines are told apart by colour (Okabe and Ito 2008) and by their dashes, so that a print in black shows them too."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line: its name, its points in the panel's box, its dashes, and its first and last value."""
+    """A line: its name, its points in the panel's box, its colour and dashes, and its first and last value."""
 
     name: str
     points: str
+    colour: str
     dash: str
     first: float
     last: float
@@ -40,6 +42,11 @@ class Panel:
     unit: str
     top: float
     lines: list[Line]
+
+    @property
+    def digits(self) -> int:
+        """Decimals that values of this size need."""
+        return 1 if self.top >= 10.0 else 2 if self.top >= 1.0 else 4
 
 
 @dataclass(frozen=True)
@@ -109,5 +116,6 @@ def _panel(title: str, unit: str, series: dict[str, np.ndarray], top: float | No
         x = np.repeat(np.linspace(0.0, WIDTH, len(values) + 1), 2)[1:-1]
         y = HEIGHT * (1.0 - np.repeat(np.nan_to_num(values), 2) / scale)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        lines.append(Line(name, points, DASHES[k % len(DASHES)], float(values[0]), float(values[-1])))
+        colour, dash = COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)]
+        lines.append(Line(name, points, colour, dash, float(values[0]), float(values[-1])))
     return Panel(title, unit, scale, lines)
