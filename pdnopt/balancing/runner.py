@@ -111,8 +111,10 @@ class BalanceRunner:
         for count in range(1, ROUNDS + 1):
             point = point_of(self.area, inverters, bounds, sight, s_kva)
             new = self.programme.solve(point, terms, deadline_s)
+            if best is not None and new.status != "optimal":  # cut off: the answer before it is whole
+                return replace(answer, status="feasible"), best, sight, count - 1
             if not new.values:
-                return (answer if best is not None else new), best, sight, count
+                return new, None, sight, count
             answer = new
             kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
             kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
