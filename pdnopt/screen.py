@@ -338,6 +338,8 @@ def _summary(step: int, batch: list[Action]) -> list[str]:
         mine = [item for item in batch if item.action == kind]
         first = ", ".join(item.device for item in mine[:3]) + (", ..." if len(mine) > 3 else "")
         change = ""
+        if kind == "setpoint":
+            kind = "send set-points to"
         if kind in ("cap", "shed", "restore"):
             change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
         rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")

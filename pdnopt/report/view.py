@@ -45,6 +45,12 @@ VERDICTS = {
 }
 
 TERMS = {
+    "violations": ("beyond limits (sum of parts)", ""),
+    "vuf": ("voltage unbalance, worst bus (part)", ""),
+    "spread": ("spread of phases, worst feeder (part of its rating)", ""),
+    "spread_sum": ("spread of phases, sum of feeders", ""),
+    "neutral": ("neutral currents over ratings, sum", ""),
+    "effort": ("effort of the inverters", "kVA"),
     "interrupted": ("interrupted load", "kW"),
     "overload": ("use of overload budgets", ""),
     "actions": ("actions that switch", ""),
@@ -54,10 +60,11 @@ TERMS = {
     "grid_peak": ("grid peak", "kW"),
 }
 
-VERBS = {"mode": "Change the mode of", "power": "Set"}
+VERBS = {"setpoint": "Send set-points to", "mode": "Change the mode of", "power": "Set"}
 
 NOUNS = {
     "asymmetric_load": "load",
+    "asymmetric_sgen": "inverter",
     "ext_grid": "source",
     "load": "load",
     "rack": "rack",
@@ -261,6 +268,8 @@ def read_view(
 def _title(result: Result) -> str:
     names = [short(name) for name in result.plan.failed]
     network = result.network or "the network"
+    if result.phases is not None:
+        return f"Balance of phases on {network}" + (f" without {', '.join(names)}" if names else "")
     if not names:
         return (
             f"Shift before a failure on {network}"

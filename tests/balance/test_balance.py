@@ -144,5 +144,5 @@ def test_the_plan_survives_json(net: Any, result: Result) -> None:
     again = Plan.from_json(result.plan.to_json())
     assert again == result.plan
     assert check(net, again) == []
-    assert "setpoint 12 devices" in str(result)
+    assert "send set-points to 12 devices" in str(result)
     assert len(result.to_dict()["unbalance"]) == len(result.unbalance)  # type: ignore[arg-type]
