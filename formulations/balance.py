@@ -3,7 +3,7 @@
 Sets
 ----
 V nodes by phase that no source holds (n), I inverters (i) with phases K = a, b, c (k), F feeders (f), B buses (b),
-D directions of a polygon (d), 16 of them.
+D directions of a polygon (d): 8 of those that are turned to the point, 16 of others.
 
 Data (a *point*: the flow at the present set-points; see `pdnopt.balancing.flow`)
 ----
@@ -34,8 +34,8 @@ subject to
 Y dv = E dj,  dj = g (p - jq) - j at the point                                              (1)
 di = B dv - G dj                                                                            (2)
 y_fk >= Re(e^-jd (I + di) / e^j arg I)           for all d                                  (3)
-y_f_n >= Re(e^-jd sum_k (I + di))                for all d                                  (4)
-u >= Re(e^-jd (V2 + dV2) / |V1|)                 for all b, d                               (5)
+y_f_n >= Re(e^-jd sum_k (I + di) / e^j arg sum_k I)  for all d                              (4)
+u >= Re(e^-jd (V2 + dV2) / (|V1| e^j arg V2))    for all b, d                               (5)
 a_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
 s_ik >= Re(e^-jd (p + jq)),  s_ik <= cos(pi / 16) s_max                                     (7)
 sum_k (p_ik + l_i Re(conj(direction of s_ik at the point) s_ik)) = b_i                      (8)
@@ -44,9 +44,9 @@ v_min - x <= |v| + Re(conj(v) dv) / |v| <= v_max + x                            
 y_fk <= rating_f + x_fk rating_f                                                            (11)
 
 Assumptions: the fixed-point linearisation is exact at its point only, so it is asked for again there until the programme
-and the flow agree. Polygons: (3) is turned so that it is exact at the point; (4), (5) understate by at most
-1 - cos(pi / 16) = 1.9 %; (7) leaves at most 1.9 % of an inverter's rating unused, and is never beyond it. (6) and (10) are
-tangents. (T6) leaves the neutral's own resistance out.
+and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point, and understate by at most
+1 - cos(pi / 8) = 7.6 % far from it; (7) leaves at most 1 - cos(pi / 16) = 1.9 % of an inverter's rating unused, and is never
+beyond it. (6) and (10) are tangents. (T6) leaves the neutral's own resistance out.
 
 Source: Bernstein, Wang, Dall'Anese, Le Boudec, Zhao 2018, IEEE Trans. Power Systems 33(6), "Load flow in multiphase
 distribution networks", eqs. 11-12, for (1); the lexicographic order is the project's own.
@@ -64,7 +64,8 @@ from pdnopt.balancing.data import N_DIRECTIONS, Point, Structure
 
 __all__ = ["BALANCE", "Balance", "BalanceModel"]
 
-ANGLES = 2.0 * np.pi * np.arange(N_DIRECTIONS) / N_DIRECTIONS
+FEW = 8
+"""Directions of a polygon that is turned to its point, where it is exact."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +146,19 @@ class Balance:
             var["a"] == cp.multiply(par["turn_re"], re) + cp.multiply(par["turn_im"], im) + par["amps"],
             var["a_cross"] == cp.multiply(par["turn_re"], im) - cp.multiply(par["turn_im"], re),
         ]
-        return rows + _polygon(var["y"], var["a"], var["a_cross"])
+        return rows + _polygon(var["y"], var["a"], var["a_cross"], FEW)
 
     def constraint_neutral(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
         """(4)."""
+        import cvxpy as cp
+
         add = _sum_of_phases(s)
+        re, im = add @ var["di_re"], add @ var["di_im"]
+        turn_re, turn_im = par["neutral_turn_re"], par["neutral_turn_im"]
         return [
-            var["n_re"] == add @ var["di_re"] + par["neutral_re"],
-            var["n_im"] == add @ var["di_im"] + par["neutral_im"],
-            *_polygon(var["y_n"], var["n_re"], var["n_im"]),
+            var["n_re"] == cp.multiply(turn_re, re) + cp.multiply(turn_im, im) + par["neutral"],
+            var["n_im"] == cp.multiply(turn_re, im) - cp.multiply(turn_im, re),
+            *_polygon(var["y_n"], var["n_re"], var["n_im"], FEW),
         ]
 
     def constraint_unbalance(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
@@ -161,10 +166,12 @@ class Balance:
         import cvxpy as cp
 
         re, im, vr, vi = s.two.real, s.two.imag, var["dv_re"], var["dv_im"]
+        along, across = re @ vr - im @ vi, im @ vr + re @ vi
         return [
-            var["w_re"] == cp.multiply(par["one_inverse"], re @ vr - im @ vi) + par["two_re"],
-            var["w_im"] == cp.multiply(par["one_inverse"], im @ vr + re @ vi) + par["two_im"],
-            *_polygon(var["t_vuf"], var["w_re"], var["w_im"]),
+            var["w_re"]
+            == cp.multiply(par["two_turn_re"], along) + cp.multiply(par["two_turn_im"], across) + par["two"],
+            var["w_im"] == cp.multiply(par["two_turn_re"], across) - cp.multiply(par["two_turn_im"], along),
+            *_polygon(var["t_vuf"], var["w_re"], var["w_im"], FEW),
         ]
 
     def constraint_spread(self, s: Structure, var: dict[str, Any]) -> list[Any]:
@@ -196,7 +203,7 @@ class Balance:
         p, q = var["p"], var["q"]
         lost = cp.multiply(par["loss_p"], p) + cp.multiply(par["loss_q"], q)
         return [
-            *_polygon(var["s"], p, q),
+            *_polygon(var["s"], p, q, N_DIRECTIONS),
             var["s"] <= par["s_high"],
             add @ (p + lost) == var["b"],
             p >= par["p_low"], p <= par["p_high"], q >= par["q_low"], q <= par["q_high"],
@@ -243,9 +250,10 @@ class Balance:
 BALANCE = Balance()
 
 
-def _polygon(size: Any, re: Any, im: Any) -> list[Any]:
-    """Return size >= Re(e^-jd (re + j im)) for every direction."""
-    return [size >= float(np.cos(d)) * re + float(np.sin(d)) * im for d in ANGLES]
+def _polygon(size: Any, re: Any, im: Any, n: int) -> list[Any]:
+    """Return size >= Re(e^-jd (re + j im)) for n directions."""
+    angles = 2.0 * np.pi * np.arange(n) / n
+    return [size >= float(np.cos(d)) * re + float(np.sin(d)) * im for d in angles]
 
 
 def _sum_of_phases(s: Structure) -> csr_array:
@@ -259,7 +267,7 @@ def _sizes(s: Structure) -> dict[str, int]:
     v, f, i = s.y.shape[0], len(s.limit), len(s.loss)
     counted, buses = int(s.counts.sum()), s.two.shape[0]
     by_prefix = {
-        "g": 3 * i, "j": 3 * i, "turn": 3 * f, "amps": 3 * f, "weight": 3 * f, "neutral": counted, "one": buses,
-        "two": buses, "volt": v, "volts": v, "loss": 3 * i, "p": 3 * i, "q": 3 * i, "s": 3 * i, "b": i,
+        "g": 3 * i, "j": 3 * i, "turn": 3 * f, "amps": 3 * f, "weight": 3 * f, "neutral": counted, "two": buses,
+        "volt": v, "volts": v, "loss": 3 * i, "p": 3 * i, "q": 3 * i, "s": 3 * i, "b": i,
     }  # fmt: skip
     return {field.name: by_prefix[field.name.split("_")[0]] for field in fields(Point)}

@@ -66,11 +66,12 @@ class Point:
     turn_im: np.ndarray
     amps: np.ndarray  # (3F,) |I|
     weight: np.ndarray  # (3F,) 2 r |I|
-    neutral_re: np.ndarray  # (counted F,)
-    neutral_im: np.ndarray
-    one_inverse: np.ndarray  # (B,) 1 / |V1|
-    two_re: np.ndarray  # (B,) V2 / |V1|
-    two_im: np.ndarray
+    neutral: np.ndarray  # (counted F,) |sum of phases|
+    neutral_turn_re: np.ndarray  # its unit phasor
+    neutral_turn_im: np.ndarray
+    two: np.ndarray  # (B,) |V2| / |V1|
+    two_turn_re: np.ndarray  # unit phasor of V2, over |V1|
+    two_turn_im: np.ndarray
     volt_re: np.ndarray  # (V,) unit phasor of the voltage
     volt_im: np.ndarray
     volts: np.ndarray  # (V,) |v|

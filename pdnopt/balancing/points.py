@@ -203,15 +203,15 @@ def point_of(area: Area, inverters: Inverters, bounds: Bounds, sight: Sight, s_k
     """Return the numbers of the programme at a flow with set-points ``s_kva``."""
     own = _rows(area.feeders)
     current = sight.current[own]
-    size = np.abs(current)
-    turn = np.where(size > SMALL, current / np.maximum(size, SMALL), 1.0)
+    size, turn = _polar(current)
     at = sight.v[inverters.rows]
     g = 1.0 / np.conj(at)
     j = np.conj(s_kva / S_BASE_KW / at)
     counted = area.feeders[area.structure.counts]
     v = sight.v[area.rows]
     one = np.abs(sight.v.reshape(-1, 3) @ np.linalg.inv(TO_PHASES)[1])[area.nodes]
-    two = (sight.v.reshape(-1, 3) @ NEGATIVE)[area.nodes] / one
+    two, two_turn = _polar((sight.v.reshape(-1, 3) @ NEGATIVE)[area.nodes] / one)
+    neutral, neutral_turn = _polar(sight.neutral[counted])
     r = np.repeat(area.r_pu, 3)
     big = np.abs(s_kva)
     way = np.where(big > SMALL, s_kva / np.maximum(big, SMALL), 0.0)
@@ -219,8 +219,8 @@ def point_of(area: Area, inverters: Inverters, bounds: Bounds, sight: Sight, s_k
     return Point(
         g_re=g.real, g_im=g.imag, j_re=j.real, j_im=j.imag,
         turn_re=turn.real, turn_im=turn.imag, amps=size, weight=2.0 * r * size,
-        neutral_re=sight.neutral[counted].real, neutral_im=sight.neutral[counted].imag,
-        one_inverse=1.0 / one, two_re=two.real, two_im=two.imag,
+        neutral=neutral, neutral_turn_re=neutral_turn.real, neutral_turn_im=neutral_turn.imag,
+        two=two, two_turn_re=two_turn.real / one, two_turn_im=two_turn.imag / one,
         volt_re=(v / np.abs(v)).real, volt_im=(v / np.abs(v)).imag, volts=np.abs(v),
         loss_p=lost * way.real, loss_q=lost * way.imag,
         p_low=bounds.p_low / S_BASE_KW, p_high=bounds.p_high / S_BASE_KW,
@@ -228,3 +228,9 @@ def point_of(area: Area, inverters: Inverters, bounds: Bounds, sight: Sight, s_k
         s_high=np.repeat(np.where(bounds.told, INSCRIBED, 1.0) * inverters.s_max_kva, 3) / S_BASE_KW,
         b_low=np.maximum(bounds.b_low / S_BASE_KW, -1e3), b_high=np.minimum(bounds.b_high / S_BASE_KW, 1e3),
     )  # fmt: skip
+
+
+def _polar(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sizes and unit phasors (1 where there is nothing)."""
+    size = np.abs(z)
+    return size, np.where(size > SMALL, z / np.maximum(size, SMALL), 1.0 + 0j)

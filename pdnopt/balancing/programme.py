@@ -46,15 +46,30 @@ class Programme:
         }
         self._highs = HighsModel(relax=True)
         self._basis: Any = None
+        self._kept: Any = None
+
+    def keep(self) -> None:
+        """Keep the last basis: `rewind` goes back to it."""
+        self._kept = self._basis
+
+    def rewind(self) -> None:
+        """Forget what was solved since `keep`, so that an answer does not depend on it."""
+        self._basis = self._kept
 
     def solve(self, point: Any, terms: tuple[str, ...], deadline_s: float = inf) -> Answer:
-        """Solve term after term at a point; successive calls start from the last basis."""
+        """Solve term after term at a point; successive calls start from the last basis until `rewind`."""
         self._load(point)
         n = self._n
         found: dict[str, float] = {}
         x, status = None, "optimal"
         for term in terms:
             column = self._column[f"t_{term}"]
+            if x is not None and x[column].item() <= SLACK.get(
+                term, 0.0
+            ):  # no term is below 0: it is settled
+                found[term] = max(x[column].item(), 0.0)
+                self._highs.set_col_bounds(column, np.array([-inf]), np.array([SLACK[term]]))
+                continue
             cost = np.zeros(n)
             cost[column] = 1.0
             self._highs.set_cost(cost)
@@ -64,7 +79,7 @@ class Programme:
             x = outcome.x
             if outcome.status != "optimal":
                 return Answer("feasible", found | {term: outcome.objective}, self._values(x))
-            found[term] = outcome.objective
+            found[term] = max(outcome.objective, 0.0)
             most = outcome.objective + PART * abs(outcome.objective) + SLACK.get(term, 0.0)
             self._highs.set_col_bounds(column, np.array([-inf]), np.array([most]))
         self._basis = self._highs.basis()

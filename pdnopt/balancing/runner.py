@@ -70,10 +70,21 @@ class BalanceRunner:
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
         self.programme = Programme(formulation.build(self.area.structure))
+        self._start_kva = self.inverters.now_kva
+        self._prime()
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
         return BalanceRunner(net, self.formulation, options)
+
+    def _prime(self) -> None:
+        """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
+        bounds = read_bounds(self.base, self.inverters, (), (), None)
+        told = read_injections(self.base, self.network, self.inverters.index)
+        _, found, _, _ = self.search(told, bounds, self.formulation.terms, np.inf)
+        if found is not None:
+            self._start_kva = found
+        self.programme.keep()
 
     # --- one solve
 
@@ -104,8 +115,10 @@ class BalanceRunner:
     ) -> tuple[Answer, np.ndarray | None, Sight, int]:
         """Solve at a point, go there, and again until programme and flow agree."""
         inverters = self.inverters
-        s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, inverters.now_kva)
+        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, inverters.now_kva)
+        s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
         sight = self._sight(told, s_kva)
+        self.programme.rewind()
         best: np.ndarray | None = None
         answer = Answer("no_incumbent", {}, {})
         for count in range(1, ROUNDS + 1):

@@ -137,7 +137,7 @@ def test_a_search_over_ac_power_flow_finds_nothing_better() -> None:
     free = np.concatenate([[*s[:2].real, *s.imag] for s in start.reshape(2, 3)])
     best = ours
     for x0 in (free, np.zeros(10)):
-        found = minimize(cost, x0, method="Nelder-Mead", options={"maxfev": 60})
+        found = minimize(cost, x0, method="Nelder-Mead", options={"maxfev": 40})
         best = min(best, float(found.fun))
     before = without(net)["spread"]
     assert ours < 0.8 * before
