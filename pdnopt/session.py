@@ -146,6 +146,10 @@ class Options:
 
     def _range_issues(self) -> list[Issue]:
         issues = []
+        ramp = self.max_ramp_kva
+        if ramp is not None and not (isinstance(ramp, int | float) and 0 <= ramp < inf):
+            allowed, todo = "a finite number from 0 kVA", "Correct the value, or leave it out."
+            issues.append(Issue("Range", "solve(max_ramp_kva=...)", "", ramp, allowed, todo))
         for name, low, high, unit in (
             ("time_limit_s", 0.0, inf, "s"),
             ("horizon_s", 1.0, 31_536_000.0, "s"),
@@ -160,10 +164,6 @@ class Options:
             if not number or not low <= value <= high:
                 allowed = f"a number from {low:g} to {high:g} {unit}".rstrip()
                 issues.append(Issue("Range", f"solve({name}=...)", "", value, allowed, "Correct the value."))
-        ramp = self.max_ramp_kva
-        if ramp is not None and not (isinstance(ramp, int | float) and 0 <= ramp < inf):
-            allowed, todo = "a finite number from 0 kVA", "Correct the value, or leave it out."
-            issues.append(Issue("Range", "solve(max_ramp_kva=...)", "", ramp, allowed, todo))
         return issues
 
 

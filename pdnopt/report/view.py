@@ -266,10 +266,13 @@ def read_view(
 
 
 def _title(result: Result) -> str:
+    if result.phases is not None:
+        without = ", ".join(short(name) for name in result.plan.failed)
+        return f"Balance of phases on {result.network or 'the network'}" + (
+            f" without {without}" if without else ""
+        )
     names = [short(name) for name in result.plan.failed]
     network = result.network or "the network"
-    if result.phases is not None:
-        return f"Balance of phases on {network}" + (f" without {', '.join(names)}" if names else "")
     if not names:
         return (
             f"Shift before a failure on {network}"

@@ -1,9 +1,9 @@
 """Balance: what it reaches, how exact its linear model is, how long it takes.
 
 ``python -m tests.benchmarks.balance [--sizes 12 50 200] [--repeat 3]``. Everything "after" is by three-phase AC power flow
-of the network with the set-points. `mim_pod` is a designed case; the European LV feeder is IEEE's, its inverters are added here
-(one at each customer's bus); halls are synthetic (`tests.balance.pods`). The day is drawn here, none is measured: it sways
-loads of `pod` by a sine and by noise that is the same for both rules.
+of the network with the set-points. `mim_pod` is a designed case. The European LV feeder is IEEE's; its inverters, one at each
+customer's bus, are added here. Halls are synthetic (`tests.balance.pods`). The day is drawn here, none is measured: it sways
+loads of `pod` by a sine and by noise that is the same for all rules.
 """
 
 from __future__ import annotations
