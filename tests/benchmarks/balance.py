@@ -122,9 +122,12 @@ def times(sizes: list[int], repeat: int) -> dict[int, float]:
         spent, checks, status = [], [], set()
         for seed in range(repeat):
             sway = np.random.default_rng(seed).uniform(0.95, 1.05, n)
+            begun = time.process_time()
             result = session.solve(p_asymmetric_kw=kw * sway)
-            spent.append(1e3 * (result.timings["update_s"] + result.timings["solve_s"]))
-            checks.append(1e3 * result.timings["check_s"])
+            cpu_ms = 1e3 * (time.process_time() - begun)  # other jobs run on the machine
+            part = result.timings["check_s"] / result.timings["total_s"]
+            spent.append((1.0 - part) * cpu_ms)
+            checks.append(part * cpu_ms)
             status.add(result.status)
         found[n] = float(np.median(spent))
         table.row(

@@ -46,7 +46,12 @@ print(json.dumps({
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["01_reroute.ipynb", "02_reserve.ipynb", "04_shift.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == [
+        "01_reroute.ipynb",
+        "02_reserve.ipynb",
+        "04_shift.ipynb",
+        "05_balance.ipynb",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
