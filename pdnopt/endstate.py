@@ -14,6 +14,7 @@ from pdnopt.plant.actions import Actuator
 from pdnopt.plant.demand import Demand, cord_draw_kw, read_demand, with_load_kw
 from pdnopt.plant.failures import parse_failed
 from pdnopt.plant.grid import Grid, read_grid
+from pdnopt.plant.names import component_names
 from pdnopt.plant.state import State, fed_units, initial_state, islands, living_cords
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["end_state_network", "replay", "write_state"]
 
+INVERTERS = "asymmetric_sgen"
+
 
 def replay(response: Response, demand: Demand, plan: Plan) -> State:
     """Return the state after all steps of a plan, the devices' own reactions to each step included."""
@@ -30,7 +33,8 @@ def replay(response: Response, demand: Demand, plan: Plan) -> State:
 
     actuator = Actuator(response.grid, demand)
     state = response.state
-    for _, batch in groupby(plan.actions, key=lambda item: item.step):
+    switching = [item for item in plan.actions if item.action != "setpoint"]  # set-points change no state
+    for _, batch in groupby(switching, key=lambda item: item.step):
         state = settle(response, actuator.act(state, batch))
     return state
 
@@ -45,11 +49,30 @@ def end_state_network(net: Any, plan: Plan) -> Any:
     given = read_demand(net, grid)
     loads = {table: pd.Series(dict(rows), dtype=float) for table, rows in plan.loads_kw.items() if rows}
     demand = with_load_kw(given, loads.get("load"), loads.get("asymmetric_load"))
-    response = respond(grid, demand, parse_failed(net, plan.failed))
+    outages = parse_failed(net, plan.failed)
+    response = respond(grid, demand, outages)
     state = replay(response, demand, plan)
     after = write_state(net, response.grid, demand, state)
     _write_settings(after, response.grid, plan)
+    down = [int(outage.index) for outage in outages if outage.table == INVERTERS]
+    after[INVERTERS].loc[down, "in_service"] = False
+    _write_setpoints(after, plan)
     return after
+
+
+def _write_setpoints(after: Any, plan: Plan) -> None:
+    """Write what inverters were told to deliver."""
+    row = dict(zip(component_names(after, INVERTERS), after[INVERTERS].index, strict=True))
+    for item in plan.actions:
+        if item.action == "setpoint":
+            if item.device not in row:
+                raise PlanError(f"{item.device} is no inverter of this network; solve again for it")
+            for k, phase in enumerate("abc"):
+                after[INVERTERS].loc[row[item.device], f"p_{phase}_mw"] = item.after["p_kw"][k] / KW_PER_MW
+                after[INVERTERS].loc[row[item.device], f"q_{phase}_mvar"] = (
+                    item.after["q_kvar"][k] / KW_PER_MW
+                )
+            after[INVERTERS].loc[row[item.device], "scaling"] = 1.0
 
 
 def _write_settings(after: Any, grid: Grid, plan: Plan) -> None:

@@ -104,6 +104,9 @@ class Result:
         Of a shift: every intended action (those of the first step are committed, and are the plan); one row a step.
     bill : dict
         Of a shift: the parts of its cost, kWh-equivalents; "idle": what doing nothing is expected to cost.
+    phases, unbalance : DataFrame or None
+        Of a balance, before and after: one row a feeder (currents by phase and of the neutral in A, spread in percent of
+        the rating), and one row a bus (negative over positive sequence in percent, voltages by phase).
     """
 
     problem: str
@@ -134,6 +137,8 @@ class Result:
     schedule: pd.DataFrame | None = None
     timeline: pd.DataFrame | None = None
     bill: Mapping[str, float] = field(default_factory=dict)
+    phases: pd.DataFrame | None = None
+    unbalance: pd.DataFrame | None = None
 
     @property
     def ok(self) -> bool:
@@ -179,6 +184,8 @@ class Result:
                     ("backing", self.backing),
                     ("schedule", self.schedule),
                     ("timeline", self.timeline),
+                    ("phases", self.phases),
+                    ("unbalance", self.unbalance),
                 )
                 if frame is not None
             },

@@ -28,6 +28,8 @@ def render(result: Result) -> str:
         return "\n".join(
             [*_head_of_shift(result), *_course(result), *_actions(result), *_later(result), *_tail(result)]
         )
+    if result.phases is not None:
+        return "\n".join([*_head_of_balance(result), *_phases(result), *_actions(result), *_tail(result)])
     if result.margins is not None:
         return "\n".join(
             [
@@ -80,6 +82,58 @@ def _head_of_shift(result: Result) -> list[str]:
         f"{result.status.upper()}: {headline}",
         *(f"  {note}" for note in result.notes),
     ]
+
+
+def _head_of_balance(result: Result) -> list[str]:
+    network = f" on {result.network}" if result.network else ""
+    without = f", without {', '.join(result.plan.failed)}" if result.plan.failed else ""
+    headline = _HEADLINES[result.status]
+    if result.status == "infeasible":
+        headline = "no set-points keep all limits; what is shown comes nearest, it is not to be sent"
+    return [
+        f"{result.problem}{network}{without}",
+        f"{result.status.upper()}: {headline}",
+        *(f"  {note}" for note in result.notes),
+    ]
+
+
+def _phases(result: Result) -> list[str]:
+    """Say how uneven phases are before and after."""
+    frame, buses = result.phases, result.unbalance
+    assert frame is not None
+    assert buses is not None
+    if not len(frame):
+        return []
+    lines = [
+        f"  worst        {name:24s} {before:8.3f} -> {after:.3f} {unit}"
+        for name, before, after, unit in (
+            (
+                "voltage unbalance |V2|/|V1|",
+                buses["vuf_before_percent"].max(),
+                buses["vuf_after_percent"].max(),
+                "%",
+            ),
+            (
+                "spread of phases",
+                frame["spread_before_percent"].max(),
+                frame["spread_after_percent"].max(),
+                "% of the rating",
+            ),
+            ("neutral current", frame["i_n_before_a"].max(), frame["i_n_after_a"].max(), "A"),
+        )
+    ]
+    lines.append(
+        "  feeder                         before: a      b      c      n   after: a      b      c      n, A"
+    )
+    for row in frame.sort_values("spread_before_percent", ascending=False).head(MAX_ROWS).to_dict("records"):
+        sides = [
+            "".join(f"{row[f'i_{k}_{word}_a']:7.1f}" for k in ("a", "b", "c", "n"))
+            for word in ("before", "after")
+        ]
+        lines.append(f"  {row['component']:28.28s}  {sides[0]}  {sides[1]}")
+    if len(frame) > MAX_ROWS:
+        lines.append(f"    ... {len(frame) - MAX_ROWS} more feeders: result.phases")
+    return lines
 
 
 def _course(result: Result) -> list[str]:
@@ -239,6 +293,9 @@ def describe(action: Action) -> str:
         return f"shed {action.device} ({action.before:.1f} kW)"
     if action.action == "transfer":
         return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "setpoint":
+        p, q = (", ".join(f"{x:.2f}" for x in action.after[name]) for name in ("p_kw", "q_kvar"))
+        return f"set {action.device} to {p} kW and {q} kvar (a, b, c)"
     if action.action == "prefer":
         return f"let {action.device} go to {action.after} first"
     if action.action == "mode":
@@ -256,6 +313,8 @@ def _actions(result: Result) -> list[str]:
             why = "all stand right"
         elif result.timeline is not None:
             why = "nothing that could be moved now would lower the cost"
+        elif result.phases is not None:
+            why = "the set-points are right as they are"
         return [f"  actions      none: {why}"] if result.ok else []
     by_step: dict[int, list[Action]] = {}
     for action in plan.actions:
@@ -279,6 +338,8 @@ def _summary(step: int, batch: list[Action]) -> list[str]:
         mine = [item for item in batch if item.action == kind]
         first = ", ".join(item.device for item in mine[:3]) + (", ..." if len(mine) > 3 else "")
         change = ""
+        if kind == "setpoint":
+            kind = "send set-points to"
         if kind in ("cap", "shed", "restore"):
             change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
         rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")

@@ -79,6 +79,10 @@ class Options:
         Of a shift: weight of the conditional value at risk of what a failure costs (0.1), and its level (0.9).
     max_at_risk_kw : float, optional
         Of a shift: the most load of the most critical priority that any failure in ``risk`` may leave dark.
+    stale : sequence of str
+        Of a balance: inverters that do not answer; they keep the set-points they have.
+    max_ramp_kva : float, optional
+        Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
@@ -114,6 +118,8 @@ class Options:
     guard: float | None = None
     guard_level: float | None = None
     max_at_risk_kw: float | None = None
+    stale: Sequence[str] = ()
+    max_ramp_kva: float | None = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -135,6 +141,8 @@ class Options:
             options = replace(options, failed=(options.failed,))
         if isinstance(options.evacuate, str):
             options = replace(options, evacuate=(options.evacuate,))
+        if isinstance(options.stale, str):
+            options = replace(options, stale=(options.stale,))
         issues += options._range_issues()
         if issues:
             raise InputError(issues)
@@ -142,6 +150,10 @@ class Options:
 
     def _range_issues(self) -> list[Issue]:
         issues = []
+        ramp = self.max_ramp_kva
+        if ramp is not None and not (isinstance(ramp, int | float) and 0 <= ramp < inf):
+            allowed, todo = "a finite number from 0 kVA", "Correct the value, or leave it out."
+            issues.append(Issue("Range", "solve(max_ramp_kva=...)", "", ramp, allowed, todo))
         for name, low, high, unit in (
             ("time_limit_s", 0.0, inf, "s"),
             ("horizon_s", 1.0, 31_536_000.0, "s"),
@@ -228,11 +240,13 @@ PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
 """Keywords of every problem that is solved before a failure."""
 ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
 SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
+BALANCE_ONLY = ("stale", "max_ramp_kva")
 SWITCHING_ONLY = ("failed", "extend")
 FOREIGN = {
-    "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY),
-    "allocation": (*SWITCHING_ONLY, *SHIFT_ONLY),
-    "multi-period": (*SWITCHING_ONLY, *ALLOCATION_ONLY),
+    "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
+    "allocation": (*SWITCHING_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
+    "multi-period": (*SWITCHING_ONLY, *ALLOCATION_ONLY, *BALANCE_ONLY),
+    "set-points": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, "extend"),
 }
 """Keywords that a kind of problem does not know."""
 
@@ -275,13 +289,17 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
         from pdnopt.shifting import ShiftRunner
 
         return ShiftRunner(net, formulation, options)
+    if formulation.kind == "set-points":
+        from pdnopt.balancing import BalanceRunner
+
+        return BalanceRunner(net, formulation, options)
     raise InputError(
         Issue(
             "Enum",
             "problem",
             formulation.name,
             formulation.kind,
-            "kind 'switching', 'allocation' or 'multi-period'",
+            "kind 'switching', 'allocation', 'multi-period' or 'set-points'",
             "Update pdnopt or the plug-in.",
         )
     )

@@ -21,6 +21,7 @@ from pdnopt.checker.load_commands import LOAD_TABLES, all_finite, is_number, pla
 from pdnopt.checker.outage import Outage, read_outage
 from pdnopt.checker.plant_view import PlantView
 from pdnopt.checker.replay import Replay, Segment
+from pdnopt.checker.setpoints import check_setpoints, is_setpoint
 from pdnopt.checker.situation import Situation, base_situation, supply
 from pdnopt.checker.timing import check_timing
 from pdnopt.checker.tolerances import POWER_KW, TIME_S
@@ -98,6 +99,8 @@ class Checker:
         """Check a plan and return the findings with what was computed on the way."""
         findings = Findings()
         names = plan.failed if failed is None else failed
+        if any(is_setpoint(item) for item in plan.actions):
+            return check_setpoints(self.view.net, plan, names)
         if failed is not None and set(failed) != set(plan.failed):
             todo = "Check it against the failure it answers."
             findings.add("PlanNetMismatch", "plan.failed", "", list(plan.failed), f"{list(failed)}", todo)

@@ -12,6 +12,8 @@ device                         action              before, after
 ``asymmetric_load:NAME``
 ``storage:NAME``               power               kW, charging positive
 ``storage:NAME``               form                holds an island's voltage or not (bool)
+``asymmetric_sgen:NAME``       setpoint            ``{"p_kw": [a, b, c], "q_kvar": [a, b, c]}``, delivery positive;
+                                                   it changes no State
 =============================  ==================  ==========================================
 """
 

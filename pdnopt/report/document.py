@@ -10,6 +10,7 @@ from pdnopt.diagram import Situation, draw, read_situation
 from pdnopt.errors import InputError, PlanError
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.report.allocation_view import read_allocation
+from pdnopt.report.balance_view import read_balance
 from pdnopt.report.loadings import read_loadings
 from pdnopt.report.pages import render, versions, write_page
 from pdnopt.report.shift_view import read_shift
@@ -57,6 +58,7 @@ def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
         diagram=draw(situation) if situation else None,
         allocation=read_allocation(result),
         shift=read_shift(result),
+        balance=read_balance(result),
     )
 
 

@@ -44,6 +44,12 @@ VERDICTS = {
 }
 
 TERMS = {
+    "violations": ("beyond limits (sum of parts)", ""),
+    "vuf": ("voltage unbalance, worst bus (part)", ""),
+    "spread": ("spread of phases, worst feeder (part of its rating)", ""),
+    "spread_sum": ("spread of phases, sum of feeders", ""),
+    "neutral": ("neutral currents over ratings, sum", ""),
+    "effort": ("effort of the inverters", "kVA"),
     "interrupted": ("interrupted load", "kW"),
     "overload": ("use of overload budgets", ""),
     "actions": ("actions that switch", ""),
@@ -56,10 +62,11 @@ TERMS = {
     "grid_peak": ("grid peak", "kW"),
 }
 
-VERBS = {"mode": "Change the mode of", "power": "Set"}
+VERBS = {"setpoint": "Send set-points to", "mode": "Change the mode of", "power": "Set"}
 
 NOUNS = {
     "asymmetric_load": "load",
+    "asymmetric_sgen": "inverter",
     "ext_grid": "source",
     "load": "load",
     "rack": "rack",
@@ -252,6 +259,11 @@ def read_view(
 
 
 def _title(result: Result) -> str:
+    if result.phases is not None:
+        without = ", ".join(short(name) for name in result.plan.failed)
+        return f"Balance of phases on {result.network or 'the network'}" + (
+            f" without {without}" if without else ""
+        )
     names = [short(name) for name in result.plan.failed]
     network = result.network or "the network"
     if result.margins is not None:

@@ -46,7 +46,7 @@ print(json.dumps({
 
 
 def test_there_are_notebooks() -> None:
-    stems = ["01_reroute", "02_reserve", "03_foresight", "04_shift"]
+    stems = ["01_reroute", "02_reserve", "03_foresight", "04_shift", "05_balance"]
     assert [path.stem for path in NOTEBOOKS] == stems
 
 

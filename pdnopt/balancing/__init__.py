@@ -1,0 +1,5 @@
+"""Set-points of micro-inverters against unbalance: linear at a point, verified by three-phase AC power flow."""
+
+from pdnopt.balancing.runner import BalanceRunner
+
+__all__ = ["BalanceRunner"]

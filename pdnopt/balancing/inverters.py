@@ -1,0 +1,228 @@
+"""The micro-inverters of a plant, and what each may be told now; every fault of the input at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pdnopt.balancing.flow import PHASES
+from pdnopt.balancing.network import PhaseNetwork
+from pdnopt.errors import InputError, Issue
+from pdnopt.plant.names import component_name, find_component
+from pdnopt.plant.tables import values
+from pdnopt.units import KW_PER_MW
+
+__all__ = ["Bounds", "Inverters", "check_phases", "read_bounds", "read_inverters"]
+
+TABLE = "asymmetric_sgen"
+S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Inverters:
+    """I inverters that may be told something; three rows each, phases a, b, c.
+
+    Attributes
+    ----------
+    index : int, shape (I,)
+        Of ``net.asymmetric_sgen``.
+    rows : int, shape (3I,)
+        Rows of the network at which they deliver.
+    s_max_kva : float, shape (I,)
+        Of each phase.
+    loss : float, shape (I,)
+        Part of the apparent power of all phases.
+    b_low_kw, b_high_kw : float, shape (I,)
+        What the battery on the DC link may deliver over the horizon; 0 without one.
+    now_kva : complex, shape (3I,)
+        Present set-points.
+    """
+
+    index: np.ndarray
+    name: tuple[str, ...]
+    rows: np.ndarray
+    s_max_kva: np.ndarray
+    loss: np.ndarray
+    b_low_kw: np.ndarray
+    b_high_kw: np.ndarray
+    now_kva: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What each phase of each inverter may be told, kW and kvar, (3I,); the battery, (I,); ``told``: not failed or stale."""
+
+    p_low: np.ndarray
+    p_high: np.ndarray
+    q_low: np.ndarray
+    q_high: np.ndarray
+    b_low: np.ndarray
+    b_high: np.ndarray
+    told: np.ndarray
+    failed: np.ndarray
+
+
+def check_phases(net: Any) -> list[Issue]:
+    """Return what is wrong with phases of loads, names of phases, and ratings of inverters: every one named."""
+    issues = []
+    loads = net.asymmetric_load
+    options = loads["phase_options"].to_numpy() if "phase_options" in loads else ()
+    for row, text in zip(loads.index[: len(options)], options, strict=True):
+        words = [] if text is None or text != text else [part.strip() for part in str(text).split(",")]
+        if any(word not in ("", *PHASES) for word in words):
+            who, todo = component_name(net, "asymmetric_load", int(row)), "Write for example 'a,b'."
+            path = "net.asymmetric_load.phase_options"
+            issues.append(Issue("Enum", path, who, text, "letters of a, b, c with commas between", todo))
+    issues += _absent_phases(net) if "phases" in net.bus else []
+    mims = _mims(net)
+    for row, rating in zip(net[TABLE].index[mims], values(net, TABLE, "s_max_mva")[mims], strict=True):
+        if not (np.isfinite(rating) and rating > 0):
+            who, todo = component_name(net, TABLE, int(row)), "Give the apparent power of one phase, in MVA."
+            issues.append(
+                Issue("NotGreater", f"net.{TABLE}.s_max_mva", who, float(rating), "more than 0 MVA", todo)
+            )
+    for row, battery in zip(net[TABLE].index[mims], values(net, TABLE, "storage")[mims], strict=True):
+        if battery == battery and int(battery) not in net.storage.index:
+            who, todo = component_name(net, TABLE, int(row)), "Correct the index, or leave it empty."
+            issues.append(
+                Issue("InvalidId", f"net.{TABLE}.storage", who, battery, "a row of net.storage", todo)
+            )
+    return issues
+
+
+def _absent_phases(net: Any) -> list[Issue]:
+    """Return the powers on phases that ``net.bus.phases`` says their bus does not have, and words that are no phases."""
+    issues = []
+    present = {}
+    for row, text in zip(net.bus.index, net.bus["phases"], strict=True):
+        if not isinstance(text, str) or not text:
+            continue
+        if not set(text) <= set(PHASES) or len(set(text)) != len(text):
+            who, todo = component_name(net, "bus", int(row)), "Write for example 'abc' or 'b'."
+            allowed = "letters of a, b, c, each once"
+            issues.append(Issue("Enum", "net.bus.phases", who, text, allowed, todo))
+            continue
+        present[row] = text
+    todo = "Move it to a phase that the bus has."
+    for table in ("asymmetric_load", TABLE):
+        frame = net[table]
+        for row in frame.index[frame["bus"].isin(list(present))]:
+            has = present[frame.at[row, "bus"]]
+            for phase in PHASES:
+                drawn = abs(frame.at[row, f"p_{phase}_mw"]) + abs(frame.at[row, f"q_{phase}_mvar"])
+                if phase not in has and drawn > 0:
+                    path, who = f"net.{table}.p_{phase}_mw", component_name(net, table, int(row))
+                    allowed = f"0 MW: the bus has {has}"
+                    issues.append(Issue("NoSuchPhase", path, who, float(drawn), allowed, todo))
+    return issues
+
+
+def _mims(net: Any) -> np.ndarray:
+    return np.asarray((values(net, TABLE, "kind") == "mim") & net[TABLE]["in_service"].to_numpy(bool))
+
+
+def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverters:
+    """Read the inverters of kind "mim" in service at live buses.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    at = pd.Index(net.bus.index)
+    frame = net[TABLE]
+    node = network.node[at.get_indexer(frame["bus"].to_numpy(int))] if len(frame) else np.zeros(0, dtype=int)
+    use = np.flatnonzero(_mims(net) & (node >= 0)) if len(frame) else np.zeros(0, dtype=int)
+    if not len(use):
+        todo = "Add some with pdnopt.plant.create_micro_inverter."
+        allowed = "a micro-inverter (kind 'mim') in service at a bus with voltage"
+        raise InputError(Issue("NoDevice", f"net.{TABLE}", "", 0, allowed, todo))
+    low, high = _batteries(net, values(net, TABLE, "storage")[use], horizon_s)
+    now = np.column_stack(
+        [frame[f"p_{k}_mw"].to_numpy(float) + 1j * frame[f"q_{k}_mvar"].to_numpy(float) for k in PHASES]
+    )[use]
+    scale = frame["scaling"].to_numpy(float)[use, None]
+    return Inverters(
+        index=frame.index.to_numpy(int)[use],
+        name=tuple(component_name(net, TABLE, int(row)) for row in frame.index[use]),
+        rows=(3 * node[use][:, None] + np.arange(3)).ravel(),
+        s_max_kva=values(net, TABLE, "s_max_mva")[use] * KW_PER_MW,
+        loss=values(net, TABLE, "loss_percent")[use] / 100.0,
+        b_low_kw=low,
+        b_high_kw=high,
+        now_kva=(now * scale * KW_PER_MW).ravel(),
+    )
+
+
+def _batteries(net: Any, battery: np.ndarray, horizon_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and most kW that each may deliver all through the horizon (charging negative)."""
+    low, high = np.zeros(len(battery)), np.zeros(len(battery))
+    known = {name: values(net, "storage", name) for name in
+             ("soc_min_percent", "efficiency_charge", "efficiency_discharge")} if len(net.storage) else {}  # fmt: skip
+    for k, index in enumerate(battery):
+        if index != index:
+            continue
+        place = net.storage.index.get_loc(int(index))
+        row = net.storage.iloc[place]
+        if not row["in_service"]:
+            continue
+        whole_kwh = row["max_e_mwh"] * KW_PER_MW
+        soc, least = row["soc_percent"] / 100.0, known["soc_min_percent"][place] / 100.0
+        hours = max(horizon_s, 1.0) / S_PER_H
+        give = max(soc - least, 0.0) * whole_kwh * known["efficiency_discharge"][place] / hours
+        take = max(1.0 - soc, 0.0) * whole_kwh / known["efficiency_charge"][place] / hours
+        most = row.get("max_p_mw", np.nan), row.get("min_p_mw", np.nan)
+        charge_kw, discharge_kw = (np.inf if x != x else abs(x) * KW_PER_MW for x in most)
+        low[k], high[k] = -min(take, charge_kw), min(give, discharge_kw)
+    return low, high
+
+
+def read_bounds(
+    net: Any, inverters: Inverters, failed: Sequence[str], stale: Sequence[str], ramp_kva: float | None
+) -> Bounds:
+    """Return what may be told now: a failed one gives nothing, a stale one stays, all ramp at most ``ramp_kva``.
+
+    Raises
+    ------
+    InputError
+        Names that are no inverter of this plant.
+    """
+    at = {int(index): k for k, index in enumerate(inverters.index)}
+    hit: dict[str, np.ndarray] = {}
+    issues: list[Issue] = []
+    for path, names in (("failed", failed), ("stale", stale)):
+        hit[path] = np.zeros(len(inverters.index), dtype=bool)
+        for position, name in enumerate(names):
+            try:
+                table, index = find_component(net, name, f"{path}[{position}]")
+            except InputError as error:
+                issues += error.issues
+                continue
+            if table != TABLE or int(index) not in at:
+                allowed = "a micro-inverter in service, for instance asymmetric_sgen:MIM-A1"
+                todo = "Answer other failures by problem 'reroute' first."
+                issues.append(Issue("InvalidName", f"{path}[{position}]", name, name, allowed, todo))
+                continue
+            hit[path][at[int(index)]] = True
+    if issues:
+        raise InputError(issues)
+    wide = np.repeat(inverters.s_max_kva, 3)
+    now = inverters.now_kva
+    limits: list[tuple[np.ndarray, np.ndarray]] = []
+    for present in (now.real, now.imag):
+        low, high = -wide, wide
+        if ramp_kva is not None:
+            low, high = np.maximum(low, present - ramp_kva), np.minimum(high, present + ramp_kva)
+        for flags, value in ((hit["stale"], present), (hit["failed"], np.zeros(len(present)))):
+            low, high = (np.where(np.repeat(flags, 3), value, side) for side in (low, high))
+        limits.append((low, high))
+    free = ~hit["failed"] & ~hit["stale"]
+    # what cannot be told keeps whatever its DC link does; a failed one does nothing
+    wild = np.where(hit["stale"] & ~hit["failed"], np.inf, 0.0)
+    b_low = np.where(free, inverters.b_low_kw, -wild)
+    b_high = np.where(free, inverters.b_high_kw, wild)
+    return Bounds(*limits[0], *limits[1], b_low, b_high, free, hit["failed"])
