@@ -27,11 +27,13 @@ class Figure:
 
 
 def key_figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
-    """Return what a reader must see first: what is served, what an allocation leaves, what a shift avoids."""
+    """Return what a reader must see first: what is served, left, avoided or evened out."""
     if result.margins is not None and len(result.margins):
         return _of_an_allocation(result, result.margins)
     if result.timeline is not None and len(result.timeline):
         return _of_a_shift(result, shown)
+    if result.phases is not None and len(result.phases):
+        return _of_a_balance(result, shown)
     return _of_a_reroute(result, shown)
 
 
@@ -110,6 +112,27 @@ def _of_a_shift(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
         number(float(frame["moved_kw"].iloc[0])), "kW", "moved now", "load that goes over to another feed"
     )
     return avoided, price, actions, moved, reroute[0], reroute[4]
+
+
+def _of_a_balance(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
+    frame, buses = result.phases, result.unbalance
+    assert frame is not None
+    assert buses is not None
+    good = "good" if result.ok else ""
+    reroute = _of_a_reroute(result, shown)
+
+    def worst(table: pd.DataFrame, name: str, unit: str, label: str, digits: int) -> Figure:
+        before, after = (float(table[name.format(moment)].max()) for moment in ("before", "after"))
+        was = f"the worst; {number(before, digits)}{SPACE}{unit} before"
+        return Figure(number(after, digits), unit, label, was, good if after < before else "")
+
+    return (
+        worst(frame, "spread_{}_percent", "%", "spread of phases, part of the rating", 2),
+        worst(buses, "vuf_{}_percent", "%", "voltage unbalance |V2|/|V1|", 3),
+        worst(frame, "i_n_{}_a", "A", "neutral current", 1),
+        *reroute[2:3],
+        *reroute[4:],
+    )
 
 
 def _of_a_reroute(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
