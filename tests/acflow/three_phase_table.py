@@ -423,10 +423,10 @@ if __name__ == "__main__":
     import logging
     import warnings
 
-    from tests.acflow.conftest import data_dir
+    from tests.outside import outside
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     target = Path(__file__).resolve().parents[2] / "docs" / "THREE_PHASE.md"
-    target.write_text(document(table(data_dir() / "three_phase")))
+    target.write_text(document(table(outside("three_phase"))))
     print(target.read_text())

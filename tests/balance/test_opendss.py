@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.balance.opendss import CIRCUITS, errors_percent
+from tests.outside import outside
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    path = (Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data") / "three_phase"
+    path = outside("three_phase")
     if not path.is_dir():
         pytest.skip(f"no test data at {path}: set PDNOPT_TEST_DATA")
     return path

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.outside import outside
 
 __all__ = [
     "PROBATION",
@@ -86,9 +87,8 @@ class Scored:
 
 def nab_folder() -> Path | None:
     """Return the folder of the benchmark's files, or None where it is absent."""
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    folder = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
-    return folder / "risk" / "NAB" if (folder / "risk" / "NAB").is_dir() else None
+    folder = outside("risk") / "NAB"
+    return folder if folder.is_dir() else None
 
 
 def read_nab(folder: Path) -> list[LabelledSeries]:

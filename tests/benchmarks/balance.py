@@ -9,15 +9,14 @@ sways loads of `pod` by a sine and by noise that is the same for all rules.
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tests.benchmarks._reporting import Aims, Table, machine
+from tests.outside import outside
 
 AMPS = ["i_a_ka", "i_b_ka", "i_c_ka"]
 SIZES = (12, 50, 200)
@@ -57,10 +56,7 @@ def accuracy() -> dict[str, float]:
     """Print the errors of the linear model against OpenDSS; return those from a point at 80 % of the load."""
     from tests.balance.opendss import CIRCUITS, errors_percent
 
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    folder = (
-        Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
-    ) / "three_phase"
+    folder = outside("three_phase")
     found: dict[str, float] = {}
     if not folder.is_dir():
         print(f"no OpenDSS circuits at {folder}: set PDNOPT_TEST_DATA\n")

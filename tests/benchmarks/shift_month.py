@@ -10,8 +10,6 @@ carried out, and the rest is decided anew. Needs pyarrow and ``PDNOPT_TEST_DATA`
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ import pandas as pd
 
 import pdnopt
 from tests.benchmarks._reporting import Aims, Table, machine
+from tests.outside import outside
 from tests.shift.replay import follow
 
 HORIZON, STEP_S = 12, 3600.0
@@ -28,8 +27,7 @@ MOST_TRANSFERS, MOST_COMMANDS = 4.0, 60.0
 
 def shape(hours: int) -> pd.DataFrame | None:
     """Return hourly means of three zones over the month's peak of their sum, (hours, 3); None without the data."""
-    root = Path(os.environ.get("PDNOPT_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-    path = root / "load" / "tetouan_3zones_10min.parquet"
+    path = outside("load") / "tetouan_3zones_10min.parquet"
     if not path.exists():
         return None
     frame = pd.read_parquet(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandapower as pp
 import pytest
+
+from tests.outside import outside
 
 __all__ = ["SYSTEMS", "best_known_kw", "data_folder", "system", "to_network"]
 
@@ -29,8 +30,7 @@ SYSTEMS = (
 
 def data_folder() -> Path | None:
     """Return the folder of the outside data, or None where it is absent."""
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    folder = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = outside()
     return folder if folder.is_dir() else None
 
 

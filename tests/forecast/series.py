@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests.outside import outside
 
 KW_PER_MW = 1000.0
 
 
 def folder() -> Path:
     """Return the folder of load series; skip the test where it is absent."""
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    path = (Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data") / "load"
+    path = outside("load")
     if not path.is_dir():
         pytest.skip(f"no outside data at {path}: set PDNOPT_TEST_DATA")
     return path

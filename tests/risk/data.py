@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.outside import outside
+
 
 def risk_data() -> Path | None:
     """Return the folder ``risk`` of PDNOPT_TEST_DATA, or of ../shared/data beside the checkout; None where absent."""
-    given = os.environ.get("PDNOPT_TEST_DATA")
-    root = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = root / "risk"
+    folder = outside("risk")
     return folder if folder.is_dir() else None
 
 
