@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from pdnopt import __version__
+from pdnopt.disk import flush
 from pdnopt.errors import InputError, Issue
 from pdnopt.forecast.catalogue import load_forecaster
 from pdnopt.forecast.estimator import Forecaster
@@ -151,7 +152,7 @@ class Registry:
             model.save(made)
             files = {name: _file_entry(made / name) for name in _files(made)}
             for path in made.rglob("*"):
-                _flush(path)
+                flush(path)
             number = int((self.versions() or ["0"])[-1]) + 1
             while True:
                 name = f"{number:04d}"
@@ -173,7 +174,7 @@ class Registry:
                     if not (folder / name).exists():
                         raise
                     number += 1  # another trainer took it
-            _flush(folder)
+            flush(folder)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
@@ -268,7 +269,7 @@ class Registry:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
-        _flush(self.root)
+        flush(self.root)
 
     def _folder(self, name: str) -> Path:
         if not isinstance(name, str) or not VERSION.fullmatch(name) or name not in self.versions():
@@ -408,17 +409,6 @@ def _write(path: Path, value: Mapping[str, Any]) -> None:
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush(path: Path) -> None:
-    """Wait until the disk has a file, or a folder's names; Windows opens no folders and flushes nothing opened to read."""
-    if os.name != "posix":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _now() -> str:

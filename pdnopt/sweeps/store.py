@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pdnopt.disk import flush
 from pdnopt.errors import InputError, Issue
 from pdnopt.sweeps.rows import Row
 
@@ -72,9 +73,9 @@ class Store:
             part = self.folder / f"part-{self._next:06d}.parquet"
             scratch = self.folder / f".{part.name}"
             pd.DataFrame(self._waiting).to_parquet(scratch, index=False)
-            _settle(scratch)
+            flush(scratch)
             os.replace(scratch, part)
-            _settle(self.folder)
+            flush(self.folder)
             self._next += 1
             self._waiting = []
         self._written_at = time.monotonic()
@@ -117,9 +118,9 @@ class Store:
                 raise self._refused("other files", "a new folder, or that of a sweep")
             scratch = path.with_suffix(".json.new")
             scratch.write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")
-            _settle(scratch)
+            flush(scratch)
             os.replace(scratch, path)
-            _settle(self.folder)
+            flush(self.folder)
             return
         try:
             was = json.loads(path.read_text(encoding="utf-8"))
@@ -148,17 +149,6 @@ class Store:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _settle(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _need_pyarrow() -> None:
