@@ -18,9 +18,9 @@ from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.state import State
 from pdnopt.repairs import Repairs
-from pdnopt.response import Overload, Response, settle
+from pdnopt.response import Overload, Response
 from pdnopt.result import Status
-from pdnopt.sequence import Sequence, order_moves
+from pdnopt.sequence import Sequence, order_after
 
 __all__ = ["Attempt", "Attempts", "Job", "serves_no_less", "status_of", "unserved_of"]
 
@@ -128,20 +128,16 @@ class Attempts:
         return attempt
 
     def _order(self, job: Job, target: State) -> Sequence:
-        options, response, demand = job.options, job.response, job.demand
+        options = job.options
         failed = ", ".join(options.failed)
-        return order_moves(
-            response.grid,
-            demand,
+        return order_after(
+            job.response,
+            job.demand,
             self.curves,
-            response.state,
             target,
-            response.interrupted,
-            options.latency_s,
-            settle=lambda state: settle(response, state),
-            judge=lambda states: self.judge.ratios(response.grid, demand, states),
+            self.judge,
+            latency_s=options.latency_s,
             horizon_s=options.horizon_s,
-            automatic=response.automatic,
             reason=f"after losing {failed}" if failed else "",
             until_s=job.until_s(ORDER_SHARE),
         )

@@ -85,7 +85,7 @@ def result_of(
     """Return an attempt as the caller gets it."""
     demand, response, answer, sequence = job.demand, job.response, attempt.answer, attempt.sequence
     report = attempt.report
-    end = sequence.steps[-1].state if sequence.steps else response.state
+    end = sequence.end(response.state)
     missing = missing_kw(response.grid, demand, end)
     priorities = sorted({int(p) for p in demand.priority})
     demand_by = {p: float(demand.d_kw[demand.priority == p].sum()) for p in priorities}

@@ -42,9 +42,9 @@ from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.grid import read_grid
 from pdnopt.plant.state import State, initial_state, missing_kw
 from pdnopt.plant.tables import values
-from pdnopt.response import Response, flow_of, respond, settle
+from pdnopt.response import Response, flow_of, respond
 from pdnopt.result import Result, Status
-from pdnopt.sequence import order_moves
+from pdnopt.sequence import order_after
 
 __all__ = ["AllocationRunner"]
 
@@ -322,24 +322,19 @@ class AllocationRunner:
         if int((target.closed & ~response.state.closed).sum()) > FEW_MOVES:
             actions = many_moves(self.grid, self.choices, data, chosen, options.latency_s, reason)
             return self._with_settings(actions, chosen, response, options, reason), target, True
-        sequence = order_moves(
-            response.grid,
+        sequence = order_after(
+            response,
             demand,
             self.book,
-            response.state,
             target,
-            response.interrupted,
-            options.latency_s,
-            settle=lambda state: settle(response, state),
-            judge=lambda states: self.judge.ratios(response.grid, demand, states),
+            self.judge,
+            latency_s=options.latency_s,
             horizon_s=options.horizon_s,
-            automatic=response.automatic,
             reason=reason,
             until_s=deadline_s,
         )
-        actions = [action for step in sequence.steps for action in step.actions]
-        end = sequence.steps[-1].state if sequence.steps else response.state
-        return self._with_settings(actions, chosen, response, options, reason), end, sequence.complete
+        plan = self._with_settings(sequence.actions, chosen, response, options, reason)
+        return plan, sequence.end(response.state), sequence.complete
 
     def _with_settings(
         self, actions: list[Action], chosen: np.ndarray, response: Response, options: Any, reason: str

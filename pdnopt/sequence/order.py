@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from pdnopt.plant.budgets import CurveBook
 from pdnopt.plant.demand import Demand
 from pdnopt.plant.grid import Grid
 from pdnopt.plant.state import State
+from pdnopt.response import Response, settle
 from pdnopt.sequence.clock import Step, time_steps
 from pdnopt.sequence.course import Course
 from pdnopt.sequence.moves import find_moves
@@ -20,7 +22,10 @@ from pdnopt.sequence.scene import Judge, Scene, Settle
 from pdnopt.sequence.search import Manner, find_order
 from pdnopt.sequence.structure import inspect
 
-__all__ = ["Sequence", "order_moves"]
+if TYPE_CHECKING:
+    from pdnopt.acjudge import AcJudge
+
+__all__ = ["Sequence", "order_after", "order_moves"]
 
 MAX_RELIEFS = 8
 """Rounds of shedding for a moment: relief in one state may be judged anew in the next."""
@@ -41,6 +46,45 @@ class Sequence:
     interrupted: np.ndarray
     complete: bool
     stuck: tuple[str, ...] = ()
+
+    @property
+    def actions(self) -> list[Action]:
+        """The commands of all steps, in order."""
+        return [action for step in self.steps for action in step.actions]
+
+    def end(self, start: State) -> State:
+        """Return the state after the last step; the one at the start where there is none."""
+        return self.steps[-1].state if self.steps else start
+
+
+def order_after(
+    response: Response,
+    demand: Demand,
+    curves: CurveBook,
+    target: State,
+    judge: AcJudge,
+    *,
+    latency_s: float,
+    horizon_s: float,
+    reason: str = "",
+    until_s: float = inf,
+) -> Sequence:
+    """Order the moves from where the plant's own devices come to rest to a target; see `order_moves`."""
+    return order_moves(
+        response.grid,
+        demand,
+        curves,
+        response.state,
+        target,
+        response.interrupted,
+        latency_s,
+        settle=lambda state: settle(response, state),
+        judge=lambda states: judge.ratios(response.grid, demand, states),
+        horizon_s=horizon_s,
+        automatic=response.automatic,
+        reason=reason,
+        until_s=until_s,
+    )
 
 
 def order_moves(

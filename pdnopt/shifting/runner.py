@@ -21,9 +21,9 @@ from pdnopt.plant.demand import Demand, with_load_kw
 from pdnopt.plant.failures import Outage, parse_failed
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.plant.state import State, missing_kw
-from pdnopt.response import Response, respond, settle
+from pdnopt.response import Response, respond
 from pdnopt.result import Result, Status
-from pdnopt.sequence import order_moves
+from pdnopt.sequence import order_after
 from pdnopt.shifting.answering import Answer, find_answer, status_of
 from pdnopt.shifting.commands import SETPOINT_KW, schedule, target
 from pdnopt.shifting.course import Course, read_course
@@ -289,26 +289,21 @@ class ShiftRunner:
         )
         now = time.perf_counter()
         reason = summary(answer.data, answer.outlook, answer.idle)
-        sequence = order_moves(
-            response.grid,
+        sequence = order_after(
+            response,
             demand,
             self.plant.book,
-            response.state,
             goal,
-            response.interrupted,
-            options.latency_s,
-            settle=lambda state: settle(response, state),
-            judge=lambda states: self.judge.ratios(response.grid, demand, states),
+            self.judge,
+            latency_s=options.latency_s,
             horizon_s=course.step_s,
-            automatic=response.automatic,
             reason=reason,
             until_s=now + ORDER_SHARE * max(deadline_s - now, 0.05)
             if np.isfinite(deadline_s)
             else deadline_s,
         )
-        actions = [action for step in sequence.steps for action in step.actions]
-        end = sequence.steps[-1].state if sequence.steps else response.state
-        return self._plan_of(response, actions, course, options, 0, course.dearest), end, sequence.complete
+        plan = self._plan_of(response, sequence.actions, course, options, 0, course.dearest)
+        return plan, sequence.end(response.state), sequence.complete
 
     def _plan_of(
         self,
