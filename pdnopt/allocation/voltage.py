@@ -29,15 +29,15 @@ def within_voltage(
     choices = data.choices
     base = frame.scenarios[0]
     bad = _too_low(net, frame, data, base.grid, ups_of_station)
-    out = []
-    for d, may in enumerate(frame.allowed):
-        stands = data.stands[choices.kind[d]]
+    out = list(frame.allowed)
+    for d in np.flatnonzero(bad.any(axis=1)).tolist():
+        may, stands = frame.allowed[d], data.stands[choices.kind[d]]
         low = np.where(stands >= 0, bad[d][np.maximum(stands, 0)], False)
         for ruled_out in (low.any(axis=0), low[0]):
             left = may & ~ruled_out
             if left.any():
                 break
-        out.append(left if left.any() else may)
+        out[d] = left if left.any() else may
     return tuple(out)
 
 

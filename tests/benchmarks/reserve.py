@@ -53,27 +53,31 @@ class Room:
         """Return the seconds of numbers and search under loads drawn by a seed, and what was found."""
         from pdnopt.allocation.inputs import read_vectors
         from pdnopt.allocation.search import Search
+        from pdnopt.allocation.voltage import within_voltage
         from tests.reserve.rooms import load_vectors
 
         loads, runner = load_vectors(self.net, VECTORS, seed=seed), self.runner
 
-        def numbers() -> tuple[Any, list[Any]]:
+        def numbers() -> tuple[Any, list[Any], Any]:
             vectors = read_vectors(runner.demand, loads, None, 3600.0)
-            core = runner.frame.exposure(vectors.cord_kw, *runner.limits(3600.0)).core()
-            return core, [goal for goal in runner._goals(core, self.session.options) if goal.name in terms]
+            data = runner.frame.exposure(vectors.cord_kw, *runner.limits(3600.0))
+            core = data.core()
+            allowed = within_voltage(runner.net, runner.frame, data, runner.ups_of_station)
+            goals = [goal for goal in runner._goals(core, self.session.options) if goal.name in terms]
+            return core, goals, allowed
 
         tolerance = None
         if terms == (
             "margin",
         ):  # asked to the gap that is the aim, a part of the bound, not to the default one
-            core, goals = numbers()
-            bound = Search(runner.formulation, core, runner.frame.allowed).blend.bound(goals[0])
+            core, goals, allowed = numbers()
+            bound = Search(runner.formulation, core, allowed).blend.bound(goals[0])
             tolerance = AIM_GAP * abs(bound)
         begun = time.process_time()
-        core, goals = numbers()
+        core, goals, allowed = numbers()
         if tolerance is not None:
             goals = [replace(goals[0], tolerance=tolerance)]
-        solved = Search(runner.formulation, core, runner.frame.allowed, last=last).solve(goals)
+        solved = Search(runner.formulation, core, allowed, last=last).solve(goals)
         return time.process_time() - begun, solved
 
     def plan_s(self, seed: int) -> dict[str, float]:
