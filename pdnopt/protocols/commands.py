@@ -1,9 +1,9 @@
 """A command and what a device answers.
 
-Every command is selected, then operated. A selection is answered with a ``ticket``, a number that the device's guard has drawn; the
-operation must bring it back within the guard's own time, by the guard's own clock. So a late, replayed or re-ordered
-command is refused even where the two clocks disagree (IEC 61850-7-2 control class "select before operate with normal
-security"; OpenDNP3 lets a selection live 10 s, libiec61850 15 s).
+Every command is selected, then operated. A selection is answered with a ``ticket``, a number that the device's guard has
+drawn; the operation must bring it back within the guard's own time, by the guard's own clock. So a late, replayed or
+re-ordered command is refused even where the two clocks disagree (IEC 61850-7-2 control class "select before operate with
+normal security"; OpenDNP3 lets a selection live 10 s, libiec61850 15 s).
 """
 
 from __future__ import annotations

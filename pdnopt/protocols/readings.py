@@ -27,8 +27,8 @@ class Reading:
     device : str
         "table:name".
     quantity : str
-        With its unit: "position", "mode", "running", "closed", "p_kw", "q_kvar", "vm_pu", "i_a", "soc_percent", "temperature_c",
-        "available", "fed".
+        With its unit: "position", "mode", "running", "closed", "p_kw", "q_kvar", "vm_pu", "i_a", "soc_percent",
+        "temperature_c", "available", "fed".
     value : Any
         Plain JSON; None where the quality is BAD or MISSING.
     quality : Quality
