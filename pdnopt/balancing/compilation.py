@@ -96,7 +96,7 @@ class Compilation:
         single[single] = place[a.indices[a.indptr[zeros:-1][single]]] >= 0
         self._bound_rows, self._pool = zeros + np.flatnonzero(single), zeros + np.flatnonzero(~single)
         self._bound_columns = place[a.indices[a.indptr[self._bound_rows]]]
-        shape = abs(a[self._pool][:, self._u])
+        shape = csr_array(abs(a[self._pool][:, self._u]))
         self._shape = csr_array((shape.data > NONE, shape.indices, shape.indptr), shape=shape.shape).astype(
             float
         )
@@ -115,14 +115,16 @@ class Compilation:
 
     def concerns(self, name: str) -> np.ndarray:
         """Return which rows of the pool have a variable in them."""
-        return np.asarray(self._shape[:, self.column[name]].sum(axis=1) > 0)
+        mark = np.zeros(self.n)
+        mark[self.column[name]] = 1.0
+        return np.asarray(self._shape @ mark > 0)
 
     def at(self, point: Any) -> Linear:
         """Return the programme at a point."""
         for field in fields(point):
             self.model.parameters[field.name].value = getattr(point, field.name)
         a, b = self._matrix()
-        rows = a[self._defining]
+        rows = csr_array(a[self._defining])
         own, rest = rows[:, self._z], rows[:, self._u]
         sign = own.diagonal()  # 1 or -1
         nest = csr_array(-own.multiply(1.0 / sign[:, None]))

@@ -28,8 +28,8 @@ BROKEN = 1e-5
 BROKEN_SIZE = 1e-4
 """The same where a row only says how large an inverter's apparent power is: 10 VA, of which only effort and losses hear."""
 TOGETHER = ("losses", "effort")
-"""The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least by
-no more than `TIE` of the most that the second can be."""
+"""The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
+by no more than `TIE` of the most that the second can be."""
 TIE = 1e-4
 
 
