@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pdnopt.balancing.data import S_BASE_KW
+from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
 from pdnopt.balancing.inverters import (
     Bounds,
@@ -34,8 +34,8 @@ AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
 """Powers on the DC link agree within this part of an inverter's rating: losses are tangents. The checker takes 5e-3."""
-SETTLED_PU = 1e-3
-"""Set-points move less than this part of 100 kVA between two rounds."""
+AS_TOLD = {"violations": 1e-5, "vuf": 5e-5, "spread": 5e-4}
+"""The flow's terms are not more than this, and what a polygon understates, above those of the programme."""
 DIGITS = 4
 """Of kW and kvar that are sent: 0.1 W."""
 UNMOVED_KW = 1e-3
@@ -131,18 +131,42 @@ class BalanceRunner:
             answer = new
             kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
             kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
-            expected = sight.v[self.area.rows] + new.values["dv_re"] + 1j * new.values["dv_im"]
-            moved = np.abs(kva - s_kva).max() / S_BASE_KW
+            change = new.values["dj_re"] + 1j * new.values["dj_im"]
+            expected = sight.v[self.area.rows] + self.area.structure.reach.voltage @ change
             s_kva = best = kva
             sight = self._sight(told, s_kva)
             apart = np.abs(sight.v[self.area.rows] - expected).max(initial=0.0)
             link = np.abs(self.link_kw(s_kva) - new.values["b"] * S_BASE_KW)[bounds.told]
             even = bool((link <= AGREED_PART * inverters.s_max_kva[bounds.told]).all())
-            if apart <= AGREED_PU and even and (moved <= SETTLED_PU or count > 2):
+            if apart <= AGREED_PU and even and self._as_told(answer, sight):
                 break
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
+
+    def _as_told(self, answer: Answer, sight: Sight) -> bool:
+        """Whether the flow is as even as the programme says."""
+        seen = self.seen(sight)
+        return all(
+            value <= answer.terms[name] / INSCRIBED + AS_TOLD[name]
+            for name, value in seen.items()
+            if name in answer.terms
+        )
+
+    def seen(self, sight: Sight) -> dict[str, float]:
+        """Return the leading terms of a flow: how far beyond limits, worst unbalance, worst spread."""
+        area, s = self.area, self.area.structure
+        size = np.abs(sight.current).reshape(-1, 3)[area.feeders]
+        v = np.abs(sight.v[area.rows])
+        with np.errstate(invalid="ignore"):
+            over = np.nan_to_num(size / s.limit[:, None] - 1.0, nan=-1.0)
+        beyond = [over.ravel(), v - s.v_max, s.v_min - v]
+        spread = (size.max(axis=1) - size.min(axis=1))[s.counts] / s.scale[s.counts]
+        return {
+            "violations": max(0.0, *(float(part.max(initial=0.0)) for part in beyond)),
+            "vuf": float(sight.unbalance[area.nodes].max(initial=0.0)),
+            "spread": float(spread.max(initial=0.0)),
+        }
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
