@@ -16,7 +16,7 @@ from pdnopt.plant.names import component_name, find_component
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Bounds", "Inverters", "check_phases", "read_bounds", "read_inverters"]
+__all__ = ["Bounds", "Inverters", "alike", "check_phases", "read_bounds", "read_inverters"]
 
 TABLE = "asymmetric_sgen"
 S_PER_H = 3600.0
@@ -226,3 +226,14 @@ def read_bounds(
     b_low = np.where(free, inverters.b_low_kw, -wild)
     b_high = np.where(free, inverters.b_high_kw, wild)
     return Bounds(*limits[0], *limits[1], b_low, b_high, free, hit["failed"])
+
+
+def alike(inverters: Inverters, bounds: Bounds) -> np.ndarray:
+    """Return a number for each inverter, (I,): those with the same stand at one bus and may be told the very same.
+
+    A programme does not care which of them gives what, so that its answers for each may jump from round to round.
+    """
+    by_phase = (inverters.rows, bounds.p_low, bounds.p_high, bounds.q_low, bounds.q_high)
+    own = (inverters.s_max_kva, inverters.loss, bounds.b_low, bounds.b_high, bounds.told)
+    told = np.column_stack([*(side.reshape(-1, 3) for side in by_phase), *own])
+    return np.asarray(np.unique(told, axis=0, return_inverse=True)[1]).ravel()

@@ -13,6 +13,7 @@ from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
 from pdnopt.balancing.inverters import (
     Bounds,
+    alike,
     check_phases,
     read_bounds,
     read_inverters,
@@ -34,6 +35,10 @@ AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
 """Powers on the DC link agree within this part of an inverter's rating: losses are tangents. The checker takes 5e-3."""
+STRAIGHT = 2
+"""Rounds before steps are halved: what is linear may jump for ever between two ends that are as good as all between."""
+LINK_ROUNDS = 4
+"""Each leaves at most the loss, 3 %, of what was left over."""
 AS_TOLD = {"violations": 1e-5, "vuf": 5e-5, "spread": 5e-4}
 """The flow's terms are not more than this, and what a polygon understates, above those of the programme."""
 DIGITS = 4
@@ -119,6 +124,7 @@ class BalanceRunner:
         s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
         sight = self._sight(told, s_kva)
         self.programme.rewind()
+        group = alike(inverters, bounds)
         best: np.ndarray | None = None
         answer = Answer("no_incumbent", {}, {})
         for count in range(1, ROUNDS + 1):
@@ -129,14 +135,18 @@ class BalanceRunner:
             if not new.values:
                 return new, None, sight, count
             answer = new
-            kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
+            part = 1.0 if count <= STRAIGHT else 0.5
+            kva = _shared(group, new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
+            kva = part * kva + (1.0 - part) * s_kva
+            b_kw = part * _shared(group, new.values["b"]) * S_BASE_KW + (1.0 - part) * self.link_kw(s_kva)
+            kva = self._on_link(kva, b_kw, bounds)
             kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
-            change = new.values["dj_re"] + 1j * new.values["dj_im"]
+            change = part * (new.values["dj_re"] + 1j * new.values["dj_im"])
             expected = sight.v[self.area.rows] + self.area.structure.reach.voltage @ change
             s_kva = best = kva
             sight = self._sight(told, s_kva)
             apart = np.abs(sight.v[self.area.rows] - expected).max(initial=0.0)
-            link = np.abs(self.link_kw(s_kva) - new.values["b"] * S_BASE_KW)[bounds.told]
+            link = np.abs(self.link_kw(s_kva) - b_kw)[bounds.told]
             even = bool((link <= AGREED_PART * inverters.s_max_kva[bounds.told]).all())
             if apart <= AGREED_PU and even and self._as_told(answer, sight):
                 break
@@ -167,6 +177,19 @@ class BalanceRunner:
             "vuf": float(sight.unbalance[area.nodes].max(initial=0.0)),
             "spread": float(spread.max(initial=0.0)),
         }
+
+    def _on_link(self, kva: np.ndarray, b_kw: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return set-points whose powers and true losses are what the battery delivers.
+
+        Losses are tangents in the programme, which may jump between two answers that are as good: what is left over, some
+        parts in a thousand of a rating, is taken from all three phases alike, where bounds and ratings allow.
+        """
+        out = kva
+        for _ in range(LINK_ROUNDS):
+            out = out - np.repeat((self.link_kw(out) - b_kw) / 3.0, 3)
+        fits = np.abs(out) <= np.repeat(self.inverters.s_max_kva, 3)
+        fits &= (out.real >= bounds.p_low) & (out.real <= bounds.p_high)
+        return np.where(np.repeat(fits.reshape(-1, 3).all(axis=1), 3), out, kva)
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
@@ -289,6 +312,14 @@ class BalanceRunner:
                 columns[f"vm_{phase}_{word}_pu"] = np.abs(v)
                 columns[f"va_{phase}_{word}_degree"] = np.degrees(np.angle(v))
         return pd.DataFrame(columns)
+
+
+def _shared(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return the mean over inverters that are alike, (I,) or (3I,): as good as what it is a mean of, as all is convex."""
+    mine = value.reshape(len(group), -1)
+    out = np.zeros((int(group.max()) + 1, mine.shape[1]), dtype=value.dtype)
+    np.add.at(out, group, mine)
+    return np.asarray((out / np.bincount(group)[:, None])[group]).ravel()
 
 
 def _note(answer: Answer, rounds: int) -> str:
