@@ -45,9 +45,9 @@ v_min - x <= |v| + Re(conj(v) dv) / |v| <= v_max + x                            
 y_fk <= rating_f + x_fk rating_f                                                            (11)
 
 Assumptions: the fixed-point linearisation is exact at its point only, so it is asked for again there until the programme
-and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point; far from it (4) and (5) understate
-by at most 1 - cos(pi / 16) = 1.9 %, (3), which has 8 sides, by 7.6 %; (7) leaves at most 1.9 % of an inverter's rating
-unused, and is never beyond it. (6) and (10) are tangents. (T6) leaves the neutral's own resistance out.
+and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point; far from it (4) and (5)
+understate by at most 1 - cos(pi / 16) = 1.9 %, (3), which has 8 sides, by 7.6 %; (7) leaves at most 1.9 % of an
+inverter's rating unused, and is never beyond it. (6) and (10) are tangents. (T6) leaves the neutral's own resistance out.
 
 Source: Bernstein, Wang, Dall'Anese, Le Boudec, Zhao 2018, IEEE Trans. Power Systems 33(6), "Load flow in multiphase
 distribution networks", eqs. 11-12, for (1); the lexicographic order is the project's own.

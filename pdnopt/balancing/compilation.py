@@ -66,7 +66,7 @@ class Compilation:
 
     Parameters
     ----------
-    model : BalanceModel
+    model : BalanceModel, or another with its ``problem``, ``parameters``, ``variables`` and (or not) ``defined``
     """
 
     def __init__(self, model: Any) -> None:
@@ -80,23 +80,24 @@ class Compilation:
         zeros = int(data["dims"].zero)
         at = self._cone.var_id_to_col
         own = {name: at[v.id] + np.arange(v.size) for name, v in model.variables.items()}
-        defined = np.concatenate([own[name] for name in model.defined])
+        names = getattr(model, "defined", ())
+        defined = np.concatenate([np.zeros(0, dtype=int), *(own[name] for name in names)])
         a = self._matrix()[0]
         self._defining = np.arange(len(defined))
         self._equal = np.arange(len(defined), zeros)
         self._z, self._u = defined, np.setdiff1d(np.arange(a.shape[1]), defined)
         place = np.full(a.shape[1], -1)
         place[self._u] = np.arange(len(self._u))
-        self.column = {name: place[c] for name, c in own.items() if name not in model.defined}
+        self.column = {name: place[c] for name, c in own.items() if name not in names}
         inside = np.full(a.shape[1], -1)
         inside[defined] = np.arange(len(defined))
-        self.places = {name: inside[c] for name, c in own.items() if name in model.defined}
+        self.places = {name: inside[c] for name, c in own.items() if name in names}
         entries = np.diff(a.indptr)
         single = entries[zeros:] == 1
         single[single] = place[a.indices[a.indptr[zeros:-1][single]]] >= 0
         self._bound_rows, self._pool = zeros + np.flatnonzero(single), zeros + np.flatnonzero(~single)
         self._bound_columns = place[a.indices[a.indptr[self._bound_rows]]]
-        shape = abs(a[self._pool][:, self._u])
+        shape = csr_array(abs(a[self._pool][:, self._u]))
         self._shape = csr_array((shape.data > NONE, shape.indices, shape.indptr), shape=shape.shape).astype(
             float
         )
@@ -115,14 +116,16 @@ class Compilation:
 
     def concerns(self, name: str) -> np.ndarray:
         """Return which rows of the pool have a variable in them."""
-        return np.asarray(self._shape[:, self.column[name]].sum(axis=1) > 0)
+        mark = np.zeros(self.n)
+        mark[self.column.get(name, np.zeros(0, dtype=int))] = 1.0
+        return np.asarray(self._shape @ mark > 0)
 
     def at(self, point: Any) -> Linear:
         """Return the programme at a point."""
         for field in fields(point):
             self.model.parameters[field.name].value = getattr(point, field.name)
         a, b = self._matrix()
-        rows = a[self._defining]
+        rows = csr_array(a[self._defining])
         own, rest = rows[:, self._z], rows[:, self._u]
         sign = own.diagonal()  # 1 or -1
         nest = csr_array(-own.multiply(1.0 / sign[:, None]))

@@ -28,8 +28,8 @@ BROKEN = 1e-5
 BROKEN_SIZE = 1e-4
 """The same where a row only says how large an inverter's apparent power is: 10 VA, of which only effort and losses hear."""
 TOGETHER = ("losses", "effort")
-"""The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least by
-no more than `TIE` of the most that the second can be."""
+"""The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
+by no more than `TIE` of the most that the second can be."""
 TIE = 1e-4
 
 
@@ -55,7 +55,7 @@ NEW = Memory(np.zeros(0, dtype=int), {})
 
 
 class Programme:
-    """A convex model, solved at one point after another.
+    """A convex model, solved at one point after another. No term ("t_" and its name) is below 0.
 
     Where nothing was left of the leading terms last time, that is tried first, as boxes (`Nothing`): one LP instead of one a
     term. Only if it cannot be, or was not last time, are all terms solved.
@@ -63,14 +63,14 @@ class Programme:
 
     def __init__(self, model: Any) -> None:
         self.compilation = c = Compilation(model)
-        self.nothing = model.nothing
+        self.nothing: Any = getattr(model, "nothing", None)
         self._highs = HighsModel(relax=True)
         self._held = np.zeros(len(c.family), dtype=bool)
         self._memory = self._kept = {"boxed": NEW, "whole": NEW}
         self._tolerance = np.where(c.concerns("s"), BROKEN_SIZE, BROKEN)
         self._way = "whole"
         self._rows = NEW.rows
-        self._counted = len(c.column["spread"])
+        self._counted = len(c.column.get("spread", ()))
         self._busy = {"whole": np.ones(len(c.family), dtype=bool)}
         if self.nothing is not None:
             self._boxed = np.concatenate([c.places[name] for name in self.nothing.boxes])
@@ -157,7 +157,11 @@ class Programme:
         whole = csr_array(vstack([*parts, matrix]))
         low, high = [*low, floor], [*high, np.full(len(floor), inf)]
         free = np.zeros(whole.shape[1], dtype=bool)
-        self._highs.load(whole, np.concatenate(low), np.concatenate(high), linear.low, col_high, free)
+        col_low = linear.low.copy()
+        for name, column in self.compilation.column.items():
+            if name.startswith("t_"):
+                col_low[column] = np.maximum(col_low[column], 0.0)
+        self._highs.load(whole, np.concatenate(low), np.concatenate(high), col_low, col_high, free)
 
     def _hold(self, column: np.ndarray, most: float) -> None:
         self._highs.set_col_bounds(column, np.zeros(1), np.array([most]))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
-from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
+from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.inverters import (
     Bounds,
     alike,
@@ -18,6 +18,7 @@ from pdnopt.balancing.inverters import (
     read_bounds,
     read_inverters,
 )
+from pdnopt.balancing.loads import Loads, loads_kw
 from pdnopt.balancing.network import read_phase_network
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
@@ -69,6 +70,7 @@ class BalanceRunner:
         self.network = read_phase_network(self.base)
         self.flow = PhaseFlow(self.network)
         self.inverters = read_inverters(self.base, self.network, options.horizon_s)
+        self.loads = Loads(net, self.base, self.network, self.inverters)
         self.checker = Checker(net)
         self.fingerprint = fingerprint(net)
         told = self._loads(options)
@@ -85,7 +87,7 @@ class BalanceRunner:
     def _prime(self) -> None:
         """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
         bounds = read_bounds(self.base, self.inverters, (), (), None)
-        told = read_injections(self.base, self.network, self.inverters.index)
+        told = self.loads.at({})
         _, found, _, _ = self.search(told, bounds, self.formulation.terms, np.inf)
         if found is not None:
             self._start_kva = found
@@ -206,9 +208,7 @@ class BalanceRunner:
 
     def _loads(self, options: Any) -> Injections:
         """Return the loads now, with those that replace the tables'."""
-        replaced = loads_kw(self.net, options)
-        base = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
-        return read_injections(base, self.network, self.inverters.index)
+        return self.loads.at(loads_kw(self.net, options))
 
     def _sight(self, told: Injections, s_kva: np.ndarray) -> Sight:
         v = self.flow.solve(told, self.inverters.rows, s_kva).v
@@ -326,40 +326,6 @@ def _note(answer: Answer, rounds: int) -> str:
     if answer.status == "optimal":
         return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
     return f"stopped after {rounds} rounds, before programme and flow agreed"
-
-
-def loads_kw(net: Any, options: Any) -> dict[str, dict[int, float]]:
-    """Return the demands that replace the tables', as a plan keeps them.
-
-    Raises
-    ------
-    InputError
-        Rows that are no load, NaN, and negative powers; all at once.
-    """
-    issues, out = [], {}
-    for table, keyword in (("load", "p_load_kw"), ("asymmetric_load", "p_asymmetric_kw")):
-        given = getattr(options, keyword)
-        if given is None:
-            continue
-        series = pd.Series(given, dtype=float)
-        for row, kw in zip(series.index.to_numpy(), series.to_numpy(float), strict=True):
-            path = f"solve({keyword}=...)"
-            if row not in net[table].index:
-                todo = "Correct the index."
-                issues.append(Issue("InvalidId", path, f"{table}:{row}", row, f"a row of net.{table}", todo))
-            elif not (np.isfinite(kw) and kw >= 0):
-                todo = "Fill the gap, or leave the row out."
-                issues.append(
-                    Issue("NonFinite", path, f"{table}:{row}", kw, "a finite number, 0 kW or more", todo)
-                )
-        out[table] = {
-            int(row): float(kw)
-            for row, kw in zip(series.index.to_numpy(), series, strict=True)
-            if row in net[table].index
-        }
-    if issues:
-        raise InputError(issues)
-    return {table: rows for table, rows in out.items() if rows}
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:
