@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,33 @@ from pdnopt.plant.names import component_name, find_component
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Bounds", "Inverters", "alike", "check_phases", "read_bounds", "read_inverters"]
+__all__ = [
+    "Batteries",
+    "Bounds",
+    "Inverters",
+    "check_phases",
+    "nearer",
+    "read_batteries",
+    "read_bounds",
+    "read_inverters",
+]
 
 TABLE = "asymmetric_sgen"
 S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Batteries:
+    """What stands on the DC links, (I,); zeros where nothing does. Power is that at the DC link."""
+
+    there: np.ndarray
+    stored_kwh: np.ndarray
+    least_kwh: np.ndarray
+    most_kwh: np.ndarray
+    charge_kw: np.ndarray
+    discharge_kw: np.ndarray
+    eta_charge: np.ndarray
+    eta_discharge: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,7 @@ class Inverters:
         What the battery on the DC link may deliver over the horizon; 0 without one.
     now_kva : complex, shape (3I,)
         Present set-points.
+    batteries : Batteries
     """
 
     index: np.ndarray
@@ -50,6 +74,7 @@ class Inverters:
     b_low_kw: np.ndarray
     b_high_kw: np.ndarray
     now_kva: np.ndarray
+    batteries: Batteries
 
 
 @dataclass(frozen=True)
@@ -141,7 +166,8 @@ def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverte
         todo = "Add some with pdnopt.plant.create_micro_inverter."
         allowed = "a micro-inverter (kind 'mim') in service at a bus with voltage"
         raise InputError(Issue("NoDevice", f"net.{TABLE}", "", 0, allowed, todo))
-    low, high = _batteries(net, values(net, TABLE, "storage")[use], horizon_s)
+    batteries = read_batteries(net, values(net, TABLE, "storage")[use])
+    low, high = _steady_kw(batteries, horizon_s)
     now = np.column_stack(
         [frame[f"p_{k}_mw"].to_numpy(float) + 1j * frame[f"q_{k}_mvar"].to_numpy(float) for k in PHASES]
     )[use]
@@ -155,30 +181,54 @@ def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverte
         b_low_kw=low,
         b_high_kw=high,
         now_kva=(now * scale * KW_PER_MW).ravel(),
+        batteries=batteries,
     )
 
 
-def _batteries(net: Any, battery: np.ndarray, horizon_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and most kW that each may deliver all through the horizon (charging negative)."""
-    low, high = np.zeros(len(battery)), np.zeros(len(battery))
-    known = {name: values(net, "storage", name) for name in
-             ("soc_min_percent", "efficiency_charge", "efficiency_discharge")} if len(net.storage) else {}  # fmt: skip
-    for k, index in enumerate(battery):
-        if index != index:
-            continue
-        place = net.storage.index.get_loc(int(index))
+def read_batteries(net: Any, battery: np.ndarray) -> Batteries:
+    """Return the batteries of the inverters whose ``storage`` is ``battery`` (a row of ``net.storage``, NaN: none)."""
+    out = {name: np.zeros(len(battery)) for name in Batteries.__dataclass_fields__ if name != "there"}
+    out["eta_charge"] += 1.0
+    out["eta_discharge"] += 1.0
+    there = np.zeros(len(battery), dtype=bool)
+    names = ("soc_min_percent", "efficiency_charge", "efficiency_discharge")
+    known = {name: values(net, "storage", name) for name in names} if len(net.storage) else {}
+    for k in np.flatnonzero(~np.isnan(battery.astype(float))):
+        place = net.storage.index.get_loc(int(battery[k]))
         row = net.storage.iloc[place]
         if not row["in_service"]:
             continue
+        there[k] = True
         whole_kwh = row["max_e_mwh"] * KW_PER_MW
-        soc, least = row["soc_percent"] / 100.0, known["soc_min_percent"][place] / 100.0
-        hours = max(horizon_s, 1.0) / S_PER_H
-        give = max(soc - least, 0.0) * whole_kwh * known["efficiency_discharge"][place] / hours
-        take = max(1.0 - soc, 0.0) * whole_kwh / known["efficiency_charge"][place] / hours
-        most = row.get("max_p_mw", np.nan), row.get("min_p_mw", np.nan)
-        charge_kw, discharge_kw = (np.inf if x != x else abs(x) * KW_PER_MW for x in most)
-        low[k], high[k] = -min(take, charge_kw), min(give, discharge_kw)
-    return low, high
+        charge, discharge = (row.get(name, np.nan) for name in ("max_p_mw", "min_p_mw"))
+        out["stored_kwh"][k] = row["soc_percent"] / 100.0 * whole_kwh
+        out["least_kwh"][k] = known["soc_min_percent"][place] / 100.0 * whole_kwh
+        out["most_kwh"][k] = whole_kwh
+        out["charge_kw"][k] = np.inf if charge != charge else abs(charge) * KW_PER_MW
+        out["discharge_kw"][k] = np.inf if discharge != discharge else abs(discharge) * KW_PER_MW
+        out["eta_charge"][k] = known["efficiency_charge"][place]
+        out["eta_discharge"][k] = known["efficiency_discharge"][place]
+    return Batteries(there=there, **out)
+
+
+def _steady_kw(batteries: Batteries, horizon_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and most kW that each may deliver all through the horizon (charging negative)."""
+    hours = max(horizon_s, 1.0) / S_PER_H
+    b = batteries
+    give = np.maximum(b.stored_kwh - b.least_kwh, 0.0) * b.eta_discharge / hours
+    take = np.maximum(b.most_kwh - b.stored_kwh, 0.0) / b.eta_charge / hours
+    return -np.minimum(take, b.charge_kw), np.minimum(give, b.discharge_kw)
+
+
+def nearer(bounds: Bounds, s_kva: np.ndarray, radius_kva: np.ndarray) -> Bounds:
+    """Return the bounds within a distance of set-points (3I): what is linear at a point is right near it."""
+    return replace(
+        bounds,
+        p_low=np.maximum(bounds.p_low, np.minimum(s_kva.real - radius_kva, bounds.p_high)),
+        p_high=np.minimum(bounds.p_high, np.maximum(s_kva.real + radius_kva, bounds.p_low)),
+        q_low=np.maximum(bounds.q_low, np.minimum(s_kva.imag - radius_kva, bounds.q_high)),
+        q_high=np.minimum(bounds.q_high, np.maximum(s_kva.imag + radius_kva, bounds.q_low)),
+    )
 
 
 def read_bounds(
@@ -226,14 +276,3 @@ def read_bounds(
     b_low = np.where(free, inverters.b_low_kw, -wild)
     b_high = np.where(free, inverters.b_high_kw, wild)
     return Bounds(*limits[0], *limits[1], b_low, b_high, free, hit["failed"])
-
-
-def alike(inverters: Inverters, bounds: Bounds) -> np.ndarray:
-    """Return a number for each inverter, (I,): those with the same stand at one bus and may be told the very same.
-
-    A programme does not care which of them gives what, so that its answers for each may jump from round to round.
-    """
-    by_phase = (inverters.rows, bounds.p_low, bounds.p_high, bounds.q_low, bounds.q_high)
-    own = (inverters.s_max_kva, inverters.loss, bounds.b_low, bounds.b_high, bounds.told)
-    told = np.column_stack([*(side.reshape(-1, 3) for side in by_phase), *own])
-    return np.asarray(np.unique(told, axis=0, return_inverse=True)[1]).ravel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,11 @@ def place_inverters(
     if issues:
         raise InputError(issues)
     base = Plan(problem="balance").apply(net)
-    own = [create_micro_inverter(base, bus, f"place {bus}", total_kva / KW_PER_MW) for bus in places]
+    base.asymmetric_sgen = base.asymmetric_sgen.assign(kind="")  # those there are stay as they are
+    for bus in places:
+        create_micro_inverter(base, bus, f"place {bus}", total_kva / KW_PER_MW)
     network = read_phase_network(base)
-    inverters = _only(read_inverters(base, network, 0.0), own)
+    inverters = read_inverters(base, network, 0.0)
     told = read_injections(base, network, inverters.index)
     flow = PhaseFlow(network)
 
@@ -155,26 +157,6 @@ def _check(net: Any, total_kva: float, places: list[int], loss_percent: float) -
         todo = "Name buses where inverters may stand."
         issues.append(Issue("NoDevice", "place_inverters(buses=...)", "", 0, "at least one bus", todo))
     return issues
-
-
-def _only(inverters: Inverters, index: Sequence[int]) -> Inverters:
-    """Return some of the inverters."""
-    keep = np.isin(inverters.index, index)
-    if not keep.any():
-        todo = "Name buses that a source feeds."
-        raise InputError(Issue("NoDevice", "place_inverters(buses=...)", "", 0, "a bus with voltage", todo))
-    wide = np.repeat(keep, 3)
-    return replace(
-        inverters,
-        index=inverters.index[keep],
-        name=tuple(name for name, mine in zip(inverters.name, keep, strict=True) if mine),
-        rows=inverters.rows[wide],
-        s_max_kva=inverters.s_max_kva[keep],
-        loss=inverters.loss[keep],
-        b_low_kw=inverters.b_low_kw[keep],
-        b_high_kw=inverters.b_high_kw[keep],
-        now_kva=inverters.now_kva[wide],
-    )
 
 
 def _solve(

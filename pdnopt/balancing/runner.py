@@ -13,8 +13,8 @@ from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.inverters import (
     Bounds,
-    alike,
     check_phases,
+    nearer,
     read_bounds,
     read_inverters,
 )
@@ -31,15 +31,13 @@ from pdnopt.result import Result, Status
 
 __all__ = ["BalanceRunner"]
 
-ROUNDS = 8
+ROUNDS = 12
+FREE_ROUNDS = 3
+"""After so many rounds set-points move at most half an inverter's rating, then a quarter ...: what swings comes to rest."""
 AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
 """Powers on the DC link agree within this part of an inverter's rating: losses are tangents. The checker takes 5e-3."""
-STRAIGHT = 2
-"""Rounds before steps are halved: what is linear may jump for ever between two ends that are as good as all between."""
-LINK_ROUNDS = 4
-"""Each leaves at most the loss, 3 %, of what was left over."""
 AS_TOLD = {"violations": 1e-5, "vuf": 5e-5, "spread": 5e-4}
 """The flow's terms are not more than this, and what a polygon understates, above those of the programme."""
 DIGITS = 4
@@ -78,6 +76,7 @@ class BalanceRunner:
         self.area = read_area(self.base, self.network, self.inverters, start)
         self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
+        self._courses: dict[tuple[int, ...], Any] = {}
         self._prime()
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
@@ -97,6 +96,14 @@ class BalanceRunner:
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
+        if options.loads is not None:
+            from pdnopt.balancing.course import Course, read_vectors, solve_course
+
+            vectors = read_vectors(self.net, options)
+            shape = tuple(vectors.step.tolist())
+            if shape not in self._courses:
+                self._courses[shape] = Course(self, vectors.step)
+            return solve_course(self._courses[shape], vectors, options, started, build_s)
         deadline_s = started + options.time_limit_s
         begun = time.perf_counter()
         terms = self._terms(options)
@@ -122,48 +129,47 @@ class BalanceRunner:
     ) -> tuple[Answer, np.ndarray | None, Sight, int]:
         """Solve at a point, go there, and again until programme and flow agree."""
         inverters = self.inverters
-        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, inverters.now_kva)
-        s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
+        s_kva = self.start_kva(bounds)
         sight = self._sight(told, s_kva)
         self.programme.rewind()
-        group = alike(inverters, bounds)
         best: np.ndarray | None = None
         answer = Answer("no_incumbent", {}, {})
         for count in range(1, ROUNDS + 1):
-            point = point_of(self.area, inverters, bounds, sight, s_kva)
+            near = self.near(bounds, s_kva, count)
+            point = point_of(self.area, inverters, near, sight, s_kva)
             new = self.programme.solve(point, terms, deadline_s)
             if best is not None and new.status != "optimal":  # cut off: the answer before it is whole
                 return replace(answer, status="feasible"), best, sight, count - 1
             if not new.values:
                 return new, None, sight, count
             answer = new
-            part = 1.0 if count <= STRAIGHT else 0.5
-            kva = _shared(group, new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
-            kva = part * kva + (1.0 - part) * s_kva
-            b_kw = part * _shared(group, new.values["b"]) * S_BASE_KW + (1.0 - part) * self.link_kw(s_kva)
-            kva = self._on_link(kva, b_kw, bounds)
+            kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
             kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
-            change = part * (new.values["dj_re"] + 1j * new.values["dj_im"])
+            change = new.values["dj_re"] + 1j * new.values["dj_im"]
             expected = sight.v[self.area.rows] + self.area.structure.reach.voltage @ change
             s_kva = best = kva
             sight = self._sight(told, s_kva)
-            apart = np.abs(sight.v[self.area.rows] - expected).max(initial=0.0)
-            link = np.abs(self.link_kw(s_kva) - b_kw)[bounds.told]
-            even = bool((link <= AGREED_PART * inverters.s_max_kva[bounds.told]).all())
-            if apart <= AGREED_PU and even and self._as_told(answer, sight):
+            even = self.link_agrees(s_kva, new.values["b"] * S_BASE_KW, bounds)
+            if self.agree(sight, expected) and even and as_told(answer, self.seen(sight)):
                 break
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
 
-    def _as_told(self, answer: Answer, sight: Sight) -> bool:
-        """Whether the flow is as even as the programme says."""
-        seen = self.seen(sight)
-        return all(
-            value <= answer.terms[name] / INSCRIBED + AS_TOLD[name]
-            for name, value in seen.items()
-            if name in answer.terms
-        )
+    def near(self, bounds: Bounds, s_kva: np.ndarray, count: int) -> Bounds:
+        """Return the bounds of a round."""
+        if count <= FREE_ROUNDS:
+            return bounds
+        return nearer(bounds, s_kva, 0.5 ** (count - FREE_ROUNDS) * np.repeat(self.inverters.s_max_kva, 3))
+
+    def agree(self, sight: Sight, expected: np.ndarray) -> bool:
+        """Whether the voltages of a flow are those that the programme expected."""
+        return bool(np.abs(sight.v[self.area.rows] - expected).max(initial=0.0) <= AGREED_PU)
+
+    def link_agrees(self, s_kva: np.ndarray, b_kw: np.ndarray, bounds: Bounds) -> bool:
+        """Whether the powers on the DC links are those of the programme."""
+        apart = np.abs(self.link_kw(s_kva) - b_kw)[bounds.told]
+        return bool((apart <= AGREED_PART * self.inverters.s_max_kva[bounds.told]).all())
 
     def seen(self, sight: Sight) -> dict[str, float]:
         """Return the leading terms of a flow: how far beyond limits, worst unbalance, worst spread."""
@@ -180,18 +186,10 @@ class BalanceRunner:
             "spread": float(spread.max(initial=0.0)),
         }
 
-    def _on_link(self, kva: np.ndarray, b_kw: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """Return set-points whose powers and true losses are what the battery delivers.
-
-        Losses are tangents in the programme, which may jump between two answers that are as good: what is left over, some
-        parts in a thousand of a rating, is taken from all three phases alike, where bounds and ratings allow.
-        """
-        out = kva
-        for _ in range(LINK_ROUNDS):
-            out = out - np.repeat((self.link_kw(out) - b_kw) / 3.0, 3)
-        fits = np.abs(out) <= np.repeat(self.inverters.s_max_kva, 3)
-        fits &= (out.real >= bounds.p_low) & (out.real <= bounds.p_high)
-        return np.where(np.repeat(fits.reshape(-1, 3).all(axis=1), 3), out, kva)
+    def start_kva(self, bounds: Bounds) -> np.ndarray:
+        """Return the set-points from which a search starts: those of the table's loads, where they may be told."""
+        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, self.inverters.now_kva)
+        return np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
@@ -216,7 +214,13 @@ class BalanceRunner:
 
     # --- what is returned
 
-    def _plan(self, options: Any, bounds: Bounds, s_kva: np.ndarray) -> Plan:
+    def _plan(
+        self,
+        options: Any,
+        bounds: Bounds,
+        s_kva: np.ndarray,
+        loads: dict[str, dict[int, float]] | None = None,
+    ) -> Plan:
         inverters = self.inverters
         rounded = np.round(s_kva.real, DIGITS) + 1j * np.round(s_kva.imag, DIGITS)
         actions = []
@@ -232,7 +236,7 @@ class BalanceRunner:
             actions=tuple(actions),
             horizon_s=options.horizon_s,
             latency_s=options.latency_s,
-            loads_kw=loads_kw(self.net, options),
+            loads_kw=loads_kw(self.net, options) if loads is None else loads,
         )
 
     def _status(self, answer: Answer, report: CheckReport) -> Status:
@@ -314,12 +318,13 @@ class BalanceRunner:
         return pd.DataFrame(columns)
 
 
-def _shared(group: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Return the mean over inverters that are alike, (I,) or (3I,): as good as what it is a mean of, as all is convex."""
-    mine = value.reshape(len(group), -1)
-    out = np.zeros((int(group.max()) + 1, mine.shape[1]), dtype=value.dtype)
-    np.add.at(out, group, mine)
-    return np.asarray((out / np.bincount(group)[:, None])[group]).ravel()
+def as_told(answer: Answer, seen: dict[str, float]) -> bool:
+    """Whether the leading terms of a flow are those of the programme."""
+    return all(
+        value <= answer.terms[name] / INSCRIBED + AS_TOLD[name]
+        for name, value in seen.items()
+        if name in answer.terms
+    )
 
 
 def _note(answer: Answer, rounds: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from typing import Any
 
@@ -116,16 +115,6 @@ def test_one_ups_carries_the_pod_once_its_phases_are_even(net: Any) -> None:
     assert (result.status, result.issues) == ("optimal", [])
     after = powerflow(result.plan.apply(alone), three_phase=True)
     assert 98.0 < after.res_ups["loading_percent"].iloc[0] < 100.0
-
-
-def test_alike_inverters_at_one_bus_are_told_the_same(net: Any, session: Session, result: Result) -> None:
-    told = {action.device: action.after for action in result.plan.actions}
-    for side in "AB":
-        (one,) = {json.dumps(told[f"asymmetric_sgen:MIM-{side}7.{k}"]) for k in range(1, 5)}
-        assert max(json.loads(one)["p_kw"]) > 0.5
-    stale = session.solve(stale=["asymmetric_sgen:MIM-B7.1"])
-    assert stale.status == "optimal"
-    assert "asymmetric_sgen:MIM-B7.1" not in {action.device for action in stale.plan.actions}
 
 
 def test_what_cannot_be_kept_is_infeasible_and_named() -> None:

@@ -59,7 +59,7 @@ def test_keywords() -> None:
     }
     assert issues_of(net, minimize=("vuf", "peace")) == {("Enum", "")}
     assert issues_of(net, max_ramp_kva=-1.0) == {("Range", "")}
-    assert issues_of(net, horizon=3, max_moves=2) == {("UnknownField", "")}
+    assert issues_of(net, peaks=3, risk={}) == {("UnknownField", "")}
 
 
 def test_loads() -> None:
