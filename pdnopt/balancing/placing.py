@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pdnopt.acflow.three_phase import missing_zero_sequence
+from pdnopt.balancing.checks import check_phases
 from pdnopt.balancing.data import S_BASE_KW
 from pdnopt.balancing.flow import PHASES, PhaseFlow, read_injections
-from pdnopt.balancing.inverters import Inverters, check_phases, read_inverters
-from pdnopt.balancing.network import TO_PHASES, read_phase_network
+from pdnopt.balancing.inverters import Inverters, read_inverters
+from pdnopt.balancing.network import TO_PHASES, not_held, read_phase_network
 from pdnopt.balancing.placing_programme import Located, locate
 from pdnopt.balancing.points import Area, Sight, look, read_area
 from pdnopt.errors import InputError, Issue
@@ -100,6 +102,7 @@ def place_inverters(
     """
     places = _places(net, buses)
     issues = [*_check(net, total_kva, places, loss_percent), *check_phases(net)]
+    issues += [*not_held(net), *missing_zero_sequence(net)]
     if issues:
         raise InputError(issues)
     base = Plan(problem="balance").apply(net)
