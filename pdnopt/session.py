@@ -211,7 +211,7 @@ class Session:
 
         errors = [issue for issue in validate(net) if issue.severity == "error"]
         if errors:
-            raise InputError(errors)
+            raise InputError([*errors, *_beside(self._formulation, net, self.options, errors)])
 
     def update(self, net: Any) -> None:
         """Go on with the plant as it is now: ``net`` is the same network with other numbers in its tables.
@@ -275,6 +275,20 @@ def _refuse_foreign(formulation: Any, keywords: dict[str, Any]) -> None:
     ]
     if issues:
         raise InputError(issues)
+
+
+def _beside(formulation: Any, net: Any, options: Options, errors: list[Issue]) -> list[Issue]:
+    """Return what else the problem will not take, so that everything is told at once."""
+    if formulation.kind != "set-points":
+        return []
+    from pdnopt.balancing.checks import check_inputs
+
+    try:
+        issues = check_inputs(net, formulation.terms, options)
+    except Exception:  # tables that are broken as `errors` say cannot be asked for more
+        return []
+    known = {(issue.path, issue.id) for issue in errors}
+    return [issue for issue in issues if (issue.path, issue.id) not in known]
 
 
 def _is_nothing(value: Any) -> bool:

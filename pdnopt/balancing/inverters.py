@@ -20,11 +20,11 @@ __all__ = [
     "Batteries",
     "Bounds",
     "Inverters",
-    "check_phases",
     "nearer",
     "read_batteries",
     "read_bounds",
     "read_inverters",
+    "told_rows",
 ]
 
 TABLE = "asymmetric_sgen"
@@ -91,62 +91,8 @@ class Bounds:
     failed: np.ndarray
 
 
-def check_phases(net: Any) -> list[Issue]:
-    """Return what is wrong with phases of loads, names of phases, and ratings of inverters: every one named."""
-    issues = []
-    loads = net.asymmetric_load
-    options = loads["phase_options"].to_numpy() if "phase_options" in loads else ()
-    for row, text in zip(loads.index[: len(options)], options, strict=True):
-        words = [] if text is None or text != text else [part.strip() for part in str(text).split(",")]
-        if any(word not in ("", *PHASES) for word in words):
-            who, todo = component_name(net, "asymmetric_load", int(row)), "Write for example 'a,b'."
-            path = "net.asymmetric_load.phase_options"
-            issues.append(Issue("Enum", path, who, text, "letters of a, b, c with commas between", todo))
-    issues += _absent_phases(net) if "phases" in net.bus else []
-    mims = _mims(net)
-    for row, rating in zip(net[TABLE].index[mims], values(net, TABLE, "s_max_mva")[mims], strict=True):
-        if not (np.isfinite(rating) and rating > 0):
-            who, todo = component_name(net, TABLE, int(row)), "Give the apparent power of one phase, in MVA."
-            issues.append(
-                Issue("NotGreater", f"net.{TABLE}.s_max_mva", who, float(rating), "more than 0 MVA", todo)
-            )
-    for row, battery in zip(net[TABLE].index[mims], values(net, TABLE, "storage")[mims], strict=True):
-        if battery == battery and int(battery) not in net.storage.index:
-            who, todo = component_name(net, TABLE, int(row)), "Correct the index, or leave it empty."
-            issues.append(
-                Issue("InvalidId", f"net.{TABLE}.storage", who, battery, "a row of net.storage", todo)
-            )
-    return issues
-
-
-def _absent_phases(net: Any) -> list[Issue]:
-    """Return the powers on phases that ``net.bus.phases`` says their bus does not have, and words that are no phases."""
-    issues = []
-    present = {}
-    for row, text in zip(net.bus.index, net.bus["phases"], strict=True):
-        if not isinstance(text, str) or not text:
-            continue
-        if not set(text) <= set(PHASES) or len(set(text)) != len(text):
-            who, todo = component_name(net, "bus", int(row)), "Write for example 'abc' or 'b'."
-            allowed = "letters of a, b, c, each once"
-            issues.append(Issue("Enum", "net.bus.phases", who, text, allowed, todo))
-            continue
-        present[row] = text
-    todo = "Move it to a phase that the bus has."
-    for table in ("asymmetric_load", TABLE):
-        frame = net[table]
-        for row in frame.index[frame["bus"].isin(list(present))]:
-            has = present[frame.at[row, "bus"]]
-            for phase in PHASES:
-                drawn = abs(frame.at[row, f"p_{phase}_mw"]) + abs(frame.at[row, f"q_{phase}_mvar"])
-                if phase not in has and drawn > 0:
-                    path, who = f"net.{table}.p_{phase}_mw", component_name(net, table, int(row))
-                    allowed = f"0 MW: the bus has {has}"
-                    issues.append(Issue("NoSuchPhase", path, who, float(drawn), allowed, todo))
-    return issues
-
-
-def _mims(net: Any) -> np.ndarray:
+def told_rows(net: Any) -> np.ndarray:
+    """Return which rows of ``net.asymmetric_sgen`` are micro-inverters in service."""
     return np.asarray((values(net, TABLE, "kind") == "mim") & net[TABLE]["in_service"].to_numpy(bool))
 
 
@@ -161,7 +107,7 @@ def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverte
     at = pd.Index(net.bus.index)
     frame = net[TABLE]
     node = network.node[at.get_indexer(frame["bus"].to_numpy(int))] if len(frame) else np.zeros(0, dtype=int)
-    use = np.flatnonzero(_mims(net) & (node >= 0)) if len(frame) else np.zeros(0, dtype=int)
+    use = np.flatnonzero(told_rows(net) & (node >= 0)) if len(frame) else np.zeros(0, dtype=int)
     if not len(use):
         todo = "Add some with pdnopt.plant.create_micro_inverter."
         allowed = "a micro-inverter (kind 'mim') in service at a bus with voltage"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pdnopt.balancing.checks import check_call, check_inputs, check_terms
 from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.inverters import (
     Bounds,
-    check_phases,
     nearer,
     read_bounds,
     read_inverters,
@@ -23,7 +23,7 @@ from pdnopt.balancing.network import read_phase_network
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
 from pdnopt.checker import Checker, CheckReport
-from pdnopt.errors import InputError, Issue
+from pdnopt.errors import InputError
 from pdnopt.plan import Plan
 from pdnopt.plant.actions import Action
 from pdnopt.plant.fingerprint import fingerprint
@@ -61,7 +61,7 @@ class BalanceRunner:
 
     def __init__(self, net: Any, formulation: Any, options: Any) -> None:
         self.net, self.formulation = net, formulation
-        issues = check_phases(net)
+        issues = check_inputs(net, formulation.terms, options)
         if issues:
             raise InputError(issues)
         self.base = Plan(problem="balance").apply(net)
@@ -106,10 +106,14 @@ class BalanceRunner:
             return solve_course(self._courses[shape], vectors, options, started, build_s)
         deadline_s = started + options.time_limit_s
         begun = time.perf_counter()
-        terms = self._terms(options)
-        told = self._loads(options)
-        ramp = options.max_ramp_kva
-        bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
+        try:
+            terms = self._terms(options)
+            told = self._loads(options)
+            ramp = options.max_ramp_kva
+            bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
+        except InputError as error:  # the first fault found: look for all others
+            issues = check_call(self.net, self.formulation.terms, options)
+            raise InputError(issues or error.issues) from error
         before = self._sight(told, self.inverters.now_kva)
         update_s, begun = time.perf_counter() - begun, time.perf_counter()
         answer, s_kva, after, rounds = self.search(told, bounds, terms, deadline_s)
@@ -197,12 +201,10 @@ class BalanceRunner:
         return np.asarray(by_phase.real.sum(axis=1) + self.inverters.loss * np.abs(by_phase).sum(axis=1))
 
     def _terms(self, options: Any) -> tuple[str, ...]:
-        terms = tuple(options.minimize or self.formulation.terms)
-        wrong = [name for name in terms if name not in self.formulation.terms]
-        if wrong or len(set(terms)) != len(terms):
-            allowed = f"each at most once: {', '.join(self.formulation.terms)}"
-            raise InputError(Issue("Enum", "minimize", "", list(terms), allowed, "Correct the terms."))
-        return terms
+        issues = check_terms(self.formulation.terms, options)
+        if issues:
+            raise InputError(issues)
+        return tuple(options.minimize or self.formulation.terms)
 
     def _loads(self, options: Any) -> Injections:
         """Return the loads now, with those that replace the tables'."""
