@@ -13,7 +13,10 @@ from pdnopt.engine.highs import HighsModel
 
 __all__ = ["Answer", "Programme"]
 
-SLACK = {"violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 5e-4, "neutral": 1e-3, "losses": 1e-3}
+SLACK = {
+    "violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 5e-4, "neutral": 1e-3, "losses": 1e-3,
+    "excess": 1e-5, "thd_v": 1e-4, "tdd": 1e-3,
+}  # fmt: skip
 """How much worse a term may be, in its own unit, for the sake of those after it; ``PART`` of its value comes on top."""
 PART = 1e-3
 
