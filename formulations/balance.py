@@ -60,6 +60,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, kron
 
+from formulations.blocks.harmonics import HARMONICS
 from pdnopt.balancing.data import N_DIRECTIONS, Point, Structure
 
 __all__ = ["BALANCE", "Balance", "BalanceModel"]
@@ -84,6 +85,7 @@ class Balance:
     name = "balance"
     kind = "set-points"
     terms = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
+    harmonics = HARMONICS
 
     def build(self, structure: Structure) -> BalanceModel:
         """Return the programme of one network; its numbers are parameters (DPP)."""

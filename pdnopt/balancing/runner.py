@@ -11,6 +11,7 @@ import pandas as pd
 
 from pdnopt.balancing.data import S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
+from pdnopt.balancing.harmonics import Filtered, Filtering, Fundamental, as_checked
 from pdnopt.balancing.inverters import (
     Bounds,
     check_phases,
@@ -72,6 +73,16 @@ class BalanceRunner:
         self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
         self._prime()
+        self._filtering: Filtering | None = None
+        if options.spectra is not None:
+            self.filtering.read(options.spectra)  # compiles, and refuses what is wrong, before any solve
+
+    @property
+    def filtering(self) -> Filtering:
+        """What answers harmonics."""
+        if self._filtering is None:
+            self._filtering = Filtering(self.base, self.network, self.inverters, self.formulation.harmonics)
+        return self._filtering
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
@@ -103,10 +114,19 @@ class BalanceRunner:
         if s_kva is None:
             s_kva, after = np.where(np.repeat(bounds.failed, 3), 0.0, self.inverters.now_kva), before
         plan = self._plan(options, bounds, s_kva)
+        filtered = None
+        if options.spectra is not None:
+            filtered = self._filtered(options, told, bounds, after, s_kva, deadline_s)
+            plan = replace(plan, actions=(*plan.actions, *filtered.actions))
+            solve_s, begun = solve_s + time.perf_counter() - begun, time.perf_counter()
         report = self.checker.report(plan)
+        if filtered is not None:
+            report = as_checked(self.net, plan, options.spectra, filtered, report)
         check_s = time.perf_counter() - begun
         status = self._status(answer, report)
         result = self._result(options, answer, plan, report, status, before, after, rounds, terms)
+        if filtered is not None:
+            result = filtered.added_to(result)
         times = {"build_s": build_s, "update_s": update_s, "solve_s": solve_s, "check_s": check_s}
         return replace(result, timings={**times, "total_s": time.perf_counter() - started})
 
@@ -143,6 +163,23 @@ class BalanceRunner:
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
+
+    def _filtered(
+        self,
+        options: Any,
+        told: Injections,
+        bounds: Bounds,
+        sight: Sight,
+        s_kva: np.ndarray,
+        deadline_s: float,
+    ) -> Filtered:
+        """Return what the filters do about harmonics, with what the set-points leave of their ratings."""
+        replaced = loads_kw(self.net, options)
+        net = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
+        sources = self.flow.source_current(told, self.inverters.rows, s_kva, sight.v)
+        state = Fundamental(net, sight.v, sight.current, sources, s_kva, bounds.told)
+        spectra = self.filtering.read(options.spectra)
+        return self.filtering.solve(spectra, state, options.latency_s + COMMAND_S, deadline_s)
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""

@@ -7,7 +7,7 @@ as rms and angle by phase and order, the angle counted from the fundamental volt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.sparse.linalg import splu
 
 from pdnopt.balancing.data import S_BASE_KW
 from pdnopt.balancing.flow import PHASES
+from pdnopt.balancing.harmonics.answer import Filtered
 from pdnopt.balancing.harmonics.data import IN_PERCENT, FilterPoint, FilterStructure
 from pdnopt.balancing.harmonics.distortion import (
     Distortion,
@@ -32,54 +33,45 @@ from pdnopt.balancing.network import PhaseNetwork
 from pdnopt.balancing.programme import Programme
 from pdnopt.errors import InputError
 from pdnopt.plant.actions import Action
-from pdnopt.plant.names import component_name
+from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
 from pdnopt.units import SQRT3
 
-__all__ = ["Filtered", "Filtering", "Fundamental"]
+__all__ = ["Filtering", "Fundamental"]
 
 DIGITS_A, DIGITS_DEGREE = 4, 3
 LEAST_A = 1e-3
 """Currents below this are not worth a command."""
+ENDED = ("none", "optimal", "feasible", "no_incumbent", "infeasible")
+"""How a search ended, from best to worst."""
 SAME = 1e-3
 """Parts by which a measure may be worse for the sake of those after it, as in the programme."""
 
 
 @dataclass(frozen=True)
 class Fundamental:
-    """The state in which filters work: voltages (pu, 3N), currents of points (pu, 3P), set-points, who listens."""
-
-    net: Any
-    v: np.ndarray
-    i_pu: np.ndarray
-    s_kva: np.ndarray
-    told: np.ndarray
-
-
-@dataclass(frozen=True)
-class Filtered:
-    """The answer.
+    """The state in which filters work.
 
     Attributes
     ----------
-    distortion, spectrum, compensation : DataFrame
-        See `pdnopt.result.Result`.
-    actions : tuple of Action
-    measures, before : dict
-        "excess" (sum over bus phases and points of the worst limit's excess, in parts of it), "thd_v", "tdd" (percent).
-    status : str
-        Of the programme: "optimal", "feasible", "no_incumbent"; "none": no filter can do anything.
-    notes : tuple of str
+    net : pandapowerNet
+        With the powers of the circuits.
+    v : complex, shape (3N,)
+        Voltages, pu.
+    feeders : complex, shape (3F,)
+        Currents of the network's feeders, pu.
+    sources : complex, shape (3N,)
+        Currents out of sources, pu; 0 where none is.
+    s_kva : complex, shape (3I,)
+        Set-points of the inverters; ``told`` (I,): those that listen.
     """
 
-    distortion: pd.DataFrame
-    spectrum: pd.DataFrame
-    compensation: pd.DataFrame
-    actions: tuple[Action, ...]
-    measures: Mapping[str, float]
-    before: Mapping[str, float]
-    status: str
-    notes: tuple[str, ...] = field(default=())
+    net: Any
+    v: np.ndarray
+    feeders: np.ndarray
+    sources: np.ndarray
+    s_kva: np.ndarray
+    told: np.ndarray
 
 
 class Filtering:
@@ -92,10 +84,11 @@ class Filtering:
     """
 
     def __init__(self, net: Any, network: PhaseNetwork, inverters: Inverters, programme: Any) -> None:
-        self.net, self.network, self.inverters, self._programme = net, network, inverters, programme
+        self.net, self.network, self.inverters, self.programme = net, network, inverters, programme
         place = net.asymmetric_sgen.index.get_indexer(pd.Index(inverters.index))
         self.filters = values(net, "asymmetric_sgen", "active_filter")[place].astype(bool)
         self.points = read_points(net, network)
+        self.buses = _first_buses(net, network)
         self._areas: dict[tuple[int, ...], Area] = {}
 
     def read(self, frame: Any) -> Spectra:
@@ -125,21 +118,20 @@ class Filtering:
         load = drawn(state.net, network, spectra, state.v) / np.repeat(base_a, 3)
         quiet = area.solve(-load)
         kv = network.vn_kv[self.points.node]
-        gauge = gauge_of(
-            spectra.orders, np.repeat(network.vn_kv, 3), np.abs(state.v), self.points, kv, np.abs(state.i_pu)
-        )
+        more = self.points.node[len(network.feeders.name) :]
+        i_one = np.abs(np.r_[state.feeders, state.sources.reshape(-1, 3)[more].ravel()])
+        vn_kv = np.repeat(network.vn_kv, 3)
+        gauge = gauge_of(spectra.orders, vn_kv, np.abs(state.v), self.points, kv, i_one)
         before = area.distortion(quiet, gauge)
         measured = before.measures(gauge)
         room = self._room(state)
-        current, status = np.zeros((len(spectra.orders), len(room)), dtype=complex), "none"
-        if area.programme is not None and (room > 0).any() and load.any():
-            current, status = area.compensate(quiet, gauge, room, deadline_s)
+        current, status = area.compensate(quiet, gauge, room, deadline_s)
         current = _rounded(current, base_a[self.inverters.rows // 3], state.v[self.inverters.rows], spectra.orders)
         after = area.distortion(quiet + area.injected(current), gauge)
         found = after.measures(gauge)
         if _worse(found, measured):  # polygons are not circles: what they gain there must not be lost in truth
             current, after, found = np.zeros_like(current), before, measured
-        names = (self._buses(), self.points.name)
+        names = (self.buses, self.points.name)
         table, actions = self._commands(current, base_a, state.v, spectra.orders, t_s)
         shown = area.shown(load)
         frame = distortion_frame(spectra.orders, names, gauge, before, after)
@@ -161,14 +153,6 @@ class Filtering:
         used = np.abs(state.s_kva) / S_BASE_KW / np.abs(state.v[self.inverters.rows])
         able = np.repeat(self.filters & state.told, 3)
         return np.where(able, np.sqrt(np.maximum(most**2 - used**2, 0.0)), 0.0)
-
-    def _buses(self) -> tuple[str, ...]:
-        """Return a name for every node: of its first bus."""
-        out = [""] * self.network.n
-        for index, node in zip(self.net.bus.index[::-1], self.network.node[::-1], strict=True):
-            if node >= 0:
-                out[node] = component_name(self.net, "bus", int(index))
-        return tuple(out)
 
     def _commands(
         self, current: np.ndarray, base_a: np.ndarray, v: np.ndarray, orders: np.ndarray, t_s: float
@@ -204,38 +188,30 @@ class Filtering:
         return words[status], limits
 
 
+def _first_buses(net: Any, network: PhaseNetwork) -> tuple[str, ...]:
+    """Return a name for every node: of its first bus."""
+    out = [""] * network.n
+    for name, node in zip(component_names(net, "bus")[::-1], network.node[::-1], strict=True):
+        if node >= 0:
+            out[node] = name
+    return tuple(out)
+
+
 class Area:
-    """The network at some orders, its matrices factorised, and the programme of the islands that have filters."""
+    """The network at some orders, its matrices factorised, and the programmes of the islands that have filters."""
 
     def __init__(self, filtering: Filtering, orders: np.ndarray) -> None:
         network, inverters, points = filtering.network, filtering.inverters, filtering.points
         self.network, self.rows_in, self.points = network, inverters.rows, points
         self.net_of: Orders = read_orders(filtering.net, network, orders)
         self._lu = [splu(csc_array(y)) for y in self.net_of.y]
+        self.names = filtering.buses
         able = np.repeat(filtering.filters, 3)
-        islands = np.unique(network.island[inverters.rows[able] // 3])
-        self.rows = np.flatnonzero(np.repeat(np.isin(network.island, islands), 3))
-        mine = np.flatnonzero(np.isin(network.island[points.node], islands))
-        self.at = (3 * mine[:, None] + np.arange(3)).ravel()
-        self.columns = np.flatnonzero(able & np.isin(network.island[inverters.rows // 3], islands))
-        self.names = filtering._buses()
-        self.programme: Programme | None = None
-        if len(self.columns):
-            self.programme = Programme(filtering._programme.build(self._structure(len(orders))))
-            self.terms = filtering._programme.terms
-
-    def _structure(self, h: int) -> FilterStructure:
-        place = np.full(3 * self.network.n, -1)
-        place[self.rows] = np.arange(len(self.rows))
-        k = len(self.columns)
-        shape = (len(self.rows), k)
-        enters = csr_array((np.ones(k), (place[self.rows_in[self.columns]], np.arange(k))), shape=shape)
-        return FilterStructure(
-            h=h,
-            y=csr_array(block_diag([y[self.rows][:, self.rows] for y in self.net_of.y])),
-            enters=csr_array(block_diag([enters] * h)),
-            current=csr_array(block_diag([c[self.at][:, self.rows] for c in self.net_of.current])),
-        )
+        island = network.island[inverters.rows // 3]
+        self.islands = [
+            Island(self, filtering.programme, k, np.flatnonzero(able & (island == k)))
+            for k in np.unique(island[able])
+        ]
 
     def solve(self, inject: np.ndarray) -> np.ndarray:
         """Return the voltages (pu, (H, 3N)) of currents that enter the network."""
@@ -271,10 +247,48 @@ class Area:
     def compensate(
         self, quiet: np.ndarray, gauge: Gauge, room: np.ndarray, deadline_s: float
     ) -> tuple[np.ndarray, str]:
-        """Return the currents of inverters, pu, (H, 3I), and how the search ended."""
-        assert self.programme is not None
-        h = len(quiet)
-        v, i = IN_PERCENT * quiet[:, self.rows], IN_PERCENT * self.currents(quiet)[:, self.at]
+        """Return the currents of inverters, pu, (H, 3I), and how the search ended worst ("none": nothing to do)."""
+        out, status = np.zeros((len(quiet), len(room)), dtype=complex), "none"
+        currents = self.currents(quiet)
+        for island in self.islands:
+            if (room[island.columns] > 0).any() and quiet[:, island.rows].any():
+                found, ended = island.compensate(quiet, currents, gauge, room, deadline_s)
+                out[:, island.columns] = found
+                status = max(status, ended, key=ENDED.index)
+        rms = np.sqrt((np.abs(out) ** 2).sum(axis=0))
+        over = rms > room  # by the tolerances of the solver
+        return out * np.where(over, room / np.where(over, rms, 1.0), 1.0), status
+
+
+class Island:
+    """The programme of one island: what one does changes nothing in another, so each has an optimum of its own."""
+
+    def __init__(self, area: Area, programme: Any, island: int, columns: np.ndarray) -> None:
+        network, orders = area.network, area.net_of
+        h = len(orders.order)
+        self.columns = columns
+        self.rows = np.flatnonzero(np.repeat(network.island == island, 3))
+        mine = np.flatnonzero(network.island[area.points.node] == island)
+        self.at = (3 * mine[:, None] + np.arange(3)).ravel()
+        place = np.full(3 * network.n, -1)
+        place[self.rows] = np.arange(len(self.rows))
+        k = len(columns)
+        enters = csr_array(
+            (np.ones(k), (place[area.rows_in[columns]], np.arange(k))), shape=(len(self.rows), k)
+        )
+        structure = FilterStructure(
+            h=h,
+            y=csr_array(block_diag([y[self.rows][:, self.rows] for y in orders.y])),
+            enters=csr_array(block_diag([enters] * h)),
+            current=csr_array(block_diag([c[self.at][:, self.rows] for c in orders.current])),
+        )
+        self.programme, self.terms = Programme(programme.build(structure)), programme.terms
+
+    def compensate(
+        self, quiet: np.ndarray, currents: np.ndarray, gauge: Gauge, room: np.ndarray, deadline_s: float
+    ) -> tuple[np.ndarray, str]:
+        """Return the currents of its filters, pu, (H, K), and how the search ended."""
+        v, i = IN_PERCENT * quiet[:, self.rows], IN_PERCENT * currents[:, self.at]
         one, load = gauge.v_one[self.rows], gauge.i_load[self.at]
         point = FilterPoint(
             v_re=v.real.ravel(), v_im=v.imag.ravel(), i_re=i.real.ravel(), i_im=i.imag.ravel(),
@@ -284,14 +298,10 @@ class Area:
         )  # fmt: skip
         self.programme.rewind()
         answer = self.programme.solve(point, self.terms, deadline_s)
-        out = np.zeros((h, len(room)), dtype=complex)
         if not answer.values:
-            return out, "no_incumbent"
-        told = (answer.values["c_re"] + 1j * answer.values["c_im"]).reshape(h, -1) / IN_PERCENT
-        out[:, self.columns] = told
-        rms = np.sqrt((np.abs(out) ** 2).sum(axis=0))
-        out *= np.minimum(1.0, room / np.maximum(rms, room + (room == 0)))  # tolerances of the solver
-        return out, answer.status
+            return np.zeros((len(quiet), len(self.columns)), dtype=complex), "no_incumbent"
+        told = (answer.values["c_re"] + 1j * answer.values["c_im"]) / IN_PERCENT
+        return told.reshape(len(quiet), -1), answer.status
 
 
 def _rounded(current: np.ndarray, base_a: np.ndarray, v: np.ndarray, orders: np.ndarray) -> np.ndarray:
