@@ -71,7 +71,7 @@ class Programme:
                 term, 0.0
             ):  # no term is below 0: it is settled
                 found[term] = max(x[column].item(), 0.0)
-                self._highs.set_col_bounds(column, np.array([-inf]), np.array([SLACK[term]]))
+                self._highs.set_col_bounds(column, np.array([-inf]), np.array([SLACK.get(term, 0.0)]))
                 continue
             cost = np.zeros(n)
             cost[column] = 1.0
