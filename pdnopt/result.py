@@ -110,7 +110,7 @@ class Result:
     distortion, spectrum, compensation : DataFrame or None
         Of a balance with spectra, without (before) and with (after) compensation: one row for every phase of every bus (THD,
         percent of the fundamental voltage) and feeder (TDD, percent of IL) with the limits and what is broken; one row for
-        every place, phase and order; one row for every inverter, order and phase (rms A, angle from the phase's own voltage).
+        every place, phase and order; one row for every inverter, order and phase (rms A, angle from that phase's voltage).
     """
 
     problem: str

@@ -147,7 +147,9 @@ def _harmonics(result: Result) -> list[str]:
     if frame is None or not len(frame):
         return []
     before, after = (int((frame[f"broken_{word}"] != "").sum()) for word in ("before", "after"))
-    lines = [f"  harmonics    beyond limits of IEEE 519: {before} of {len(frame)} phases of buses and feeders -> {after}"]
+    lines = [
+        f"  harmonics    beyond limits of IEEE 519: {before} of {len(frame)} phases of buses and feeders -> {after}"
+    ]
     for kind, word, unit in (("voltage", "THD of voltage", "%"), ("current", "TDD of current", "% of IL")):
         own = frame[frame["kind"] == kind]
         if not len(own):
@@ -157,7 +159,11 @@ def _harmonics(result: Result) -> list[str]:
         order = "beyond_after_percent" if after else "beyond_before_percent"
         worst = own[own["broken_before"] != ""].sort_values(order, ascending=False, kind="stable")
         for row in worst.head(MOST_PLACES).to_dict("records"):
-            left = f"{row['broken_after']} by {row['beyond_after_percent']:.0f} %" if row["broken_after"] else "kept"
+            left = (
+                f"{row['broken_after']} by {row['beyond_after_percent']:.0f} %"
+                if row["broken_after"]
+                else "kept"
+            )
             lines.append(
                 f"      {row['place']} {row['phase']}: {row['total_before_percent']:.2f} -> "
                 f"{row['total_after_percent']:.2f}, limit {row['total_limit_percent']:g}; beyond "

@@ -188,11 +188,9 @@ class PhaseFlow:
         inflow = self.network.y @ v + self.drawn(told, v) - np.conj(extra / v)
         return np.asarray(np.where(self.network.slack, v * np.conj(inflow), 0.0) * S_BASE_KW)
 
-    def source_current(
-        self, told: Injections, rows: np.ndarray, s_kva: np.ndarray, start: np.ndarray
-    ) -> np.ndarray:
-        """Return the currents out of the sources by row, pu, (3N,), with inverters at ``s_kva``; 0 where no source is."""
-        flow, ups = self.solve(told, rows, s_kva, start), self.network.ups
+    def source_current(self, told: Injections, rows: np.ndarray, s_kva: np.ndarray, flow: Flow) -> np.ndarray:
+        """Return the currents out of the sources by row, pu, (3N,), of a solved flow; 0 where no source is."""
+        ups = self.network.ups
         extra = np.zeros(3 * self.network.n, dtype=complex)
         np.add.at(extra, rows, s_kva / S_BASE_KW)
         for u, at in enumerate(self._at_ups):

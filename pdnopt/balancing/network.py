@@ -192,9 +192,7 @@ def _refuse(net: Any) -> None:
         raise InputError(issues)
 
 
-def _two_ports(
-    net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray, order: float = 1.0
-) -> np.ndarray:
+def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray, order: float = 1.0) -> np.ndarray:
     """Return the two-port of every branch by phase at an order of the frequency, pu, shape (B, 2, 2, 3, 3)."""
     br = m.branches
     z_base = vn_head**2 * 1e3 / (3.0 * S_BASE_KW)

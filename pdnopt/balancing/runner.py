@@ -176,8 +176,10 @@ class BalanceRunner:
         """Return what the filters do about harmonics, with what the set-points leave of their ratings."""
         replaced = loads_kw(self.net, options)
         net = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
-        sources = self.flow.source_current(told, self.inverters.rows, s_kva, sight.v)
-        state = Fundamental(net, sight.v, sight.current, sources, s_kva, bounds.told)
+        rows = self.inverters.rows
+        flow = self.flow.solve(told, rows, s_kva, sight.v)
+        sources = self.flow.source_current(told, rows, s_kva, flow)
+        state = Fundamental(net, flow.v, sight.current, sources, flow.ups_in_kw, s_kva, bounds.told)
         spectra = self.filtering.read(options.spectra)
         return self.filtering.solve(spectra, state, options.latency_s + COMMAND_S, deadline_s)
 

@@ -30,7 +30,9 @@ def commanded(item: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     if not isinstance(item.after, dict) or set(item.after) != KEYS:
         return None
     try:
-        order, size, angle = (np.asarray(item.after[key], dtype=float) for key in ("order", "i_a", "angle_degree"))
+        order, size, angle = (
+            np.asarray(item.after[key], dtype=float) for key in ("order", "i_a", "angle_degree")
+        )
     except (TypeError, ValueError):
         return None
     shape = (len(order), 3) if order.ndim == 1 else ()

@@ -1,7 +1,7 @@
 """Harmonics of a plan, said again: voltages from the tables, against the limits of IEEE 519-2022, table 1.
 
-A limit that stays broken is a warning: the plan may still be the best that can be done. A plan under which some bus is more
-distorted than it was told, or in which currents are no commands, is refused. Compensation is rated by `pdnopt.checker.filters`.
+A limit that stays broken is a warning: the plan may still be the best that can be done. A plan under which some bus is
+distorted otherwise than was told is refused. Compensation is rated by `pdnopt.checker.filters`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def harmonic_voltages(net: Any, plan: Any, spectra: Any) -> pd.DataFrame:
                 amps[network.node[bus]] += told[1][h] * np.exp(1j * turn)
         volts = network.volts(order, amps)
         buses = list(network.node)
-        one = np.array([np.abs(phasors(flow, b)) * flow.bus.at[b, "vn_kv"] for b in buses]) * 1e3 / np.sqrt(3.0)
+        one = (
+            np.array([np.abs(phasors(flow, b)) * flow.bus.at[b, "vn_kv"] for b in buses]) * 1e3 / np.sqrt(3.0)
+        )
         size = 100.0 * np.abs(volts[[network.node[b] for b in buses]]) / one
         parts.append(
             pd.DataFrame(
@@ -99,7 +101,9 @@ def check_harmonics(net: Any, plan: Any, spectra: Any, told: pd.DataFrame | None
             place, phase, order = key[k]
             allowed = f"{true[k]:.3f} %, recomputed from the tables (within {100 * AGREED_PART:g} %)"
             path = f"plan.end.h{order}.{phase}"
-            findings.add("Disagrees", path, place, f"{claim[k]:.3f} %", allowed, "Report it; do not send the plan.")
+            findings.add(
+                "Disagrees", path, place, f"{claim[k]:.3f} %", allowed, "Report it; do not send the plan."
+            )
     return findings.issues
 
 
@@ -107,17 +111,19 @@ def _limits(net: Any, found: pd.DataFrame, names: dict[int, str], findings: Find
     """Say which bus is beyond which limit in its worst phase."""
     thd = found.assign(square=found["percent"] ** 2).groupby(["bus", "phase"])["square"].sum() ** 0.5
     todo = "More filters there, less distortion from the circuits, or a stiffer source."
-    for bus, worst in thd.groupby("bus").max().items():
+    whole_bus = thd.groupby("bus").max()
+    for bus, worst in zip(whole_bus.index.tolist(), whole_bus.to_numpy(float), strict=True):
         kv = float(net.bus.at[bus, "vn_kv"])
         single, whole = next((s, t) for top, s, t in CLASSES if kv <= top)
         if worst > whole * (1.0 + ROUNDING):
             words = f"at most {whole:g} % (IEEE 519-2022 table 1)"
-            findings.add("Harmonics", "plan.end.thd_v", names[int(bus)], f"{worst:.2f} %", words, todo, "warning")
+            findings.add("Harmonics", "plan.end.thd_v", names[bus], f"{worst:.2f} %", words, todo, "warning")
         own = found[(found["bus"] == bus) & (found["percent"] > single * (1.0 + ROUNDING))]
-        for order, percent in own.groupby("order")["percent"].max().items():
+        peaks = own.groupby("order")["percent"].max()
+        for order, percent in zip(peaks.index.tolist(), peaks.to_numpy(float), strict=True):
             words = f"at most {single:g} % (IEEE 519-2022 table 1)"
             path = f"plan.end.v_h{order}"
-            findings.add("Harmonics", path, names[int(bus)], f"{percent:.2f} %", words, todo, "warning")
+            findings.add("Harmonics", path, names[bus], f"{percent:.2f} %", words, todo, "warning")
 
 
 def _bus_name(net: Any, bus: int) -> str:

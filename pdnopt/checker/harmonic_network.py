@@ -1,8 +1,9 @@
 """Voltages at harmonic orders from the tables: phase by phase in ohms, transformers by how their windings are joined.
 
-A line is a 3x3 matrix of self and mutual impedances. A transformer is three windings: those of the other side are rotated and
-joined so that the voltage across each is what its side sees, y = inv(z) between them; a side without an earthed neutral
-carries no zero sequence. Sources are impedances to earth. r is that of the tables, x grows with the order.
+A line is a 3x3 matrix of self and mutual impedances. A transformer is three windings: those of the other side are rotated
+and joined so that the voltage across each is what its side sees, y = inv(z) between them; a side without an earthed neutral
+carries no zero sequence; magnetising currents are left out. Sources are impedances to earth. r is that of the tables, x
+grows with the order.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class HarmonicNetwork:
 
     def _sources(self, h: int) -> Any:
         flow = self.flow
-        for k, row in flow.ext_grid[flow.ext_grid["in_service"].astype(bool)].iterrows():
+        for _, row in flow.ext_grid[flow.ext_grid["in_service"].astype(bool)].iterrows():
             n = self.node.get(row["bus"])
             if n is None:
                 continue

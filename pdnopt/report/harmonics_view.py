@@ -1,4 +1,4 @@
-"""What a report shows of harmonics: distortion before and after against its limit as bars, the spectrum at a chosen place."""
+"""What a report shows of harmonics: distortion before and after against its limit as bars, spectra at chosen places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ __all__ = ["Bar", "HarmonicsView", "Order", "Place", "read_harmonics"]
 MOST_BARS = 12
 WIDTH, HEIGHT = 600.0, 110.0
 HEADROOM = 1.1
-KINDS = (("voltage", "THD of voltage, percent of the fundamental"), ("current", "TDD of current, percent of IL"))
+KINDS = (
+    ("voltage", "THD of voltage, percent of the fundamental"),
+    ("current", "TDD of current, percent of IL"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True)
 class HarmonicsView:
-    """Everything of the section; ``more``: bars that are not shown; ``counts``: phases beyond a limit before, after, of all."""
+    """Groups of bars (title, bars, how many more there are); ``counts``: phases beyond a limit before, after, and all."""
 
     groups: list[tuple[str, list[Bar], int]]
     counts: tuple[int, int, int]
@@ -76,15 +79,15 @@ def read_harmonics(result: Result) -> HarmonicsView | None:
         own = frame[frame["kind"] == kind]
         if not len(own):
             continue
-        part = np.maximum(
-            own["total_before_percent"] / own["total_limit_percent"],
-            own["total_after_percent"] / own["total_limit_percent"],
-        )
-        worst = own.loc[part.sort_values(ascending=False, kind="stable").index]
+        totals = own[["total_before_percent", "total_after_percent"]].to_numpy(float).max(axis=1)
+        part = totals / own["total_limit_percent"].to_numpy(float)
+        worst = own.iloc[np.argsort(-part, kind="stable")]
         shown = worst.head(MOST_BARS)
         columns = ["total_before_percent", "total_after_percent", "total_limit_percent"]
         longest = float(shown[columns].to_numpy(float).max()) or 1.0
-        groups.append((title, [_bar(row, longest) for row in shown.to_dict("records")], len(own) - len(shown)))
+        groups.append(
+            (title, [_bar(row, longest) for row in shown.to_dict("records")], len(own) - len(shown))
+        )
         first = worst.iloc[0]
         places.append(_place(lines, kind, str(first["place"]), str(first["phase"])))
     counts = (int((frame["broken_before"] != "").sum()), int((frame["broken_after"] != "").sum()), len(frame))
@@ -109,6 +112,8 @@ def _place(lines: Any, kind: str, place: str, phase: str) -> Place:
     orders = []
     for n, row in enumerate(own.to_dict("records")):
         before, after, limit = (HEIGHT * row[column] / top for column in columns)
-        text = f"{row['before_percent']:.2f} to {row['after_percent']:.2f} %, limit {row['limit_percent']:g} %"
+        text = (
+            f"{row['before_percent']:.2f} to {row['after_percent']:.2f} %, limit {row['limit_percent']:g} %"
+        )
         orders.append(Order(int(row["order"]), n * step, step, before, after, limit, text))
     return Place(place, phase, top, orders)

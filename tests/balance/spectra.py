@@ -9,11 +9,26 @@ import pandas as pd
 
 __all__ = ["filtered", "generated"]
 
-PERCENT = {3: 20.0, 5: 12.0, 7: 8.0, 9: 4.0, 11: 3.0, 13: 2.5, 15: 2.0, 17: 1.5, 19: 1.2, 21: 1.0, 23: 0.8, 25: 0.7}
+PERCENT = {
+    3: 20.0,
+    5: 12.0,
+    7: 8.0,
+    9: 4.0,
+    11: 3.0,
+    13: 2.5,
+    15: 2.0,
+    17: 1.5,
+    19: 1.2,
+    21: 1.0,
+    23: 0.8,
+    25: 0.7,
+}
 """Shape of a rectifier with little correction, far above a server power supply with active correction (THD 5 to 10 %)."""
 
 
-def generated(net: Any, orders: tuple[int, ...] = tuple(PERCENT), scale: float = 1.0, seed: int = 0) -> pd.DataFrame:
+def generated(
+    net: Any, orders: tuple[int, ...] = tuple(PERCENT), scale: float = 1.0, seed: int = 0
+) -> pd.DataFrame:
     """Return a spectrum for every phase of every single-phase circuit: sizes within 30 %, angles within 30 degrees."""
     rng = np.random.default_rng(seed)
     rows = []

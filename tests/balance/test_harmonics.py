@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from formulations.blocks.harmonics import HARMONICS, unused
+from formulations.blocks.harmonics import HARMONICS, sure
 from pdnopt.acflow import powerflow
 from pdnopt.balancing.harmonics.limits import current_limits, voltage_limits
 from pdnopt.checker.harmonic_network import HarmonicNetwork
@@ -59,10 +59,14 @@ def test_a_large_filter_takes_all_harmonics_away() -> None:
     after = powerflow(result.plan.apply(net), three_phase=True).res_bus_3ph
     for row in frame.to_dict("records"):
         k = int(row["circuit"].partition(":")[2])
-        s = complex(*(net.asymmetric_load.at[k, f"{x}_{row['phase']}_{u}"] for x, u in (("p", "mw"), ("q", "mvar"))))
+        s = complex(
+            *(net.asymmetric_load.at[k, f"{x}_{row['phase']}_{u}"] for x, u in (("p", "mw"), ("q", "mvar")))
+        )
         vm = after.at[net.asymmetric_load.at[k, "bus"], f"vm_{row['phase']}_pu"]
         amps = row["percent"] / 100 * abs(s) * 1e3 / (vm * KV / np.sqrt(3))
-        assert told[f"asymmetric_sgen:MIM-{k}", row["order"], row["phase"]] == pytest.approx(amps, rel=0.01, abs=0.02)
+        assert told[f"asymmetric_sgen:MIM-{k}", row["order"], row["phase"]] == pytest.approx(
+            amps, rel=0.01, abs=0.02
+        )
 
 
 def test_ratings_hold_the_fundamental_and_all_harmonics(poor: tuple[Any, Session, pd.DataFrame]) -> None:
@@ -74,10 +78,14 @@ def test_ratings_hold_the_fundamental_and_all_harmonics(poor: tuple[Any, Session
     used = []
     for (name, phase), amps in rms_a(result).items():
         row = after.asymmetric_sgen[after.asymmetric_sgen["name"] == name.partition(":")[2]].iloc[0]
-        one = np.hypot(row[f"p_{phase}_mw"], row[f"q_{phase}_mvar"]) * 1e3 / flow.at[row["bus"], f"vm_{phase}_pu"]
+        one = (
+            np.hypot(row[f"p_{phase}_mw"], row[f"q_{phase}_mvar"])
+            * 1e3
+            / flow.at[row["bus"], f"vm_{phase}_pu"]
+        )
         used.append(np.hypot(one / volt, amps) / (1.0 / volt))
     assert max(used) <= 1.0 + 1e-4
-    assert max(used) > unused(len(ORDERS)) - 0.01  # and they are used
+    assert max(used) > sure(len(ORDERS)) - 0.01  # and they are used
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -105,7 +113,7 @@ def test_worst_thd_against_a_second_order_cone_model(small: tuple[Any, Session, 
     """cvxpy and Clarabel on the checker's network (windings, ohms): exact circles, ratings of all filters.
 
     The polygons cost at most (1 / unused - 1) of the distortion that was there before: with the optimum's currents times
-    ``unused`` every polygon is kept, and voltages are between those of nothing and of the optimum.
+    ``sure`` every polygon is kept, and voltages are between those of nothing and of the optimum.
     """
     net, session, frame = small
     result = session.solve()
@@ -113,7 +121,10 @@ def test_worst_thd_against_a_second_order_cone_model(small: tuple[Any, Session, 
     flow = powerflow(result.plan.apply(net), three_phase=True)
     network = HarmonicNetwork(flow)
     buses = [b for b in flow.bus.index if flow.bus.at[b, "vn_kv"] < 1.0]
-    one = {b: [flow.res_bus_3ph.at[b, f"vm_{k}_pu"] * flow.bus.at[b, "vn_kv"] * 1e3 / np.sqrt(3) for k in "abc"] for b in flow.bus.index}
+    one = {
+        b: [flow.res_bus_3ph.at[b, f"vm_{k}_pu"] * flow.bus.at[b, "vn_kv"] * 1e3 / np.sqrt(3) for k in "abc"]
+        for b in flow.bus.index
+    }
     mims = flow.asymmetric_sgen
     at = [(network.node[b], k) for b in mims["bus"] for k in range(3)]
     current = {h: cp.Variable(len(at), complex=True) for h in ORDERS}
@@ -139,7 +150,10 @@ def test_worst_thd_against_a_second_order_cone_model(small: tuple[Any, Session, 
                 volts = quiet[network.node[b], k] + transfer @ current[h]
                 parts.setdefault((b, k), []).append(100.0 / one[b][k] * volts)
     worst = cp.Variable()
-    rows = [cp.norm(cp.hstack([cp.hstack([cp.real(x), cp.imag(x)]) for x in xs])) <= worst for xs in parts.values()]
+    rows = [
+        cp.norm(cp.hstack([cp.hstack([cp.real(x), cp.imag(x)]) for x in xs])) <= worst
+        for xs in parts.values()
+    ]
     for j, (_, k) in enumerate(at):
         mim, phase = mims.iloc[j // 3], "abc"[k]
         s = np.hypot(mim[f"p_{phase}_mw"], mim[f"q_{phase}_mvar"]) * 1e6
@@ -152,11 +166,11 @@ def test_worst_thd_against_a_second_order_cone_model(small: tuple[Any, Session, 
     assert len(buses) == 3
     assert optimum < 0.9 * before
     assert found >= optimum * (1 - 1e-4)
-    assert found <= optimum + (1 / unused(len(ORDERS)) - 1) * before
+    assert found <= optimum + (1 / sure(len(ORDERS)) - 1) * before
 
 
 def test_polygons_are_outside_their_circles_by_the_stated_part() -> None:
-    """At random vectors of any number of orders: r is at least the norm and at most the norm over `unused`."""
+    """At random vectors of any number of orders: r is at least the norm and at most the norm over `sure`."""
     from formulations.blocks.harmonics import _rms
 
     rng = np.random.default_rng(0)
@@ -165,7 +179,7 @@ def test_polygons_are_outside_their_circles_by_the_stated_part() -> None:
             z = rng.normal(size=(2, h)) * rng.uniform(0.2, 1, h) ** 3
             rows, _, total = _rms(cp.Constant(z[0]), cp.Constant(z[1]), h, "t")
             value = cp.Problem(cp.Minimize(cp.sum(total)), rows).solve(solver=cp.HIGHS)
-            assert 1 - 1e-6 <= value / np.linalg.norm(z) <= 1 / unused(h) + 1e-6
+            assert 1 - 1e-6 <= value / np.linalg.norm(z) <= 1 / sure(h) + 1e-6
 
 
 def test_a_failed_or_stale_inverter_compensates_nothing(poor: tuple[Any, Session, pd.DataFrame]) -> None:

@@ -72,7 +72,9 @@ def test_one_current_makes_the_voltage_that_a_hand_sum_makes() -> None:
 
 def test_angles_are_counted_from_the_voltage_of_the_own_phase() -> None:
     """The same spectrum on a and b: a third harmonic is in phase (3 times 120 degrees), a fifth 240 degrees apart."""
-    rows = [(f"asymmetric_load:{name}", h, p, 10.0, 0.0) for name, p in (("A", "a"), ("B", "b")) for h in (3, 5)]
+    rows = [
+        (f"asymmetric_load:{name}", h, p, 10.0, 0.0) for name, p in (("A", "a"), ("B", "b")) for h in (3, 5)
+    ]
     net = two_buses()
     result = solve(net, "balance", spectra=spectra(*rows))
     after = powerflow(result.plan.apply(net), three_phase=True).res_bus_3ph.loc[1]

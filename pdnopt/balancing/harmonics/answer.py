@@ -26,8 +26,8 @@ class Filtered:
         See `pdnopt.result.Result`.
     actions : tuple of Action
     measures, before : dict
-        As they truly are, with and without compensation: "excess" (sum over phases of buses and points of by how much the worst
-        limit is broken, in parts of it), "thd_v", "tdd" (the largest, percent).
+        As they truly are, with and without compensation: "excess" (by how much the worst limit is broken, in parts of it,
+        sum over phases of buses and points), "thd_v", "tdd" (the largest, percent).
     status : str
         Of the programme: "none" (nothing that filters could do), "optimal", "feasible", "no_incumbent".
     notes : tuple of str

@@ -1,7 +1,8 @@
 """From spectra to compensation currents: network at every order, programme, true distortion before and after, commands.
 
-"Before" is without compensation and "after" with it, both at the same fundamental set-points. Currents are told to an inverter
-as rms and angle by phase and order, the angle counted from the fundamental voltage of the same phase (as in `spectra`).
+"Before" is without compensation and "after" with it, both at the same fundamental set-points. Currents are told to an
+inverter as rms and angle by phase and order, the angle counted from the fundamental voltage of the same phase (as in
+`spectra`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Fundamental:
         Currents of the network's feeders, pu.
     sources : complex, shape (3N,)
         Currents out of sources, pu; 0 where none is.
+    ups_kw : shape (U,)
+        What the inputs of UPSs draw.
     s_kva : complex, shape (3I,)
         Set-points of the inverters; ``told`` (I,): those that listen.
     """
@@ -70,6 +73,7 @@ class Fundamental:
     v: np.ndarray
     feeders: np.ndarray
     sources: np.ndarray
+    ups_kw: np.ndarray
     s_kva: np.ndarray
     told: np.ndarray
 
@@ -95,10 +99,8 @@ class Filtering:
         """Return the spectra of a table, compiled for. Raises InputError for whatever is wrong with them or with sources."""
         spectra = read_spectra(self.net, self.network, frame)
         at = pd.Index(self.net.bus.index)
-        buses = [
-            self.net[t].at[r, "bus"] for t, r in zip(spectra.table, spectra.row.tolist(), strict=True)
-        ]
-        nodes = self.network.node[at.get_indexer(pd.Index(buses))]
+        circuits = zip(spectra.table, spectra.row.tolist(), strict=True)
+        nodes = self.network.node[at.get_indexer(pd.Index([self.net[t].at[r, "bus"] for t, r in circuits]))]
         issues = check_sources(self.net, self.network, np.unique(self.network.island[nodes]))
         if issues:
             raise InputError(issues)
@@ -115,7 +117,7 @@ class Filtering:
         """Return the compensation for a fundamental state, each command in force at ``t_s``."""
         area, network = self._area(spectra.orders), self.network
         base_a = S_BASE_KW / (network.vn_kv / SQRT3)
-        load = drawn(state.net, network, spectra, state.v) / np.repeat(base_a, 3)
+        load = drawn(state.net, network, spectra, state.v, state.ups_kw) / np.repeat(base_a, 3)
         quiet = area.solve(-load)
         kv = network.vn_kv[self.points.node]
         more = self.points.node[len(network.feeders.name) :]
@@ -126,10 +128,14 @@ class Filtering:
         measured = before.measures(gauge)
         room = self._room(state)
         current, status = area.compensate(quiet, gauge, room, deadline_s)
-        current = _rounded(current, base_a[self.inverters.rows // 3], state.v[self.inverters.rows], spectra.orders)
+        current = _rounded(
+            current, base_a[self.inverters.rows // 3], state.v[self.inverters.rows], spectra.orders
+        )
         after = area.distortion(quiet + area.injected(current), gauge)
         found = after.measures(gauge)
-        if _worse(found, measured):  # polygons are not circles: what they gain there must not be lost in truth
+        if _worse(
+            found, measured
+        ):  # polygons are not circles: what they gain there must not be lost in truth
             current, after, found = np.zeros_like(current), before, measured
         names = (self.buses, self.points.name)
         table, actions = self._commands(current, base_a, state.v, spectra.orders, t_s)
@@ -184,7 +190,9 @@ class Filtering:
             "feasible": f"{able} active filters; the search for compensation was stopped early",
             "optimal": f"{able} active filters compensate harmonics within what fundamental set-points leave",
         }
-        limits = "harmonics: limits of IEEE 519-2022, tables 1 to 4, as commonly quoted; IL is the current now"
+        limits = (
+            "harmonics: limits of IEEE 519-2022, tables 1 to 4, as commonly quoted; IL is the current now"
+        )
         return words[status], limits
 
 

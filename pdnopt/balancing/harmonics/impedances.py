@@ -1,11 +1,11 @@
 """The network at harmonic orders: admittances with every source as an impedance, and the currents of all points.
 
-Branches are those of `pdnopt.balancing.network` with ``r + j h x``: r does not grow with h (no skin effect, so that resonances
-are damped too little rather than too much), capacitances count h times, transformers keep their vector groups (zero sequence
-of a triplen circulates in a delta and is not seen beyond it). Sources have no harmonics of their own: a utility is
-``vn^2 / s_sc_max_mva`` with ``rx_max, x0x_max, r0x0_max``; the output of a UPS is ``r_out_percent + j h x_out_percent`` of its
-rating in every sequence, and nothing passes through it. Loads are current sources; their admittance, and the filters at their
-inputs, are left out.
+Branches are those of `pdnopt.balancing.network` with ``r + j h x``: r does not grow with h (no skin effect, so that
+resonances are damped too little rather than too much), capacitances count h times, transformers keep their vector groups
+(the zero sequence of a triplen stays in a delta and is not seen beyond it). Sources have no harmonics of their own: a
+utility is ``vn^2 / s_sc_max_mva`` with ``rx_max, x0x_max, r0x0_max``; the output of a UPS is ``r_out_percent + j h
+x_out_percent`` of its rating in every sequence, and nothing passes through it. Loads are current sources; their
+admittance, and the filters at their inputs, are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.sparse.linalg import splu
 
 from pdnopt.balancing.data import S_BASE_KW
 from pdnopt.balancing.network import TO_PHASES, PhaseNetwork, at_order
-from pdnopt.errors import InputError, Issue
+from pdnopt.errors import Issue
 from pdnopt.plant.names import component_name, find_component
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW, SQRT3
@@ -105,7 +105,9 @@ def check_sources(net: Any, network: PhaseNetwork, islands: np.ndarray) -> list[
             bad, index = not 0 < found < IDEAL_MVA, int(net.ext_grid.index[k])
         if bad and at in islands:
             todo = "Give the source's impedance: without one no voltage is distorted."
-            issues.append(Issue("MissingImpedance", path, component_name(net, who, index), found, allowed, todo))
+            issues.append(
+                Issue("MissingImpedance", path, component_name(net, who, index), found, allowed, todo)
+            )
     return issues
 
 

@@ -1,8 +1,8 @@
 """Limits of IEEE Std 519-2022, percent. Its tables are quoted as they are commonly quoted, not re-read from the standard.
 
-Voltage (table 1): each harmonic and THD, of the nominal voltage by its class. Current (tables 2 to 4): each harmonic and TDD,
-of the maximum demand current IL, by Isc / IL at the point. The standard sets them at the point of common coupling; inside a
-plant they are what its owner may ask for.
+Voltage (table 1): each harmonic and THD, of the fundamental, by class of voltage. Current (tables 2 to 4): each harmonic and
+TDD, of the maximum demand current IL, by Isc / IL at the point. The standard sets them at the point of common coupling;
+inside a plant they are what its owner may ask for.
 """
 
 from __future__ import annotations

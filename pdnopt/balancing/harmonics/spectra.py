@@ -7,8 +7,8 @@ circuit        ``"load:name"``, ``"asymmetric_load:name"``, or ``"ups:name"`` fo
 order          whole number from 2 to 50
 phase          a, b or c: the current is that of this phase's conductor
 i_a, percent   rms in A, or in percent of the fundamental current of the phase: one of the two
-angle_degree   of the current drawn, in degrees of the harmonic, counted from the fundamental voltage of the same phase at the
-               circuit's bus (as meters have it): the phasor is ``i exp(j (angle + h arg v1))``
+angle_degree   of the current drawn, in degrees of the harmonic, counted from the fundamental voltage of the same phase at
+               the circuit's bus (as meters have it): the phasor is ``i exp(j (angle + h arg v1))``
 =============  =====================================================================================================
 
 So the same device has the same rows on every phase. What is not told is taken to be nothing.
@@ -82,7 +82,9 @@ def read_spectra(net: Any, network: PhaseNetwork, frame: Any) -> Spectra:
         allowed = f"columns {', '.join(NEEDED)}, and i_a or percent; at least one row"
         got = list(map(str, data.columns)) if lacking else 0
         todo = "Give one row for every circuit, order and phase."
-        raise InputError(Issue("Missing" if lacking else "Empty", PATH, ", ".join(lacking), got, allowed, todo))
+        raise InputError(
+            Issue("Missing" if lacking else "Empty", PATH, ", ".join(lacking), got, allowed, todo)
+        )
     data = data.reset_index(drop=True)
     issues: list[Issue] = []
     places = _circuits(net, network, data["circuit"], issues)
@@ -90,7 +92,7 @@ def read_spectra(net: Any, network: PhaseNetwork, frame: Any) -> Spectra:
     phase = _phases(net, data, places, issues)
     size, relative = _sizes(data, issues)
     angle = _numbers(data["angle_degree"])
-    for k in np.flatnonzero(~np.isfinite(angle)):
+    for k in np.flatnonzero(~np.isfinite(angle)).tolist():
         allowed, todo = "a finite number of degrees", "Measure it: without angles currents cannot be added."
         issues.append(_issue("NonFinite", data, k, "angle_degree", allowed, todo))
     seen: dict[tuple[Any, ...], int] = {}
@@ -143,7 +145,10 @@ def _circuits(
             issues += error.issues
             continue
         if table not in TABLES:
-            allowed, todo = "a row of net.load, net.asymmetric_load or net.ups", "Name the circuit that draws it."
+            allowed, todo = (
+                "a row of net.load, net.asymmetric_load or net.ups",
+                "Name the circuit that draws it.",
+            )
             issues.append(Issue("InvalidName", path, name, name, allowed, todo))
             continue
         if table == "ups":
@@ -161,8 +166,11 @@ def _circuits(
 def _orders(data: pd.DataFrame, issues: list[Issue]) -> np.ndarray:
     order = _numbers(data["order"])
     good = np.isfinite(order) & (order % 1 == 0) & (order >= 2) & (order <= MOST_ORDER)
-    for k in np.flatnonzero(~good):
-        allowed, todo = f"a whole number from 2 to {MOST_ORDER}", "Leave out the fundamental and interharmonics."
+    for k in np.flatnonzero(~good).tolist():
+        allowed, todo = (
+            f"a whole number from 2 to {MOST_ORDER}",
+            "Leave out the fundamental and interharmonics.",
+        )
         issues.append(_issue("Range", data, k, "order", allowed, todo))
     return np.where(good, order, np.nan)
 
@@ -199,23 +207,33 @@ def _conductors(net: Any, table: str, index: int) -> np.ndarray:
 def _sizes(data: pd.DataFrame, issues: list[Issue]) -> tuple[np.ndarray, np.ndarray]:
     """Return sizes, and whether they are percent of the fundamental."""
     given = {name: _numbers(data[name]) if name in data else np.full(len(data), np.nan) for name in SIZES}
-    told = {name: data[name].notna().to_numpy() if name in data else np.zeros(len(data), bool) for name in SIZES}
+    told = {
+        name: data[name].notna().to_numpy() if name in data else np.zeros(len(data), bool) for name in SIZES
+    }
     both = told["i_a"] & told["percent"]
     relative = told["percent"] & ~both
     size = np.where(relative, given["percent"], given["i_a"])
-    for k in np.flatnonzero(both | ~np.isfinite(size) | (size < 0)):
+    for k in np.flatnonzero(both | ~np.isfinite(size) | (size < 0)).tolist():
         column = "percent" if relative[k] or "i_a" not in data else "i_a"
         kind = "NotUnique" if both[k] else ("NonFinite" if not np.isfinite(size[k]) else "Range")
-        allowed, todo = "a finite number from 0, in one of i_a and percent", "Turn signs into angles; fill gaps."
+        allowed, todo = (
+            "a finite number from 0, in one of i_a and percent",
+            "Turn signs into angles; fill gaps.",
+        )
         issues.append(_issue(kind, data, k, column, allowed, todo))
     return size, relative
 
 
-def drawn(net: Any, network: PhaseNetwork, spectra: Spectra, v: np.ndarray) -> np.ndarray:
+def drawn(net: Any, network: PhaseNetwork, spectra: Spectra, v: np.ndarray, ups_kw: np.ndarray) -> np.ndarray:
     """Return the harmonic currents drawn from every row of the network, A, complex, shape (H, 3N).
 
-    ``net`` holds the powers from which percentages are counted (constant power at ``v``, pu).
+    ``net`` holds the powers from which percentages are counted (constant power at ``v``, pu), ``ups_kw`` those of inputs.
     """
+    ups = network.ups
+    inputs = {
+        int(net.load.index[row]): kw * complex(1.0, tan)
+        for row, kw, tan in zip(ups.load, ups_kw, ups.tan_phi, strict=True)
+    }
     at = pd.Index(net.bus.index)
     out = np.zeros((len(spectra.orders), 3 * network.n), dtype=complex)
     fundamental: dict[tuple[str, int], np.ndarray] = {}
@@ -225,22 +243,32 @@ def drawn(net: Any, network: PhaseNetwork, spectra: Spectra, v: np.ndarray) -> n
         size = spectra.size[k]
         if spectra.relative[k]:
             if place not in fundamental:
-                fundamental[place] = _fundamental_a(net, *place, own, network.vn_kv[node])
+                s_kva = _powers_kva(net, *place)
+                if place[0] == "load" and place[1] in inputs:
+                    s_kva = np.full(3, inputs[place[1]] / 3.0)
+                fundamental[place] = _fundamental_a(net, *place, s_kva, own, network.vn_kv[node])
             size *= fundamental[place][spectra.phase[k]] / 100.0
         turn = spectra.angle_rad[k] + spectra.orders[spectra.order[k]] * np.angle(own[spectra.phase[k]])
         out[spectra.order[k], 3 * node + spectra.phase[k]] += size * np.exp(1j * turn)
     return out
 
 
-def _fundamental_a(net: Any, table: str, index: int, v: np.ndarray, vn_kv: float) -> np.ndarray:
-    """Return the fundamental currents of the three conductors of a circuit, A."""
+def _powers_kva(net: Any, table: str, index: int) -> np.ndarray:
+    """Return the powers of the three phases of a circuit (of a delta: ab, bc, ca)."""
     row = net[table].loc[index]
     if table == "load":
         s = np.full(3, complex(row["p_mw"], row["q_mvar"]) / 3.0)
     else:
         s = np.array([complex(row[f"p_{k}_mw"], row[f"q_{k}_mvar"]) for k in PHASES])
-    s = s * row["scaling"] * KW_PER_MW / (vn_kv / SQRT3)  # A at 1 pu
-    if row.get("type", "wye") == "delta":
+    return np.asarray(s * row["scaling"] * KW_PER_MW)
+
+
+def _fundamental_a(
+    net: Any, table: str, index: int, s_kva: np.ndarray, v: np.ndarray, vn_kv: float
+) -> np.ndarray:
+    """Return the fundamental currents of the three conductors of a circuit, A."""
+    s = s_kva / (vn_kv / SQRT3)  # A at 1 pu
+    if net[table].loc[index].get("type", "wye") == "delta":
         branch = np.conj(s / (v - np.roll(v, -1)))
         return np.asarray(np.abs(branch - np.roll(branch, 1)))
     return np.asarray(np.abs(s / v))
