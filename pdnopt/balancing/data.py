@@ -19,10 +19,7 @@ INSCRIBED = float(np.cos(np.pi / N_DIRECTIONS))
 """Radius of the circle inside the polygon: 0.981, 1.9 % below the rating."""
 
 
-SLACK = {
-    "violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 2e-4, "neutral": 2e-4, "losses": 1e-3,
-    "excess": 1e-5, "thd_v": 1e-4, "tdd": 1e-3,
-}  # fmt: skip
+SLACK = {"violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 2e-4, "neutral": 2e-4, "losses": 1e-3}
 """How much worse a term may be, in its own unit, for the sake of those after it; of the sums over feeders: on average."""
 
 

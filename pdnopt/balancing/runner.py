@@ -74,10 +74,12 @@ class BalanceRunner:
         self.area = read_area(self.base, self.network, self.inverters, start)
         self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
-        self._prime()
         self._filtering: Filtering | None = None
         if options.spectra is not None:
-            self.filtering.read(options.spectra)  # compiles, and refuses what is wrong, before any solve
+            self.filtering.read(options.spectra)  # refuses what is wrong before anything is solved
+        self._prime()
+        if options.spectra is not None:
+            self._prime_filters(options, told)
 
     @property
     def filtering(self) -> Filtering:
@@ -98,6 +100,15 @@ class BalanceRunner:
         if found is not None:
             self._start_kva = found
         self.programme.keep()
+
+    def _prime_filters(self, options: Any, told: Injections) -> None:
+        """Solve for the session's spectra: every solve with these orders starts from there."""
+        bounds = read_bounds(self.base, self.inverters, (), (), None)
+        sight = self._sight(told, self._start_kva)
+        deadline_s = time.perf_counter() + options.time_limit_s
+        filtered = self._filtered(options, told, bounds, sight, self._start_kva, deadline_s)
+        if filtered.status == "optimal":
+            self.filtering.keep()
 
     # --- one solve
 

@@ -170,5 +170,3 @@ def test_command_line_and_report(tmp_path: Path) -> None:
     assert "spectra[0].circuit" in err
     assert "spectra[1].order" in err
     assert "Traceback" not in err
-    code, _, err = run("solve", "two_feed", "--spectra", str(table))
-    assert (code, "no such keyword for reroute" in err) == (2, True)

@@ -28,10 +28,10 @@ from pdnopt.balancing.harmonics.distortion import (
     spectrum_frame,
 )
 from pdnopt.balancing.harmonics.impedances import Orders, check_sources, read_orders, read_points
+from pdnopt.balancing.harmonics.programme import FilterProgramme
 from pdnopt.balancing.harmonics.spectra import Spectra, drawn, read_spectra
 from pdnopt.balancing.inverters import Inverters
 from pdnopt.balancing.network import PhaseNetwork
-from pdnopt.balancing.programme import Programme
 from pdnopt.errors import InputError
 from pdnopt.plant.actions import Action
 from pdnopt.plant.names import component_names
@@ -112,6 +112,12 @@ class Filtering:
         if key not in self._areas:
             self._areas[key] = Area(self, orders)
         return self._areas[key]
+
+    def keep(self) -> None:
+        """Have later solves start where the last ones ended, so that no answer depends on those between."""
+        for area in self._areas.values():
+            for island in area.islands:
+                island.programme.keep()
 
     def solve(self, spectra: Spectra, state: Fundamental, t_s: float, deadline_s: float) -> Filtered:
         """Return the compensation for a fundamental state, each command in force at ``t_s``."""
@@ -290,7 +296,7 @@ class Island:
             enters=csr_array(block_diag([enters] * h)),
             current=csr_array(block_diag([c[self.at][:, self.rows] for c in orders.current])),
         )
-        self.programme, self.terms = Programme(programme.build(structure)), programme.terms
+        self.programme = FilterProgramme(programme.build(structure))
 
     def compensate(
         self, quiet: np.ndarray, currents: np.ndarray, gauge: Gauge, room: np.ndarray, deadline_s: float
@@ -304,8 +310,7 @@ class Island:
             i_load=load, i_single=(gauge.i_single[:, self.at] * load).ravel(), i_tdd=gauge.i_tdd[self.at] * load,
             room=IN_PERCENT * room[self.columns],
         )  # fmt: skip
-        self.programme.rewind()
-        answer = self.programme.solve(point, self.terms, deadline_s)
+        answer = self.programme.solve(point, deadline_s)
         if not answer.values:
             return np.zeros((len(quiet), len(self.columns)), dtype=complex), "no_incumbent"
         told = (answer.values["c_re"] + 1j * answer.values["c_im"]) / IN_PERCENT
