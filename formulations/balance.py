@@ -65,6 +65,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, kron
 
+from formulations.blocks.harmonics import HARMONICS
 from pdnopt.balancing.data import N_DIRECTIONS, SLACK, Nothing, Point, Structure
 from pdnopt.balancing.reach import Reach, without_rounding
 
@@ -96,6 +97,7 @@ class Balance:
     name = "balance"
     kind = "set-points"
     terms = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
+    harmonics = HARMONICS
 
     def build(self, structure: Structure) -> BalanceModel:
         """Return the programme of one network; its numbers are parameters (DPP)."""

@@ -84,6 +84,9 @@ class Options:
         Of a balance: inverters that do not answer; they keep the set-points they have.
     max_ramp_kva : float, optional
         Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
+    spectra : DataFrame, optional
+        Of a balance: measured harmonic currents, one row a circuit, order and phase (`pdnopt.balancing.harmonics.spectra`);
+        inverters with active filters then compensate them within what their set-points leave.
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
@@ -121,6 +124,7 @@ class Options:
     max_at_risk_kw: float | None = None
     stale: Sequence[str] = ()
     max_ramp_kva: float | None = None
+    spectra: Any = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -241,7 +245,7 @@ PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
 """Keywords of every problem that is solved before a failure."""
 ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
 SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
-BALANCE_ONLY = ("stale", "max_ramp_kva")
+BALANCE_ONLY = ("stale", "max_ramp_kva", "spectra")
 SWITCHING_ONLY = ("failed", "extend")
 FOREIGN = {
     "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),

@@ -12,6 +12,7 @@ import pandas as pd
 from pdnopt.balancing.checks import check_call, check_inputs, check_terms
 from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
+from pdnopt.balancing.harmonics import Filtered, Filtering, Fundamental, as_checked
 from pdnopt.balancing.inverters import (
     Bounds,
     nearer,
@@ -77,7 +78,19 @@ class BalanceRunner:
         self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
         self._courses: dict[tuple[int, ...], Any] = {}
+        self._filtering: Filtering | None = None
+        if options.spectra is not None:
+            self.filtering.read(options.spectra)  # refuses what is wrong before anything is solved
         self._prime()
+        if options.spectra is not None:
+            self._prime_filters(options, told)
+
+    @property
+    def filtering(self) -> Filtering:
+        """What answers harmonics."""
+        if self._filtering is None:
+            self._filtering = Filtering(self.base, self.network, self.inverters, self.formulation.harmonics)
+        return self._filtering
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
@@ -91,6 +104,15 @@ class BalanceRunner:
         if found is not None:
             self._start_kva = found
         self.programme.keep()
+
+    def _prime_filters(self, options: Any, told: Injections) -> None:
+        """Solve for the session's spectra: every solve with these orders starts from there."""
+        bounds = read_bounds(self.base, self.inverters, (), (), None)
+        sight = self._sight(told, self._start_kva)
+        deadline_s = time.perf_counter() + options.time_limit_s
+        filtered = self._filtered(options, told, bounds, sight, self._start_kva, deadline_s)
+        if filtered.status == "optimal":
+            self.filtering.keep()
 
     # --- one solve
 
@@ -121,10 +143,19 @@ class BalanceRunner:
         if s_kva is None:
             s_kva, after = np.where(np.repeat(bounds.failed, 3), 0.0, self.inverters.now_kva), before
         plan = self._plan(options, bounds, s_kva)
+        filtered = None
+        if options.spectra is not None:
+            filtered = self._filtered(options, told, bounds, after, s_kva, deadline_s)
+            plan = replace(plan, actions=(*plan.actions, *filtered.actions))
+            solve_s, begun = solve_s + time.perf_counter() - begun, time.perf_counter()
         report = self.checker.report(plan)
+        if filtered is not None:
+            report = as_checked(self.net, plan, options.spectra, filtered, report)
         check_s = time.perf_counter() - begun
         status = self._status(answer, report)
         result = self._result(options, answer, plan, report, status, before, after, rounds, terms)
+        if filtered is not None:
+            result = filtered.added_to(result)
         times = {"build_s": build_s, "update_s": update_s, "solve_s": solve_s, "check_s": check_s}
         return replace(result, timings={**times, "total_s": time.perf_counter() - started})
 
@@ -194,6 +225,25 @@ class BalanceRunner:
         """Return the set-points from which a search starts: those of the table's loads, where they may be told."""
         s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, self.inverters.now_kva)
         return np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
+
+    def _filtered(
+        self,
+        options: Any,
+        told: Injections,
+        bounds: Bounds,
+        sight: Sight,
+        s_kva: np.ndarray,
+        deadline_s: float,
+    ) -> Filtered:
+        """Return what the filters do about harmonics, with what the set-points leave of their ratings."""
+        replaced = loads_kw(self.net, options)
+        net = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
+        rows = self.inverters.rows
+        flow = self.flow.solve(told, rows, s_kva, sight.v)
+        sources = self.flow.source_current(told, rows, s_kva, flow)
+        state = Fundamental(net, flow.v, sight.current, sources, flow.ups_in_kw, s_kva, bounds.told)
+        spectra = self.filtering.read(options.spectra)
+        return self.filtering.solve(spectra, state, options.latency_s + COMMAND_S, deadline_s)
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""

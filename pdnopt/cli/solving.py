@@ -21,7 +21,7 @@ from pdnopt.cli.guard import (
     writable,
 )
 from pdnopt.cli.risks import read_risks
-from pdnopt.cli.tables import read_loads, read_pairs
+from pdnopt.cli.tables import read_loads, read_pairs, read_spectra_table
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
@@ -37,6 +37,7 @@ Examples:
   pdnopt solve ring_bus reserve --evacuate ups:R2 --max-moves 4
   pdnopt solve ring_bus reserve --loads quantiles.csv --peaks 3 --doubles ups:R1,ups:P1
   pdnopt solve mim_pod balance --stale asymmetric_sgen:MIM-A1 --max-ramp-kva 0.5
+  pdnopt solve mim_pod balance --spectra spectra.csv
   pdnopt solve hall_4n3 shift --risk "transfer:STS-A-B@stuck + ups:UPS-A=0.02/h" --risk ups:UPS-A=0.1/h
 
 \b
@@ -146,6 +147,13 @@ def solve(
             metavar="KVA", help="balance: P and Q of a phase change by at most so much (in a step)."
         ),
     ] = None,
+    spectra: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="balance: measured harmonic currents, CSV or Parquet: circuit, order, phase, i_a or percent, angle_degree.",
+        ),
+    ] = None,
     corrective: Annotated[
         bool, typer.Option("--corrective", help="reserve: count on a reroute after each failure.")
     ] = False,
@@ -175,6 +183,7 @@ def solve(
         "corrective": corrective or None,
         "stale": stale,
         "max_ramp_kva": max_ramp_kva,
+        "spectra": None if spectra is None else read_spectra_table(spectra),
     }
 
     with working("reading the network"):

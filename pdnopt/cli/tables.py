@@ -10,7 +10,7 @@ from pdnopt.errors import InputError, Issue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_loads", "read_pairs", "read_risk_table"]
+__all__ = ["read_loads", "read_pairs", "read_risk_table", "read_spectra_table"]
 
 FORMATS = (".csv", ".parquet")
 
@@ -59,6 +59,11 @@ def _number(text: str) -> int | float | str:
 def read_risk_table(path: Path) -> pd.DataFrame:
     """Return probabilities of failing: the first column names of components, one more column a step. Raises InputError."""
     return _numbers(_read(path, "--risk"), path, "--risk", "probabilities from 0 to 1")
+
+
+def read_spectra_table(path: Path) -> pd.DataFrame:
+    """Return measured spectra: columns circuit, order, phase, i_a or percent, angle_degree. Raises InputError."""
+    return _read(path, "--spectra").reset_index()
 
 
 def read_pairs(texts: list[str]) -> list[tuple[str, str]]:

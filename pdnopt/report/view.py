@@ -50,6 +50,9 @@ TERMS = {
     "spread_sum": ("spread of phases, sum of feeders", ""),
     "neutral": ("neutral currents over ratings, sum", ""),
     "effort": ("effort of the inverters", "kVA"),
+    "excess": ("harmonics beyond limits (sum of parts)", ""),
+    "thd_v": ("THD of voltage, worst bus", "%"),
+    "tdd": ("TDD of current, worst feeder", "% of IL"),
     "interrupted": ("interrupted load", "kW"),
     "overload": ("use of overload budgets", ""),
     "actions": ("actions that switch", ""),
@@ -62,7 +65,12 @@ TERMS = {
     "grid_peak": ("grid peak", "kW"),
 }
 
-VERBS = {"setpoint": "Send set-points to", "mode": "Change the mode of", "power": "Set"}
+VERBS = {
+    "setpoint": "Send set-points to",
+    "compensate": "Send compensation currents to",
+    "mode": "Change the mode of",
+    "power": "Set",
+}
 
 NOUNS = {
     "asymmetric_load": "load",
