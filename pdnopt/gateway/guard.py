@@ -27,8 +27,9 @@ from pdnopt.gateway.memory import GuardMemory, Remembered
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.messages import Heartbeat, cancel_text, operate_text, select_text
+from pdnopt.protocols.quantities import same_value
 
-__all__ = ["Equipment", "Guard", "GuardSettings", "same_value"]
+__all__ = ["Equipment", "Guard", "GuardSettings"]
 
 log = logging.getLogger(__name__)
 
@@ -352,23 +353,6 @@ class Guard:
             self.refused[reply.refusal] += 1
             log.info("%s: refused %s: %s %s", self.device, command.id, reply.refusal, reply.detail)
         return reply
-
-
-def same_value(found: Any, expected: Any, tolerance: float = 1e-6) -> bool:
-    """Say whether a device's state is the one expected; numbers within ``tolerance`` of their size, or of 1."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(
-            same_value(found[k], expected[k], tolerance) for k in expected
-        )
-    if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
-        return len(found) == len(expected) and all(
-            same_value(a, b, tolerance) for a, b in zip(found, expected, strict=True)
-        )
-    if isinstance(found, bool) or isinstance(expected, bool):
-        return found is expected
-    if isinstance(found, int | float) and isinstance(expected, int | float):
-        return abs(found - expected) <= tolerance * max(1.0, abs(expected))
-    return bool(found == expected)
 
 
 def _digest(command: Command) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdnopt.errors import InputError
-from pdnopt.gateway.guard import Guard, GuardSettings, same_value
+from pdnopt.gateway.guard import Guard, GuardSettings
 from pdnopt.gateway.memory import FileMemory, GuardMemory, Remembered, VolatileMemory
 from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.messages import Heartbeat
@@ -269,17 +269,6 @@ def test_unsigned_commands_and_beats_count_for_nothing() -> None:
     assert guard.cancel(command, 1).refusal is Refusal.BAD_SIGNATURE
     assert guard.heartbeat(Heartbeat(1, 1, bench.clock.utc_s())).refusal is Refusal.BAD_SIGNATURE
     assert guard.remembered == Remembered()
-
-
-def test_same_value() -> None:
-    setpoint = {"p_kw": [1.0, 2.0, 3.0], "q_kvar": [0.0, 0.0, 0.0]}
-    assert same_value({**setpoint, "p_kw": [1.0, 2.0 + 1e-7, 3.0]}, setpoint)
-    assert not same_value({**setpoint, "p_kw": [1.0, 2.1, 3.0]}, setpoint)
-    assert not same_value(setpoint, {"p_kw": [1.0, 2.0, 3.0]})
-    assert not same_value([1, 2], [1])
-    assert not same_value(1, True)  # a number is no switch position
-    assert same_value("switch:Q1", "switch:Q1")
-    assert same_value(None, None)
 
 
 MESSAGES = st.lists(
