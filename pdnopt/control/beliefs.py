@@ -162,9 +162,8 @@ class Believing:
 
     def _agree(self, one: Any, other: Any) -> bool:
         if _is_number(one) and _is_number(other):
-            return abs(one - other) <= max(
-                self.limits.apart, self.limits.apart_part * max(abs(one), abs(other))
-            )
+            limit = max(self.limits.apart, self.limits.apart_part * max(abs(one), abs(other)))
+            return bool(abs(one - other) <= limit)
         return same_value(one, other)
 
 

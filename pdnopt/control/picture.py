@@ -142,6 +142,24 @@ class Pictures:
                 out.append(name)
         return tuple(out)
 
+    def names(self, table: str) -> tuple[str, ...]:
+        """Return the names of a table's components."""
+        return tuple(self._names.get(table, ()))
+
+    def is_closed(self, switch: str) -> bool:
+        """Return how a switch was seen last."""
+        return bool(self._closed[self._position_row[switch]])
+
+    def position(self, transfer: str) -> str | None:
+        """Return where a transfer device was seen last."""
+        k = self.grid.transfers.name.index(transfer)
+        rows = [int(row) for row in self.grid.transfers.positions[k] if self._closed[row]]
+        return self._names["switch"][rows[0]] if rows else None
+
+    def column(self, table: str, name: str) -> np.ndarray:
+        """Return a column of the network as given, with defaults."""
+        return np.asarray(values(self.base, table, name))
+
     def picture(self, seen: Beliefs, t_s: float) -> Picture:
         """Return what is believed as a network and its failures."""
         failed: list[str] = []
@@ -273,7 +291,7 @@ class Pictures:
         for table in ("ups", "line", "trafo", "switch"):
             names = self._names.get(table, ())
             used = [float(seen.value(name, "overload_used", 0.0)) for name in names]
-            if any(used) or table in numbers and "overload_used" in self.base[table].columns:
+            if any(used) or (table in numbers and "overload_used" in self.base[table].columns):
                 numbers.setdefault(table, {})["overload_used"] = [min(max(u, 0.0), 1.0) for u in used]
 
     # --- loads
@@ -288,9 +306,7 @@ class Pictures:
             kw[k] = max(float(power.value), 0.0) if known[k] else self._cord_kw[k] * UNSEEN_FACTOR
             fed[k] = bool(alive.value) if alive.usable else kw[k] > 0
         self.limits_kw = {
-            name: float(limit)
-            for name in d.name
-            if (limit := seen.value(name, "limit_kw")) is not None
+            name: float(limit) for name in d.name if (limit := seen.value(name, "limit_kw")) is not None
         }
         limited = np.array([name in self.limits_kw for name in d.name], dtype=bool)
         some_fed = d.sum_by_unit(fed.astype(float)) > 0
@@ -334,7 +350,10 @@ class Pictures:
     def _state(self) -> State:
         if self._initial is None:
             self._initial = initial_state(self.grid, self.demand)
-        return self._initial.but(source_on=np.array(self._running, dtype=bool))
+        on = dict(zip(self._names.get("ext_grid", ()), self._running, strict=True))
+        return self._initial.but(
+            source_on=np.array([on[name] for name in self.grid.sources.name], dtype=bool)
+        )
 
     def _share(self, fed: np.ndarray) -> np.ndarray:
         """Return the part of its unit's demand that each cord draws: among living ones, of a dark unit among all."""
@@ -390,7 +409,9 @@ def _running(net: Any) -> Sequence[Any]:
     if "running" not in net.ext_grid.columns:
         kinds = values(net, "ext_grid", "kind")
         return [bool(a) and kind != "genset" for a, kind in zip(on, kinds, strict=True)]
-    return [bool(a) and (r is None or r != r or bool(r)) for a, r in zip(on, net.ext_grid["running"], strict=True)]
+    return [
+        bool(a) and (r is None or r != r or bool(r)) for a, r in zip(on, net.ext_grid["running"], strict=True)
+    ]
 
 
 def _with_shares(net: Any) -> Any:

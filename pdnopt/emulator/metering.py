@@ -155,7 +155,8 @@ class Meters:
             out["q_kvar"] = float(snap.cord_kvar[k])
         if device in self._unit:
             u = self._unit[device]
-            out["limit_kw"] = float(min(w.cap_kw[u], w.demand.d_kw[u]))
+            cap_kw = float(w.cap_kw[u])
+            out["limit_kw"] = cap_kw if np.isfinite(cap_kw) else None
             if table == "rack":
                 out["p_kw"], out["fed"] = float(snap.served_kw[u]), bool(self.plant.fed[u])
             out["up"] = not bool(w.down[u])
