@@ -92,6 +92,7 @@ class EmulatedPlant:
         self._wrong: dict[tuple[str, str], int] = {}
         self._snap: Snapshot | None = None
         self._rates: Rates | None = None
+        self._runs_out_s = inf
         self._source_kw: np.ndarray | None = None
         self._living: np.ndarray | None = None
         self._retransfer_due_s = np.full(self.world.view.n_tr, inf)
@@ -133,12 +134,12 @@ class EmulatedPlant:
         """When something happens by itself, seconds since the beginning; inf for never."""
         queued = self._queue[0][0] if self._queue else inf
         moves, _ = self.world.devices.next_event(self.world.s)
-        out = self.t_s + self._looked()[1].due_s
+        self._looked()
         return float(
             min(
                 queued,
                 moves,
-                out,
+                self._runs_out_s,
                 self.units.due_s(),
                 self.clocks.walk_in_due_s(self.t_s),
                 self._retransfer_due_s.min(initial=inf),
@@ -178,6 +179,7 @@ class EmulatedPlant:
             self.world.charge(charging)
             self._snap = self.world.snapshot()
             self._rates = self.clocks.rates(self._snap, charging)
+            self._runs_out_s = self.t_s + self._rates.due_s
             self._judge_steps(self._snap)
             if not self._snap.converged:
                 self.ledger.say(self.t_s, "", "has no power flow", "voltage collapse")
