@@ -17,7 +17,7 @@ __all__ = ["Clocks", "Rates"]
 
 SPENT = 1.0 - 1e-9
 PICKUP_S = 0.02
-"""No protection acts sooner: it needs one cycle of 50 Hz to see an overload. So the 4 ms in which an STS moves trip nothing."""
+"""No protection acts sooner: it needs one cycle of 50 Hz to see an overload. The 4 ms in which an STS moves trip nothing."""
 EMPTY_KWH = 1e-9
 
 

@@ -85,6 +85,7 @@ class EmulatedPlant:
                 part: [float(frame[f"{part[0]}_{phase}_{unit}"].iloc[k]) * KW_PER_MW for phase in "abc"]
                 for part, unit in (("p_kw", "mw"), ("q_kvar", "mvar"))
             }
+        self._given_setpoints = dict(self.world.setpoints)
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -286,7 +287,6 @@ class EmulatedPlant:
         w.s.closed[w.view.tr_positions[k]] = False
         w.s.tr_orphan[k] = False
         w.s.tr_goal[k], w.s.tr_since[k] = goal, self.t_s
-        self._react()
 
     def _end_transfers(self) -> None:
         w, v = self.world, self.world.view
@@ -392,6 +392,20 @@ class EmulatedPlant:
         )
         return reply
 
+    def revert(self, device: str) -> None:
+        """Let a battery or an inverter go back to what the network was given with: its local rule."""
+        table = device.partition(":")[0]
+        w = self.world
+        if table == "storage":
+            k = w.view.at["storage"][device]
+            w.s.st_kw[k] = 0.0 if w.outage.st_dead[k] else w.view.st_kw[k]
+        elif table == "asymmetric_sgen":
+            w.setpoints[device] = self._given_setpoints[device]
+        else:
+            return
+        self.ledger.say(self.t_s, device, "goes by its local rule")
+        self._react()
+
     def misbehave(self, device: str, kind: str, times: int = 1) -> None:
         """Let a device get its next moves wrong.
 
@@ -441,6 +455,10 @@ class EmulatedPlant:
         if not reply.accepted:
             self.ledger.say(self.t_s, device, "refuses", f"{action} {value}: {reply.detail}")
         return reply
+
+    def objection(self, device: str, action: str, value: Any) -> Reply | None:
+        """Return how a device would refuse a command now, None where it would take it."""
+        return self.panel.objection(device, action, value)
 
     def state_of(self, device: str, action: str) -> Any:
         """Return what the device knows of itself, in the words of ``Command.expects``; KeyError for an unknown one."""
