@@ -16,6 +16,8 @@ from pdnopt.units import S_PER_H
 __all__ = ["Clocks", "Rates"]
 
 SPENT = 1.0 - 1e-9
+PICKUP_S = 0.02
+"""No protection acts sooner: it needs one cycle of 50 Hz to see an overload. The 4 ms in which an STS moves trip nothing."""
 EMPTY_KWH = 1e-9
 
 
@@ -105,8 +107,9 @@ class Clocks:
                     float(ratio[m]),
                     float(group.limit[m]),
                 )
-                used[table][m] = 1.0 / longest if longest > 0 else inf
-                due = min(due, max(1.0 - self.used[table][m], 0.0) * longest if longest > 0 else 0.0)
+                longest = max(longest, PICKUP_S)
+                used[table][m] = 1.0 / longest
+                due = min(due, max(1.0 - self.used[table][m], 0.0) * longest)
         flow = snap.flow
         ups = np.where(snap.on_battery, np.nan_to_num(flow.ups_p_out_kw[0]), 0.0) if v.n_ups else np.zeros(0)
         ups = np.maximum(ups, 0.0) - charging_kw
@@ -145,13 +148,11 @@ class Clocks:
         v.src_fuel_kwh = v.src_fuel_kwh - rates.fuel_kw * hours
 
     def spent(self, rates: Rates) -> list[tuple[str, int]]:
-        """Return (table, row) of every overload budget that is used up and still overloaded."""
+        """Return (table, row) of every overload budget that is used up and still overloaded; UPSs first: they are faster."""
         return [
             (table, int(k))
-            for table, level in self.used.items()
-            for k in np.flatnonzero(
-                (rates.used_per_s[table] > 0) & ((level >= SPENT) | np.isinf(rates.used_per_s[table]))
-            )
+            for table, level in sorted(self.used.items(), key=lambda item: item[0] != "ups")
+            for k in np.flatnonzero((rates.used_per_s[table] > 0) & (level >= SPENT))
         ]
 
     def empty(self, rates: Rates) -> dict[str, list[int]]:

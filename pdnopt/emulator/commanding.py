@@ -7,6 +7,7 @@ very moment at which it would join two sources.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,15 @@ def _refuse(refusal: Refusal, detail: str) -> Reply:
     return Reply(False, refusal, detail)
 
 
-TAKEN = Reply(True)
+@dataclass(frozen=True)
+class Move:
+    """What a device will do with a command that it takes, and when it will have done so; None: nothing."""
+
+    takes_s: float = 0.0
+    do: Callable[[], None] | None = None
+
+
+NOTHING = Move()
 
 
 class Panel:
@@ -99,7 +108,25 @@ class Panel:
     # --- commands
 
     def take(self, device: str, action: str, value: Any) -> Reply:
-        """Take a command or refuse it."""
+        """Take a command or refuse it; what is taken is done in the device's own time."""
+        move = self._answer(device, action, value)
+        if isinstance(move, Reply):
+            return move
+        if move.do is None:
+            return Reply(True)
+        if self.plant.misbehaves(device, "no_move"):
+            self.plant.ledger.say(self.plant.t_s, device, "does not move", "took the command and stays")
+            return Reply(True)
+        self.moving[device] = self.plant.t_s + move.takes_s
+        self.plant.at(self.plant.t_s + move.takes_s, move.do)
+        return Reply(True)
+
+    def objection(self, device: str, action: str, value: Any) -> Reply | None:
+        """Return how the device would refuse a command now, None where it would take it."""
+        move = self._answer(device, action, value)
+        return move if isinstance(move, Reply) else None
+
+    def _answer(self, device: str, action: str, value: Any) -> Reply | Move:
         try:
             table, k = self.row(device, action)
         except KeyError as error:
@@ -108,7 +135,7 @@ class Panel:
             return _refuse(Refusal.LOCAL, "switched to local by an operator")
         if self.moving.get(device, -1.0) > self.plant.t_s + TIME_S:
             return _refuse(Refusal.NOT_AVAILABLE, "is moving")
-        handler: Callable[[str, int, str, Any], Reply] = {
+        handler: Callable[[str, int, str, Any], Reply | Move] = {
             "switch": self._switch,
             "transfer": self._transfer,
             "ups": self._ups,
@@ -118,18 +145,9 @@ class Panel:
         }.get(table, self._load)
         return handler(device, k, action, value)
 
-    def _later(self, device: str, takes_s: float, do: Callable[[], None]) -> Reply:
-        """Carry out in its own time, unless the device is one that says yes and does nothing."""
-        if self.plant.misbehaves(device, "no_move"):
-            self.plant.ledger.say(self.plant.t_s, device, "does not move", "took the command and stays")
-            return TAKEN
-        self.moving[device] = self.plant.t_s + takes_s
-        self.plant.at(self.plant.t_s + takes_s, do)
-        return TAKEN
-
     # --- switches
 
-    def _switch(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _switch(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         w, v, out = self.plant.world, self.plant.world.view, self.plant.world.outage
         close = action == "close"
         if not isinstance(value, bool | np.bool_) or bool(value) != close:
@@ -137,9 +155,9 @@ class Panel:
         if out.sw_locked[k] or v.sw_transfer[k] >= 0 or v.sw_ups[k] >= 0 or not v.sw_operable[k]:
             return _refuse(Refusal.NOT_AVAILABLE, "failed, locked out, or not to be moved by itself")
         if bool(w.s.closed[k]) == close:
-            return TAKEN
+            return NOTHING
         refused = self._may_close(k) if close else None
-        return refused or self._later(device, float(v.sw_t_s[k]), lambda: self._move_switch(device, k, close))
+        return refused or Move(float(v.sw_t_s[k]), lambda: self._move_switch(device, k, close))
 
     def _may_close(self, k: int) -> Reply | None:
         """Return why a switch may not close now, None where it may."""
@@ -165,15 +183,14 @@ class Panel:
 
     # --- transfer devices
 
-    def _transfer(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _transfer(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         w, v, out = self.plant.world, self.plant.world.view, self.plant.world.outage
         rows = v.tr_positions[k]
         goal = v.at["switch"].get(str(value), -1) if value is not None else -1
         if (value is not None or action == "prefer") and goal not in rows:
             return _refuse(Refusal.MALFORMED, "not one of its positions")
         if action == "prefer":
-            w.s.tr_preferred[k] = goal
-            return TAKEN
+            return Move(0.0, lambda: self._prefer(k, goal))
         here = v.transfer_position(k, w.s.closed)
         if out.tr_stuck[k] or (goal >= 0 and out.sw_locked[goal]) or (here >= 0 and out.sw_locked[here]):
             return _refuse(Refusal.NOT_AVAILABLE, "stuck, failed or locked out")
@@ -184,19 +201,18 @@ class Panel:
                 Refusal.NOT_AVAILABLE, f"must dwell for {w.s.tr_dwell_until[k] - self.plant.t_s:.1f} s more"
             )
         if goal == here:
-            return TAKEN
+            return NOTHING
         if goal < 0:
-            return self._later(device, 0.0, lambda: self._open_transfer(device, k))
+            return Move(0.0, lambda: self._open_transfer(device, k))
         if v.tr_closed_transition[k] and here >= 0:
             feeds = v.tr_feeds[k]
             new, old = (int(feeds[rows == r][0]) for r in (goal, here))
             if w.now.live[new] and w.now.live[old] and w.in_sync(new, old):
-                return self._later(device, float(v.tr_s[k]), lambda: self._swap(device, k, here, goal))
-        if self.plant.misbehaves(device, "no_move"):
-            self.plant.ledger.say(self.plant.t_s, device, "does not move", "took the command and stays")
-            return TAKEN
-        self.plant.begin_transfer(k, goal)
-        return TAKEN
+                return Move(float(v.tr_s[k]), lambda: self._swap(device, k, here, goal))
+        return Move(0.0, lambda: self.plant.begin_transfer(k, goal))
+
+    def _prefer(self, k: int, goal: int) -> None:
+        self.plant.world.s.tr_preferred[k] = goal
 
     def _open_transfer(self, device: str, k: int) -> None:
         w, plant = self.plant.world, self.plant
@@ -223,7 +239,7 @@ class Panel:
 
     # --- UPSs
 
-    def _ups(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _ups(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         v = self.plant.world.view
         if value not in UPS_MODES:
             return _refuse(Refusal.MALFORMED, "one of " + ", ".join(UPS_MODES))
@@ -231,7 +247,7 @@ class Panel:
         if refused is not None:
             return refused
         takes_s = float(v.sw_t_s[v.ups_switch[k]]) if v.ups_switch[k] >= 0 else 0.0
-        return self._later(device, takes_s, lambda: self._run_ups(device, k, value))
+        return Move(takes_s, lambda: self._run_ups(device, k, value))
 
     def _may_run(self, k: int, mode: str) -> Reply | None:
         w, v, out = self.plant.world, self.plant.world.view, self.plant.world.outage
@@ -268,7 +284,7 @@ class Panel:
 
     # --- sources, batteries, inverters
 
-    def _source(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _source(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         w, v, out = self.plant.world, self.plant.world.view, self.plant.world.outage
         on = action == "start"
         if not isinstance(value, bool | np.bool_) or bool(value) != on:
@@ -276,12 +292,10 @@ class Panel:
         if not v.src_genset[k] or not v.src_ok[k] or out.src_dead[k]:
             return _refuse(Refusal.NOT_AVAILABLE, "not a genset, failed, or out of service")
         if bool(w.s.src_on[k]) == on:
-            return TAKEN
+            return NOTHING
         if on and not w.in_sync_if_started(k):
             return _refuse(Refusal.NOT_IN_SYNC, "its breaker is closed on a live bus")
-        return self._later(
-            device, float(v.src_start_s[k]) if on else 0.0, lambda: self._run_source(device, k, on)
-        )
+        return Move(float(v.src_start_s[k]) if on else 0.0, lambda: self._run_source(device, k, on))
 
     def _run_source(self, device: str, k: int, on: bool) -> None:
         w, plant = self.plant.world, self.plant
@@ -291,7 +305,7 @@ class Panel:
         w.s.src_on[k] = on
         plant.ledger.say(plant.t_s, device, "starts" if on else "stops")
 
-    def _storage(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _storage(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         v, out = self.plant.world.view, self.plant.world.outage
         if out.st_dead[k] or not v.st_ok[k]:
             return _refuse(Refusal.NOT_AVAILABLE, "failed or out of service")
@@ -300,13 +314,13 @@ class Panel:
                 return _refuse(Refusal.MALFORMED, "true or false")
             if value and not v.st_forms[k]:
                 return _refuse(Refusal.NOT_AVAILABLE, "it cannot form an island")
-            return self._later(device, 0.0, lambda: self._form(device, k, bool(value)))
+            return Move(0.0, lambda: self._form(device, k, bool(value)))
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             return _refuse(Refusal.MALFORMED, "a finite number of kW")
         low, high = v.st_min_kw[k] * (1 + RATING) - POWER_KW, v.st_max_kw[k] * (1 + RATING) + POWER_KW
         if not low <= value <= high:
             return _refuse(Refusal.MALFORMED, f"{v.st_min_kw[k]:g} to {v.st_max_kw[k]:g} kW")
-        return self._later(device, 0.0, lambda: self._power(device, k, float(value)))
+        return Move(0.0, lambda: self._power(device, k, float(value)))
 
     def _form(self, device: str, k: int, on: bool) -> None:
         w = self.plant.world
@@ -317,7 +331,7 @@ class Panel:
         self.plant.world.s.st_kw[k] = kw
         self.plant.ledger.say(self.plant.t_s, device, "power", f"{kw:g} kW")
 
-    def _inverter(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _inverter(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         parts = [value.get(name) for name in ("p_kw", "q_kvar")] if isinstance(value, dict) else []
         good = len(parts) == 2 and all(
             isinstance(part, list)
@@ -330,7 +344,7 @@ class Panel:
         limit = self.plant.inverter_kva[k] * (1 + RATING) + POWER_KW
         if np.hypot(*np.asarray(parts, dtype=float)).max() > limit:
             return _refuse(Refusal.MALFORMED, f"at most {limit:g} kVA a phase")
-        return self._later(device, INVERTER_S, lambda: self._set_inverter(device, value))
+        return Move(INVERTER_S, lambda: self._set_inverter(device, value))
 
     def _set_inverter(self, device: str, value: Any) -> None:
         self.plant.world.setpoints[device] = value
@@ -338,7 +352,7 @@ class Panel:
 
     # --- loads
 
-    def _load(self, device: str, k: int, action: str, value: Any) -> Reply:
+    def _load(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         w = self.plant.world
         if (
             isinstance(value, bool)
@@ -352,7 +366,7 @@ class Panel:
             return _refuse(
                 Refusal.NOT_AVAILABLE, f"it keeps at least {d.floor_kw[k]:g} kW: it may not be shed"
             )
-        return self._later(device, 0.0, lambda: self._limit(device, k, action, float(value)))
+        return Move(0.0, lambda: self._limit(device, k, action, float(value)))
 
     def _limit(self, device: str, k: int, action: str, kw: float) -> None:
         w = self.plant.world

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pdnopt.emulator.equipment import GuardedSide
 from pdnopt.emulator.plant import EmulatedPlant
 from pdnopt.protocols.commands import Command, Refusal, Reply
+from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.readings import Quality, Reading
 
 __all__ = ["DeviceSide", "NetworkFaults", "PlainSide", "PlantDriver", "SimulatedClock"]
@@ -115,7 +117,7 @@ class PlantDriver:
     ----------
     plant : EmulatedPlant
     side : DeviceSide, optional
-        The guard before the devices; several drivers (paths, controllers) share it. Default: none.
+        What stands before the devices; several drivers (paths, controllers) share it. Default: a `GuardedSide` of its own.
     faults : NetworkFaults
         May be replaced at any time.
     seed : int
@@ -136,7 +138,7 @@ class PlantDriver:
         timeout_s: float = 1.0,
     ) -> None:
         self.plant = plant
-        self.side: DeviceSide = PlainSide(plant) if side is None else side
+        self.side: DeviceSide = GuardedSide(plant, SimulatedClock(plant)) if side is None else side
         self.faults = NetworkFaults() if faults is None else faults
         self.path, self.timeout_s = path, timeout_s
         self._rng = np.random.default_rng(seed)
@@ -176,6 +178,13 @@ class PlantDriver:
     def cancel(self, command: Command, ticket: int) -> None:
         """Give the selection up."""
         self._ask(lambda: self._cancelled(command, ticket))
+
+    def heartbeat(self, beat: Heartbeat) -> bool:
+        """Tell all guards that the leader lives; True where all took it."""
+        if not isinstance(self.side, GuardedSide):
+            return True
+        side = self.side
+        return self._ask(lambda: Reply(side.heartbeat(beat))).accepted
 
     def close(self) -> None:
         """End nothing: there is no connection."""

@@ -83,6 +83,7 @@ class Meters:
             else:
                 names += component_names(net, table)
         self.devices = tuple(names)
+        self._known = frozenset(names)
 
     # --- faults
 
@@ -117,6 +118,9 @@ class Meters:
         out: list[Reading] = []
         now = self.plant.utc_s
         for device in devices:
+            if device not in self._known:
+                out.append(Reading(device, "", None, Quality.MISSING, now, now, path, "no such device"))
+                continue
             stamp = now + self.skew_s.get(device, 0.0)
             lies = [lie for lie in self._lies.get(device, ()) if lie.path in ("", path)]
             for quantity, true in self.truth(device).items():

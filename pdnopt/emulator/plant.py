@@ -85,6 +85,7 @@ class EmulatedPlant:
                 part: [float(frame[f"{part[0]}_{phase}_{unit}"].iloc[k]) * KW_PER_MW for phase in "abc"]
                 for part, unit in (("p_kw", "mw"), ("q_kvar", "mvar"))
             }
+        self._given_setpoints = dict(self.world.setpoints)
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -92,6 +93,7 @@ class EmulatedPlant:
         self._wrong: dict[tuple[str, str], int] = {}
         self._snap: Snapshot | None = None
         self._rates: Rates | None = None
+        self._runs_out_s = inf
         self._source_kw: np.ndarray | None = None
         self._living: np.ndarray | None = None
         self._retransfer_due_s = np.full(self.world.view.n_tr, inf)
@@ -133,12 +135,12 @@ class EmulatedPlant:
         """When something happens by itself, seconds since the beginning; inf for never."""
         queued = self._queue[0][0] if self._queue else inf
         moves, _ = self.world.devices.next_event(self.world.s)
-        out = self.t_s + self._looked()[1].due_s
+        self._looked()
         return float(
             min(
                 queued,
                 moves,
-                out,
+                self._runs_out_s,
                 self.units.due_s(),
                 self.clocks.walk_in_due_s(self.t_s),
                 self._retransfer_due_s.min(initial=inf),
@@ -178,6 +180,7 @@ class EmulatedPlant:
             self.world.charge(charging)
             self._snap = self.world.snapshot()
             self._rates = self.clocks.rates(self._snap, charging)
+            self._runs_out_s = self.t_s + self._rates.due_s
             self._judge_steps(self._snap)
             if not self._snap.converged:
                 self.ledger.say(self.t_s, "", "has no power flow", "voltage collapse")
@@ -284,7 +287,6 @@ class EmulatedPlant:
         w.s.closed[w.view.tr_positions[k]] = False
         w.s.tr_orphan[k] = False
         w.s.tr_goal[k], w.s.tr_since[k] = goal, self.t_s
-        self._react()
 
     def _end_transfers(self) -> None:
         w, v = self.world, self.world.view
@@ -390,6 +392,20 @@ class EmulatedPlant:
         )
         return reply
 
+    def revert(self, device: str) -> None:
+        """Let a battery or an inverter go back to what the network was given with: its local rule."""
+        table = device.partition(":")[0]
+        w = self.world
+        if table == "storage":
+            k = w.view.at["storage"][device]
+            w.s.st_kw[k] = 0.0 if w.outage.st_dead[k] else w.view.st_kw[k]
+        elif table == "asymmetric_sgen":
+            w.setpoints[device] = self._given_setpoints[device]
+        else:
+            return
+        self.ledger.say(self.t_s, device, "goes by its local rule")
+        self._react()
+
     def misbehave(self, device: str, kind: str, times: int = 1) -> None:
         """Let a device get its next moves wrong.
 
@@ -439,6 +455,10 @@ class EmulatedPlant:
         if not reply.accepted:
             self.ledger.say(self.t_s, device, "refuses", f"{action} {value}: {reply.detail}")
         return reply
+
+    def objection(self, device: str, action: str, value: Any) -> Reply | None:
+        """Return how a device would refuse a command now, None where it would take it."""
+        return self.panel.objection(device, action, value)
 
     def state_of(self, device: str, action: str) -> Any:
         """Return what the device knows of itself, in the words of ``Command.expects``; KeyError for an unknown one."""
