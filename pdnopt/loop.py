@@ -385,12 +385,21 @@ class ControlLoop:
             and picture.total_kw > know.tried_demand_kw * 1.005
         ):
             return f"{over[0]} is overloaded"
-        lacking = standing.unserved_kw > 1.0 or bool(over)
+        lacking = standing.unserved_kw > 1.0 or bool(over) or self._runs_down(picture)
         if lacking and now_s >= know.tried_s + self.settings.retry_s:
-            return f"{over[0]} is overloaded" if over else f"{standing.unserved_kw:.0f} kW are not served"
+            if over:
+                return f"{over[0]} is overloaded"
+            return f"{standing.unserved_kw:.0f} kW are not served" if standing.unserved_kw > 1.0 else "energy runs down"
         if standing.unserved_kw > 1.0 and picture.total_kw < 0.97 * know.tried_demand_kw:
             return "demand has fallen"
         return ""
+
+    def _runs_down(self, picture: Picture) -> bool:
+        """Whether a battery or a tank is being emptied, so that what holds now will not hold for ever."""
+        modes = picture.numbers.get("ups", {}).get("mode", ())
+        powers = picture.numbers.get("storage", {}).get("p_mw", ())
+        gensets = picture.numbers.get("ext_grid", {}).get("running", ())
+        return "battery" in modes or any(p < 0 for p in powers) or any(on is True for on in gensets)
 
     def _reroute(
         self,
@@ -406,6 +415,10 @@ class ControlLoop:
         asked = pinned_numbers(self.pictures, picture, distrusted)
         decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed)
         t_s = self.clock.utc_s()
+        if self._outdated(picture, now_s):
+            know.settled, self._next_tick_s = None, self.clock.monotonic_s()
+            self.journal.event(t_s, "dropped", trigger=trigger, why="the plant has changed while it was planned for")
+            return f"drops the plan ({trigger}): the plant has changed meanwhile"
         if self._may_stay(decision, picture, standing, failed):
             self._settle(picture, failed)
             self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
@@ -433,8 +446,15 @@ class ControlLoop:
             self.board.raise_alarm(t_s, "", "fallback", Severity.MAJOR, text, "Look at the solver's process.")
         else:
             self.board.end(t_s, "", "fallback")
-        self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan)
+        self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
+
+    def _outdated(self, picture: Picture, asked_s: float) -> bool:
+        """Whether a plan took so long that the plant was looked at again, and is another one."""
+        if self.clock.monotonic_s() - asked_s <= self.settings.soft_s:
+            return False
+        now = self._observe()
+        return (now.fingerprint, now.failed) != (picture.fingerprint, picture.failed)
 
     def _may_stay(
         self, decision: Decision, picture: Picture, standing: Standing, failed: tuple[str, ...]
@@ -471,6 +491,8 @@ class ControlLoop:
             if ask is None:
                 continue
             answer = self.planner.answer(ask, self.settings.hard_s)
+            if self._outdated(picture, now_s):
+                return f"{problem}: the plant has changed meanwhile"
             return self._propose(problem, answer, picture, failed, wrong, now_s)
         return ""
 
@@ -513,7 +535,7 @@ class ControlLoop:
         if errors:
             self.journal.event(t_s, "refused", problem=problem, why=str(errors[0]))
             return f"{problem}: the checker refuses it: {errors[0].kind}"
-        self._begin(problem, answer.plan, verifier, picture, failed, problem, answer.plan)
+        self._begin(problem, answer.plan, verifier, picture, failed, problem, answer.plan, now_s)
         return f"acts ({problem}): {len(answer.plan.actions)} actions"
 
     # --- carrying out
@@ -527,8 +549,12 @@ class ControlLoop:
         failed: tuple[str, ...],
         trigger: str,
         judged: Plan,
+        origin_s: float,
     ) -> None:
-        """Write a plan down and begin it. ``judged`` is what the checker has seen; ``plan`` what of it is sent."""
+        """Write a plan down and begin it. ``judged`` is what the checker has seen; ``plan`` what of it is sent.
+
+        Its times count from ``origin_s``, when the plant was looked at: a plan that took long to make is late.
+        """
         text = plan.to_json()
         self.journal.plan(
             self.clock.utc_s(), digest(text), problem, trigger, "verified", picture.fingerprint, text
@@ -537,7 +563,7 @@ class ControlLoop:
         procedure = procedure_of(
             plan, self.fencing, self.own_s, back, self.settings.valid_s, self.settings.slack_s
         )
-        self._execution = self.executor.begin(procedure)
+        self._execution = self.executor.begin(procedure, origin_s)
         self._carried = (problem, plan, failed)
         self.arbiter.moved(problem, plan, self.clock.monotonic_s())
 
