@@ -133,6 +133,7 @@ class _Memory:
     pause_s: float = 0.0
     distrusted: dict[str, float] = field(default_factory=dict)
     due_s: dict[str, float] = field(default_factory=dict)
+    reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
     halted: str = ""
 
 
@@ -196,7 +197,7 @@ class ControlLoop:
         may_fail = contingencies(net) if components is None else list(components)
         self.playbook = Playbook(may_fail, self.settings.soft_s)
         self.ladder = Ladder(
-            self.pictures.base, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
+            self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
         )
         self.watch: Watch = watch or PollingWatch(paths, self.clock, self.pictures.status_devices)
         self.executor = Executor(paths, journal, self.clock, modes, self._executor_alarm)
@@ -343,7 +344,7 @@ class ControlLoop:
         failed = out_of_count(self.pictures, picture, distrusted)
         trigger = self._trigger(picture, standing, over, failed, now_s)
         if trigger:
-            return self._reroute(picture, standing, failed, distrusted, trigger, now_s)
+            return self._reroute(picture, standing, over, failed, distrusted, trigger, now_s)
         if blind >= self.settings.thin_part:
             return "holds: too little is read for anything but failures"
         wrong = ""
@@ -389,7 +390,11 @@ class ControlLoop:
         if lacking and now_s >= know.tried_s + self.settings.retry_s:
             if over:
                 return f"{over[0]} is overloaded"
-            return f"{standing.unserved_kw:.0f} kW are not served" if standing.unserved_kw > 1.0 else "energy runs down"
+            return (
+                f"{standing.unserved_kw:.0f} kW are not served"
+                if standing.unserved_kw > 1.0
+                else "energy runs down"
+            )
         if standing.unserved_kw > 1.0 and picture.total_kw < 0.97 * know.tried_demand_kw:
             return "demand has fallen"
         return ""
@@ -405,6 +410,7 @@ class ControlLoop:
         self,
         picture: Picture,
         standing: Standing,
+        over: tuple[str, ...],
         failed: tuple[str, ...],
         distrusted: frozenset[str],
         trigger: str,
@@ -412,12 +418,20 @@ class ControlLoop:
     ) -> str:
         know = self._know
         know.tried_s, know.tried_demand_kw = now_s, picture.total_kw
+        t_s = self.clock.utc_s()
+        if self._nothing_to_gain(picture, standing, over, failed):
+            self._settle(picture, failed)
+            self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
+            return f"stays ({trigger})"
         asked = pinned_numbers(self.pictures, picture, distrusted)
-        decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed)
+        wrong = bool(over) or standing.unserved_kw > 1.0
+        decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed, wrong)
         t_s = self.clock.utc_s()
         if self._outdated(picture, now_s):
             know.settled, self._next_tick_s = None, self.clock.monotonic_s()
-            self.journal.event(t_s, "dropped", trigger=trigger, why="the plant has changed while it was planned for")
+            self.journal.event(
+                t_s, "dropped", trigger=trigger, why="the plant has changed while it was planned for"
+            )
             return f"drops the plan ({trigger}): the plant has changed meanwhile"
         if self._may_stay(decision, picture, standing, failed):
             self._settle(picture, failed)
@@ -437,6 +451,8 @@ class ControlLoop:
             return f"holds ({trigger})"
         self.board.end(t_s, "", "no plan")
         know.pause_s = 0.0
+        solved = decision.rung is Rung.SOLVED and decision.answer is not None
+        know.reached = (failed, decision.answer.unserved_by_priority) if solved and decision.answer else None
         plan = as_carried_out(decision.plan, picture.limits_kw, picture.demand_kw)
         if not plan.actions:
             self._settle(picture, failed)
@@ -448,6 +464,17 @@ class ControlLoop:
             self.board.end(t_s, "", "fallback")
         self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
+
+    def _nothing_to_gain(
+        self, picture: Picture, standing: Standing, over: tuple[str, ...], failed: tuple[str, ...]
+    ) -> bool:
+        """Whether all is served, or as much as the plan that was just carried out was proved to; and to stay is verified."""
+        reached = self._know.reached
+        proved = reached[1] if reached is not None and reached[0] == failed else {}
+        if over or worse(standing.unserved_by_priority, proved):
+            return False
+        verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
+        return not verifier.errors(stay_plan(picture, failed))
 
     def _outdated(self, picture: Picture, asked_s: float) -> bool:
         """Whether a plan took so long that the plant was looked at again, and is another one."""
@@ -582,6 +609,7 @@ class ControlLoop:
                     execution.abort(f"step {step.number} was not confirmed")
         except PdnoptError as error:
             self._halt(str(error))
+            return
         if execution.final:
             self._finish(execution)
             return
@@ -613,6 +641,8 @@ class ControlLoop:
         for device in execution.unknown:
             self._distrust(device)
         self._execution, self._carried = None, None
+        if execution.state is not State.DONE:
+            self._know.reached = None
         self._know.settled = None  # what was reached is looked at before anything is believed of it
         self._next_tick_s = self.clock.monotonic_s()
 

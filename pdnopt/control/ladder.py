@@ -1,4 +1,5 @@
-"""What to do, never silence: the best plan that is verified in time, else one that was made before, else hold.
+"""What to do, never silence: the best plan that is verified in time, else one that was made before, else shed what is least
+critical, else hold.
 
 Every rung ends at the same gate: the independent checker, in this process, on the plant as it is now.
 """
@@ -8,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pdnopt.control.desk import Answer, Ask
-from pdnopt.control.picture import Picture, with_numbers
+from pdnopt.control.picture import Picture, Pictures, with_numbers
 from pdnopt.control.planner import Planner
 from pdnopt.control.playbook import Playbook
+from pdnopt.control.relief import relief_plan
 from pdnopt.control.verifying import Verifier, fitted
 from pdnopt.errors import PdnoptError
 from pdnopt.plan import Plan
+from pdnopt.response import respond_network
 
 __all__ = ["Decision", "Ladder", "Rung"]
 
@@ -28,6 +30,7 @@ class Rung(StrEnum):
 
     SOLVED = "solved now"
     PLAYBOOK = "from the playbook"
+    RELIEF = "by shedding the least critical load"
     HOLD = "hold"
 
 
@@ -52,22 +55,26 @@ class Ladder:
 
     Parameters
     ----------
-    net : pandapowerNet
-        As given, with shares (`Pictures.base`).
+    pictures : Pictures
     planner : Planner
     playbook : Playbook
     soft_s, hard_s : float
         After ``soft_s`` the solver gives the best it has; after ``hard_s`` it is killed.
     """
 
-    net: Any
+    pictures: Pictures
     planner: Planner
     playbook: Playbook
     soft_s: float = 1.0
     hard_s: float = 2.5
 
     def reroute(
-        self, picture: Picture, failed: Sequence[str], stable: str = "", stable_failed: Sequence[str] = ()
+        self,
+        picture: Picture,
+        failed: Sequence[str],
+        stable: str = "",
+        stable_failed: Sequence[str] = (),
+        wrong: bool = True,
     ) -> Decision:
         """Decide what to do about what has failed.
 
@@ -81,8 +88,10 @@ class Ladder:
             Fingerprint of the last quiet state, whose page of the playbook is looked at.
         stable_failed : sequence of str
             What had failed then.
+        wrong : bool
+            Whether something is overloaded or dark: only then load is shed without a solver.
         """
-        verifier = Verifier(with_numbers(self.net, picture.numbers), failed)
+        verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
         tried: list[str] = []
         ask = Ask("reroute", picture.numbers, tuple(failed), self.soft_s)
         answer = self.planner.answer(ask, self.hard_s)
@@ -106,6 +115,16 @@ class Ladder:
                 if not refused:
                     return Decision(Rung.PLAYBOOK, plan, verifier, float("nan"), tuple(tried), answer)
                 tried.append(f"playbook: the checker refuses it: {refused}")
+        if wrong:
+            try:
+                automatic = respond_network(verifier.net, list(failed)).automatic
+            except PdnoptError as error:
+                tried.append(f"relief: {error}")
+            else:
+                relief = relief_plan(self.pictures, picture, failed, automatic, verifier.errors)
+                if relief is not None:
+                    return Decision(Rung.RELIEF, relief, verifier, float("nan"), tuple(tried), answer)
+                tried.append("relief: not even shedding all that may be shed is enough")
         return Decision(Rung.HOLD, None, verifier, float("nan"), tuple(tried), answer)
 
     def _refused(self, verifier: Verifier, plan: Plan) -> str:

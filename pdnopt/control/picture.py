@@ -172,6 +172,7 @@ class Pictures:
         for table in ("bus", "line", "trafo", "trafo3w", "impedance"):
             names = self._names.get(table, ())
             failed += [name for name in names if seen.value(name, "available", True) is False]
+        failed += [name for name in self.demand.cord_name if seen.value(name, "available", True) is False]
         dark, estimated = self._loads(seen, numbers)
         self._budgets(seen, numbers)
         failed = sorted(failed)

@@ -157,6 +157,8 @@ class Meters:
             k = self._cord[device]
             out["p_kw"], out["fed"] = float(snap.cord_kw[k]), bool(self.plant.living[k])
             out["q_kvar"] = float(snap.cord_kvar[k])
+            broken = w.outage.row_dead["load" if w.demand.table[k] == 0 else "asymmetric_load"]
+            out["available"] = not bool(broken[w.demand.row[k]])
         if device in self._unit:
             u = self._unit[device]
             cap_kw = float(w.cap_kw[u])

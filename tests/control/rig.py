@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -269,9 +268,7 @@ class Rig:
 
     def actuations(self) -> dict[str, int]:
         """Return how often each device has been told to move, by its own count."""
-        return {
-            name: guard.remembered.actuations for name, guard in self.side.guards.items()
-        }
+        return {name: guard.remembered.actuations for name, guard in self.side.guards.items()}
 
     def misjudged(self) -> list[str]:
         """Return devices whose true position differs from what the controller believes, without an alarm about it."""
@@ -283,11 +280,7 @@ class Rig:
                 wrong.append(name)
         for k, name in enumerate(self.loop.pictures.names("switch")):
             w = self.plant.world
-            if w.view.sw_transfer[k] < 0 and w.view.sw_ups[k] < 0:
-                if self.loop.pictures.is_closed(name) != bool(w.s.closed[k]):
-                    wrong.append(name)
+            own = w.view.sw_transfer[k] < 0 and w.view.sw_ups[k] < 0
+            if own and self.loop.pictures.is_closed(name) != bool(w.s.closed[k]):
+                wrong.append(name)
         return [name for name in wrong if name not in alarmed and not blind]
-
-
-def copy_net(net: Any) -> Any:
-    return deepcopy(net)
