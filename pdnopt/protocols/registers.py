@@ -2,7 +2,7 @@
 
 Words are big-endian, of 32-bit numbers the high word comes first. The first two words spell "PDNO": a device or a client
 with swapped words, or another device, is found out by them before any value is believed. 0x7FFF and 0x8000 (0x7FFFFFFF
-and 0x80000000 in 32 bits) say "not available". One device is one unit; what can be read is one block; a command is one write.
+and 0x80000000 in 32 bits) say "not available". One device is one unit, shown in one block; a command is one write.
 """
 
 from __future__ import annotations
