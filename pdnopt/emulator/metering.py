@@ -119,7 +119,9 @@ class Meters:
         now = self.plant.utc_s
         for device in devices:
             if device not in self._known:
-                out.append(Reading(device, "", None, Quality.MISSING, now, now, path, "no such device"))
+                out.append(
+                    Reading(device, "available", None, Quality.MISSING, now, now, path, "no such device")
+                )
                 continue
             stamp = now + self.skew_s.get(device, 0.0)
             lies = [lie for lie in self._lies.get(device, ()) if lie.path in ("", path)]
