@@ -81,6 +81,7 @@ def read_run(past: Past) -> RunView:
     if not np.isfinite(span[0]):
         todo = "Give the journal of a run that has read its plant at least once."
         raise InputError(Issue("Missing", "journal", str(past.path), "no scan", "at least one scan", todo))
+    span = (span[0], max([span[1], *(t for t, *_ in past.events())]))  # a scan without news writes nothing
     account = _account(ticks, truth, past, span)
     commands = past.table("command").merge(
         past.table("outcome"), left_on="id", right_on="command", how="left", suffixes=("", "_end")
