@@ -1,4 +1,4 @@
-"""The twenty faults of a controller's world over many seeds: the invariant holds, as the emulated plant and the guards judge.
+"""The twenty faults of a controller over many seeds: the invariant holds, as the emulated plant and the guards judge.
 
 No critical load unserved that a plan could serve, nothing trips where a plan existed, every command is written before it is
 sent, none is carried out twice, and the end state is known or alarmed. A seed that fails is named: play it again with
