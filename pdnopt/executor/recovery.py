@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pdnopt.errors import Issue
-from pdnopt.plan import Plan
-from pdnopt.plant.actions import Action
+
+if TYPE_CHECKING:
+    from pdnopt.plan import Plan
+    from pdnopt.plant.actions import Action
 
 __all__ = ["recoveries", "way_back"]
 
@@ -71,10 +74,11 @@ def way_back(actions: Sequence[Action], step: int, t_s: float) -> tuple[Action, 
             continue
         if item.before is None and item.action != "transfer":
             return ()
-        action = REVERSE.get(item.action, item.action)
-        back.append(
-            Action(step, t_s, item.device, action, item.after, item.before, f"leads back: {item.reason}")
+        action, reason = REVERSE.get(item.action, item.action), f"leads back: {item.reason}"
+        undone = replace(
+            item, step=step, t_s=t_s, action=action, before=item.after, after=item.before, reason=reason
         )
+        back.append(undone)
     return tuple(back)
 
 
