@@ -1,4 +1,4 @@
-"""Plain Modbus devices in a process of their own: switches and one transfer device that take 50 ms, and count what moves them.
+"""Plain Modbus devices in a process of their own: switches and a transfer device that take 50 ms, and count their moves.
 
 ``python -m tests.security.plant_process 5`` prints its port; it ends with its input.
 """
@@ -69,7 +69,9 @@ class PlainDevice:
 
 async def serve(switches: int) -> None:
     devices = [PlainDevice("switch", {"closed": False, "p_kw": 0.0}) for _ in range(switches)]
-    devices.append(PlainDevice("transfer", {"position": POSITIONS[0], "preferred": POSITIONS[0], "moving": False}))
+    devices.append(
+        PlainDevice("transfer", {"position": POSITIONS[0], "preferred": POSITIONS[0], "moving": False})
+    )
     units = [
         SimDevice(
             id=unit,

@@ -124,7 +124,9 @@ class RealPlant:
         entries = []
         for unit, name in enumerate(self.names, 1):
             positions = ', positions: ["switch:T1", "switch:T2"]' if name == "transfer:T" else ""
-            entries.append(f'  "{name}": {{host: 127.0.0.1, port: {self.modbus_port}, unit: {unit}{positions}}}')
+            entries.append(
+                f'  "{name}": {{host: 127.0.0.1, port: {self.modbus_port}, unit: {unit}{positions}}}'
+            )
         path = self.folder / "gateway.yaml"
         path.write_text(
             f"""\
@@ -145,7 +147,9 @@ devices:
         entries = []
         for name in self.names:
             ways = {"gw": "{via: gw}", "mqtt": f"{{via: mqtt, topic: {name.partition(':')[2]}}}"}
-            entries.append(f'  "{name}": {{area: hall, paths: [{ways[order[0]]}, {ways[order[1]]}], takes_s: 0.05}}')
+            entries.append(
+                f'  "{name}": {{area: hall, paths: [{ways[order[0]]}, {ways[order[1]]}], takes_s: 0.05}}'
+            )
         path = self.folder / f"devices-{order[0]}.yaml"
         path.write_text(
             f"""\
