@@ -59,28 +59,38 @@ def python(module: str, *arguments: str) -> Process:
 class Broker:
     """A mosquitto of its own on a free port."""
 
-    def __init__(self, folder: Path, authority: Authority, gateways: dict[str, list[str]]) -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, gateways: dict[str, list[str]], retain: bool = False
+    ) -> None:
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if program is None:
             pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
         self.port = free_port()
         identity = authority.issue("broker")
         config = write_broker_files(folder, identity, "127.0.0.1", self.port, ["controller"], gateways)
+        if retain:
+            config.write_text(config.read_text().replace("retain_available false", "retain_available true"))
         if os.getuid() == 0:  # it would become somebody who may not read the key
             config.write_text(config.read_text() + "user root\n")
-        self.output = open(folder / "mosquitto.log", "wb")  # noqa: SIM115 - the child's, until `end`
-        self.child = subprocess.Popen([program, "-c", str(config)], stderr=self.output, stdout=self.output)
-        probe = client_context(authority.issue("probe"))
+        self._program, self._config = program, config
+        self._probe = client_context(authority.issue("probe"))
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again if need be, and wait until it takes connections."""
+        self.output = open(self._config.with_suffix(".log"), "ab")  # noqa: SIM115 - the child's, until `end`
+        command = [self._program, "-c", str(self._config)]
+        self.child = subprocess.Popen(command, stderr=self.output, stdout=self.output)
         end_s = time.monotonic() + START_S
         while True:
             try:
                 with (
                     socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as plain,
-                    probe.wrap_socket(plain, server_hostname="127.0.0.1"),
+                    self._probe.wrap_socket(plain, server_hostname="127.0.0.1"),
                 ):
                     return
             except OSError:
-                assert self.child.poll() is None, (folder / "mosquitto.log").read_text()
+                assert self.child.poll() is None, self._config.with_suffix(".log").read_text()
                 assert time.monotonic() < end_s
                 time.sleep(0.02)
 
