@@ -111,6 +111,10 @@ class Meters:
         self._lies.pop(device, None)
         self.skew_s.pop(device, None)
 
+    def silent(self, device: str) -> bool:
+        """Whether nothing comes from a device at all."""
+        return any(lie.kind == "missing" and not lie.quantity for lie in self._lies.get(device, ()))
+
     # --- readings
 
     def read(self, devices: Iterable[str], path: str = "") -> list[Reading]:
