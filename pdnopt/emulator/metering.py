@@ -158,17 +158,16 @@ class Meters:
 
     def _load(self, device: str, table: str) -> dict[str, Any]:
         w, snap = self.plant.world, self.plant.snapshot()
-        out: dict[str, Any] = {}
-        if table != "rack":
-            k = self._cord[device]
-            out["p_kw"], out["fed"] = float(snap.cord_kw[k]), bool(self.plant.living[k])
-            out["q_kvar"] = float(snap.cord_kvar[k])
-        if device in self._unit:
+        if table == "rack":
             u = self._unit[device]
-            out["limit_kw"] = float(min(w.cap_kw[u], w.demand.d_kw[u]))
-            if table == "rack":
-                out["p_kw"], out["fed"] = float(snap.served_kw[u]), bool(self.plant.fed[u])
-            out["up"] = not bool(w.down[u])
+            out: dict[str, Any] = {"p_kw": float(snap.served_kw[u]), "fed": bool(self.plant.fed[u])}
+        else:
+            k = self._cord[device]
+            u = int(w.demand.unit[k])  # of a cord of a rack: limit and restart are the rack's
+            out = {"p_kw": float(snap.cord_kw[k]), "fed": bool(self.plant.living[k])}
+            out["q_kvar"] = float(snap.cord_kvar[k])
+        out["limit_kw"] = float(min(w.cap_kw[u], w.demand.d_kw[u]))
+        out["up"] = not bool(w.down[u])
         return out
 
     def _transfer(self, device: str) -> dict[str, Any]:
