@@ -164,9 +164,15 @@ class Meters:
         else:
             k = self._cord[device]
             u = int(w.demand.unit[k])  # of a cord of a rack: limit and restart are the rack's
-            out = {"p_kw": float(snap.cord_kw[k]), "fed": bool(self.plant.living[k])}
-            out["q_kvar"] = float(snap.cord_kvar[k])
-        out["limit_kw"] = float(min(w.cap_kw[u], w.demand.d_kw[u]))
+            broken = w.outage.row_dead["load" if w.demand.table[k] == 0 else "asymmetric_load"]
+            out = {
+                "p_kw": float(snap.cord_kw[k]),
+                "q_kvar": float(snap.cord_kvar[k]),
+                "fed": bool(self.plant.living[k]),
+                "available": not bool(broken[w.demand.row[k]]),
+            }
+        cap_kw = float(w.cap_kw[u])
+        out["limit_kw"] = cap_kw if np.isfinite(cap_kw) else None
         out["up"] = not bool(w.down[u])
         return out
 
@@ -190,6 +196,7 @@ class Meters:
         return {
             "closed": bool(w.s.closed[k]),
             "p_kw": _number(self.plant.snapshot().flow.switch_p_kw[0, k]),
+            "overload_used": float(min(self.plant.clocks.used["switch"][k], 1.0)),
             "available": not bool(w.outage.sw_locked[k]) and device not in self.plant.local,
         }
 
