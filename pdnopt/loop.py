@@ -19,6 +19,7 @@ from pdnopt.candidates import contingencies
 from pdnopt.control.arbiter import Arbiter, Proposal
 from pdnopt.control.beliefs import Beliefs, Believing
 from pdnopt.control.desk import Answer, Ask
+from pdnopt.control.foresight import Foresight
 from pdnopt.control.ladder import Decision, Ladder, Rung
 from pdnopt.control.lease import Lease, LeaseError
 from pdnopt.control.picture import Picture, Pictures, with_numbers
@@ -43,8 +44,9 @@ from pdnopt.journal import Journal, JournalError
 from pdnopt.plan import Plan
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.commands import digest
+from pdnopt.protocols.readings import Quality
 
-__all__ = ["ControlLoop", "Foresight", "LoopSettings", "Tick"]
+__all__ = ["ControlLoop", "LoopSettings", "Tick"]
 
 MOST_LOOKS = 10
 """Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
@@ -90,22 +92,6 @@ class LoopSettings:
     shift_s: float | None = 300.0
     reserve_s: float | None = None
     balance_s: float | None = None
-
-
-class Foresight:
-    """What is expected of loads and of failures; this one expects nothing."""
-
-    def risk(self, picture: Picture, seen: Beliefs, t_s: float) -> Mapping[str, Any] | None:
-        """Return failure probabilities as index, columns and values (`Ask.risk`); None: nothing out of the ordinary."""
-        return None
-
-    def loads(self, picture: Picture, t_s: float) -> Mapping[str, Any] | None:
-        """Return load vectors (`Ask.loads`); None: as they are now."""
-        return None
-
-    def advice(self) -> Sequence[tuple[str, str, str]]:
-        """Return component, reason and recommended repair of what a person should look at."""
-        return ()
 
 
 @dataclass(frozen=True)
@@ -700,7 +686,10 @@ class ControlLoop:
             )
         self.board.only(t_s, "failed", names)
         doubtful: dict[str, str] = {}
+        limited = self.pictures.parts_of(picture.limits_kw)  # what is capped may well stand still
         for (device, quantity), belief in self.seen.doubtful().items():
+            if device in limited and belief.quality is Quality.SUSPECT:
+                continue
             doubtful.setdefault(device, f"{quantity}: {belief.reason}")
         for device, reason in doubtful.items():
             self.board.raise_alarm(

@@ -8,7 +8,17 @@ import typer
 
 from pdnopt import __version__
 from pdnopt.cli import devices as devices_commands
-from pdnopt.cli import forecasting, networks, placing, reporting, risking, solving, sweeping, training
+from pdnopt.cli import (
+    emulating,
+    forecasting,
+    networks,
+    placing,
+    reporting,
+    risking,
+    solving,
+    sweeping,
+    training,
+)
 
 __all__ = ["app", "main"]
 
@@ -92,6 +102,7 @@ devices = typer.Typer(
 devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 
 def main() -> None:

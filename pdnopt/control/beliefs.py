@@ -30,7 +30,7 @@ class Limits:
         A stamp that stands still for so long, by our clock, is stale.
     still : int
         Readings in a row that are the very same before a power that used to move counts as standing still
-        (`pdnopt.risk.meters` takes 12 too).
+        (`pdnopt.risk.meters` takes 12 too), and three times as many as it ever stood still before.
     apart_part, apart : float
         Two meters of one power may differ by this part of the larger, or by so many units.
     """
@@ -57,6 +57,9 @@ class Belief:
 
 
 NOTHING = Belief(None, Quality.MISSING, "never seen")
+
+MOVES = 3
+"""Changes that must have been seen before a value can be said to have stopped changing."""
 
 MOVING = ("p_kw", "q_kvar", "i_a")
 """Quantities that noise and load keep moving: one that stands still lies."""
@@ -100,6 +103,7 @@ class _Seen:
     value: Any
     same: int = 0
     moves: int = 0
+    longest: int = 0
 
 
 class Believing:
@@ -131,6 +135,7 @@ class Believing:
             if item.value == seen.value:
                 seen.same += 1
             else:
+                seen.longest = max(seen.longest, seen.same)
                 seen.same, seen.moves = 0, seen.moves + 1
             seen.stamp_s, seen.moved_s, seen.value = item.stamp_s, now_s, item.value
         elif now_s - seen.moved_s > self.limits.stale_s:
@@ -143,7 +148,7 @@ class Believing:
 
     def _stands_still(self, item: Reading, seen: _Seen) -> bool:
         moving = item.quantity in MOVING and isinstance(item.value, int | float) and item.value != 0
-        return moving and seen.moves >= self.limits.still and seen.same >= self.limits.still
+        return moving and seen.moves >= MOVES and seen.same >= max(self.limits.still, 3 * seen.longest)
 
     def _together(self, quantity: str, found: list[tuple[Reading, Belief]]) -> Belief:
         """Return one belief from all ways by which a quantity came."""

@@ -12,7 +12,7 @@ otherwise the last measured value stands. A cord that is not measured is taken t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +155,13 @@ class Pictures:
         k = self.grid.transfers.name.index(transfer)
         rows = [int(row) for row in self.grid.transfers.positions[k] if self._closed[row]]
         return self._names["switch"][rows[0]] if rows else None
+
+    def parts_of(self, units: Iterable[str]) -> frozenset[str]:
+        """Return the units and their cords."""
+        mine = set(units)
+        d = self.demand
+        cords = (name for name, u in zip(d.cord_name, d.cord_unit, strict=True) if d.name[u] in mine)
+        return frozenset({*mine, *cords}) if mine else frozenset()
 
     def column(self, table: str, name: str) -> np.ndarray:
         """Return a column of the network as given, with defaults."""

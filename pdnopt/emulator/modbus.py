@@ -1,4 +1,4 @@
-"""Modbus TCP servers before an emulated plant: one for each switchboard, UPS, transfer device and PDU, on ports of its own."""
+"""Modbus TCP servers before an emulated plant: one a switchboard, UPS, transfer device or PDU, each on its own port."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ class ModbusServers:
         ports: Mapping[str, int] | None = None,
     ) -> None:
         self.live, self.stations, self.host = live, tuple(stations), host
-        self.ports = {station.name: (ports or {}).get(station.name) or _free_port(host) for station in stations}
+        self.ports = {
+            station.name: (ports or {}).get(station.name) or _free_port(host) for station in stations
+        }
         self._server = need("pymodbus.server")
         self._simulator = need("pymodbus.simulator")
         self._codes = need("pymodbus.constants").ExcCodes
@@ -109,7 +111,9 @@ class ModbusServers:
         self._thread.start()
         if not self._ready.wait(START_S) or self._wrong is not None:
             value = str(self._wrong or "no answer")
-            raise InputError(Issue("Port", "emulate", "", value, "free ports", "Choose other ports.")) from None
+            raise InputError(
+                Issue("Port", "emulate", "", value, "free ports", "Choose other ports.")
+            ) from None
 
     def close(self) -> None:
         """Stop serving."""
@@ -147,7 +151,9 @@ class ModbusServers:
 
     def _device(self, unit: int, name: str) -> Any:
         sim = self._simulator
-        words = sim.SimData(0, count=COMMAND_ADDRESS + COMMAND_WORDS, values=0, datatype=sim.DataType.REGISTERS)
+        words = sim.SimData(
+            0, count=COMMAND_ADDRESS + COMMAND_WORDS, values=0, datatype=sim.DataType.REGISTERS
+        )
         return sim.SimDevice(unit, simdata=[words], action=partial(self._asked, name))
 
     def _nobody(self) -> Any:
@@ -170,6 +176,8 @@ class ModbusServers:
         values: list[int] | None,
     ) -> Any:
         """Fill in the registers that are read; carry out what is written, if it is a command and nothing but."""
+        if self.live.silent(name):
+            return self._codes.GATEWAY_NO_RESPONSE
         if values is None:
             if address < READ_WORDS:
                 registers[:READ_WORDS] = self.live.words(name)
