@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from pdnopt.devicemap.limits import outside
 from pdnopt.errors import PdnoptError
 from pdnopt.executor.log import Alarm, Log
 from pdnopt.executor.modes import Mode, Modes
@@ -244,6 +245,12 @@ class Execution:
         found = self._paths.read(sorted({item.device for item in actions}))
         missing: list[Action] = []
         for item in actions:
+            beyond = outside(self._paths.limits(item.device), item.action, item.after)
+            if beyond:
+                self._surprise(
+                    item.device, f"{item.device}: {beyond}, the limits of the device map", step=None
+                )
+                return
             reading = found[item.device].get(READ_BACK[item.action])
             if reading is not None and reading.quality == Quality.GOOD:
                 if is_reached(item.action, item.after, reading.value):
