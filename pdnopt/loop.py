@@ -48,6 +48,8 @@ from pdnopt.protocols.readings import Quality
 
 __all__ = ["ControlLoop", "LoopSettings", "Tick"]
 
+WRITE_S = 60.0
+IDLE = ("watches", "prepares", "observes", "stands by")
 MOST_LOOKS = 10
 """Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
 
@@ -68,8 +70,9 @@ class LoopSettings:
         Of a plan: no step is sent later than so long after it was made, or so much later than it was verified for.
     retry_s : float
         Load that is not served is tried for again so often, where nothing else has changed.
-    distrust_s : float
-        A device that did not do as it was told is not counted on for so long.
+    distrust_s, doubt_s : float
+        A device that did not do as it was told is not counted on for so long; one that refused, or could not be read, for
+        ``doubt_s``, and for twice as long each time that it does so again.
     thin_part, blind_part : float
         From this part of missing readings on: no plans but for failures; no plans at all.
     playbook_most : int
@@ -86,6 +89,7 @@ class LoopSettings:
     slack_s: float = 3.0
     retry_s: float = 60.0
     distrust_s: float = 300.0
+    doubt_s: float = 10.0
     thin_part: float = 0.2
     blind_part: float = 0.5
     playbook_most: int = 1
@@ -118,8 +122,10 @@ class _Memory:
     tried_demand_kw: float = float("inf")
     pause_s: float = 0.0
     distrusted: dict[str, float] = field(default_factory=dict)
+    strikes: dict[str, int] = field(default_factory=dict)
     due_s: dict[str, float] = field(default_factory=dict)
     reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
+    written_s: float = float("-inf")
     halted: str = ""
 
 
@@ -267,11 +273,30 @@ class ControlLoop:
             self._halt(str(error))
             did = f"halted: {error}"
         made = Tick(self.clock.utc_s(), picture, standing, did, time.perf_counter() - began, leads, over)
+        self._write_tick(made)
         self.ticks.append(made)
         del self.ticks[:-1000]
         if self.on_tick is not None:
             self.on_tick(made)
         return made
+
+    def _write_tick(self, made: Tick) -> None:
+        """Write what a tick came to: every one that did more than look, and one a minute."""
+        if self._know.halted or (made.did.startswith(IDLE) and made.t_s - self._know.written_s < WRITE_S):
+            return
+        self._know.written_s = made.t_s
+        try:
+            self.journal.event(
+                made.t_s,
+                "tick",
+                total_kw=round(made.picture.total_kw, 3),
+                unserved_kw={str(k): round(v, 3) for k, v in made.standing.unserved_by_priority.items()},
+                overloaded=list(made.overloaded),
+                failed=list(made.picture.failed),
+                did=made.did,
+            )
+        except JournalError as error:
+            self._halt(str(error))
 
     def _at_rest(self) -> Picture:
         """Read everything; where a device is on its way, once more when it has arrived."""
@@ -289,6 +314,12 @@ class ControlLoop:
     def _observe(self) -> Picture:
         """Read everything, judge it, write it down."""
         readings = self.paths.read_every_path(self.pictures.devices)
+        told = {item.device for item in readings if item.quality is not Quality.MISSING}
+        silent = [name for name in self.pictures.devices if name not in told]
+        if silent and told:  # an answer may have been lost once
+            again = self.paths.read_every_path(silent)
+            asked = set(silent)
+            readings = [*(item for item in readings if item.device not in asked), *again]
         now_s = self.clock.utc_s()
         self.watch.rebase(readings)
         self.seen = self.believing.judge(readings, now_s)
@@ -440,14 +471,16 @@ class ControlLoop:
         solved = decision.rung is Rung.SOLVED and decision.answer is not None
         know.reached = (failed, decision.answer.unserved_by_priority) if solved and decision.answer else None
         plan = as_carried_out(decision.plan, picture.limits_kw, picture.demand_kw)
-        if not plan.actions:
-            self._settle(picture, failed)
-            return f"stays ({trigger})"
-        if decision.rung is not Rung.SOLVED:
+        if decision.rung is Rung.SOLVED:
+            self.board.end(t_s, "", "fallback")
+        else:
             text = f"{trigger}: planned {decision.rung} ({'; '.join(decision.tried)})"
             self.board.raise_alarm(t_s, "", "fallback", Severity.MAJOR, text, "Look at the solver's process.")
-        else:
-            self.board.end(t_s, "", "fallback")
+            know.pause_s = self.settings.interval_s  # something better is asked for again
+        if not plan.actions:
+            if decision.rung is Rung.SOLVED:
+                self._settle(picture, failed)
+            return f"stays ({trigger}), {decision.rung}"
         self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
 
@@ -624,6 +657,9 @@ class ControlLoop:
             self._halt(str(error))
         if execution.state is State.DONE:
             self.board.end(t_s, "", "stopped")
+            self.board.end(t_s, "", "slow")
+            for item in plan.actions:
+                self._know.strikes.pop(item.device, None)
         for device in execution.unknown:
             self._distrust(device)
         self._execution, self._carried = None, None
@@ -639,11 +675,18 @@ class ControlLoop:
         )
         todo = "Look at the device, then acknowledge." if device else "Look at the sequence's log."
         self.board.raise_alarm(self.clock.utc_s(), device, kind, severity, text, todo)
-        if device and kind in ("unknown state", "not moved", "stopped"):
+        if device and kind in ("unknown state", "not moved"):
             self._distrust(device)
+        elif (
+            device and kind == "stopped"
+        ):  # it said no, or nothing: soon it may be asked again, each time later
+            strikes = self._know.strikes.get(device, 0)
+            self._know.strikes[device] = strikes + 1
+            self._distrust(device, min(self.settings.doubt_s * 2.0**strikes, self.settings.distrust_s))
 
-    def _distrust(self, device: str) -> None:
-        self._know.distrusted[device] = self.clock.monotonic_s() + self.settings.distrust_s
+    def _distrust(self, device: str, for_s: float | None = None) -> None:
+        until_s = self.clock.monotonic_s() + (self.settings.distrust_s if for_s is None else for_s)
+        self._know.distrusted[device] = max(until_s, self._know.distrusted.get(device, until_s))
 
     # --- leading, and what ends it
 

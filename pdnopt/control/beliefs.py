@@ -7,7 +7,6 @@ move and stands still to the last digit is suspect, however fresh its stamp.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +124,7 @@ class Believing:
         if item.quality in (Quality.BAD, Quality.MISSING):
             return Belief(None, item.quality, item.detail or "no value")
         if item.stamp_s > now_s + self.limits.ahead_s:
-            return Belief(None, Quality.BAD, f"stamp {item.stamp_s - now_s:.0f} s in the future")
+            return Belief(None, Quality.BAD, "its stamp is in the future")
         key = (item.device, item.quantity, item.path)
         seen = self._seen.get(key)
         if seen is None:
@@ -139,11 +138,9 @@ class Believing:
                 seen.same, seen.moves = 0, seen.moves + 1
             seen.stamp_s, seen.moved_s, seen.value = item.stamp_s, now_s, item.value
         elif now_s - seen.moved_s > self.limits.stale_s:
-            return Belief(
-                None, Quality.MISSING, f"stale: the stamp stands still for {now_s - seen.moved_s:.0f} s"
-            )
+            return Belief(None, Quality.MISSING, "stale: its stamp stands still")
         if self._stands_still(item, seen):
-            return Belief(item.value, Quality.SUSPECT, f"flatline: the very same {seen.same + 1} times")
+            return Belief(item.value, Quality.SUSPECT, "flatline: the very same value again and again")
         return Belief(item.value, item.quality, item.detail)
 
     def _stands_still(self, item: Reading, seen: _Seen) -> bool:
@@ -158,8 +155,7 @@ class Believing:
         good = [belief for belief in usable if belief.quality is Quality.GOOD] or usable
         if all(self._agree(good[0].value, other.value) for other in good[1:]):
             return good[0]
-        told = Counter(str(belief.value) for belief in good)
-        reason = "meters disagree: " + ", ".join(sorted(told))
+        reason = "meters disagree"
         if all(_is_number(belief.value) for belief in good):
             worst = min if quantity in WORST_IS_LEAST else max
             return Belief(worst(belief.value for belief in good), Quality.SUSPECT, reason)

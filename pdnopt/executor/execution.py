@@ -243,6 +243,10 @@ class Execution:
     def _send(self, actions: Sequence[Action], number: int) -> None:
         """Send what is not so yet; first see that everything is as expected."""
         found = self._paths.read(sorted({item.device for item in actions}))
+        silent = [
+            name for name, told in found.items() if not any(r.quality == Quality.GOOD for r in told.values())
+        ]
+        found.update(self._paths.read(silent) if silent else {})  # an answer may have been lost once
         missing: list[Action] = []
         for item in actions:
             beyond = outside(self._paths.limits(item.device), item.action, item.after)

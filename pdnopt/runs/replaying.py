@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,12 +117,16 @@ def replay_at(past: Past, t_s: float, problem: str, horizon_s: float = 900.0) ->
 def _sent(past: Past, t_s: float, horizon_s: float) -> tuple[tuple[float, str, str, Any], ...]:
     """Return the commands that were carried out in the time after a moment: seconds after it, device, action, value."""
     rows = past.connection.execute(
-        "SELECT t_s, body FROM command JOIN outcome ON command.id = outcome.command"
+        "SELECT command.t_s, body FROM command JOIN outcome ON command.id = outcome.command"
         " WHERE outcome.outcome = 'done' AND command.t_s >= ? AND command.t_s < ? ORDER BY command.rowid",
         (t_s, t_s + horizon_s),
     ).fetchall()
     bodies = [(float(at) - t_s, json.loads(body)) for at, body in rows]
     return tuple((at, body["device"], body["action"], body["value"]) for at, body in bodies)
+
+
+def _tell(plant: EmulatedPlant, device: str, action: str, value: Any) -> None:
+    plant.command(device, action, value)
 
 
 def _course(
@@ -137,7 +142,7 @@ def _course(
     for device, limit_kw in picture.limits_kw.items():
         plant.command(device, "cap", limit_kw)
     for at_s, device, action, value in told:
-        plant.at(at_s, lambda d=device, a=action, v=value: plant.command(d, a, v) and None)  # type: ignore[misc]
+        plant.at(at_s, partial(_tell, plant, device, action, value))
     plant.advance(horizon_s)
     ledger = plant.ledger
     over = max(ledger.violations.items(), key=lambda item: item[1].worst, default=None)
