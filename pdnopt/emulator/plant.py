@@ -132,6 +132,19 @@ class EmulatedPlant:
         """Which units have a living cord."""
         return self.world.demand.fed(self.living)
 
+    def switched_how(self) -> tuple[Any, ...]:
+        """Return how the plant is switched and what is broken, by content: it changes when something happens."""
+        w = self.world
+        flags = (
+            w.s.closed,
+            w.s.src_on,
+            w.outage.sw_locked,
+            w.outage.tr_stuck,
+            w.outage.ups_dead,
+            w.outage.node_dead,
+        )
+        return (*(item.tobytes() for item in flags), *w.s.mode, *w.failed)
+
     # --- time
 
     @property
