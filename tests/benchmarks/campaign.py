@@ -60,6 +60,7 @@ QUIET_S, RUN_S = 11.0, 1800.0
 LATENCY_S = 0.5
 THINK_S = 0.9
 INTERVAL_S = 60.0
+RETRY_S = 600.0
 WAYS = ("nobody", "rules", "rules, then shed", "pdnopt")
 
 
@@ -140,7 +141,7 @@ def by_pdnopt(job: Job, net: Any, plant: EmulatedPlant) -> dict[str, Any]:
         clock,
         planner,
         Modes(default=Mode.AUTOMATIC),
-        settings=LoopSettings(interval_s=INTERVAL_S, playbook_most=0, shift_s=None),
+        settings=LoopSettings(interval_s=INTERVAL_S, retry_s=RETRY_S, playbook_most=0, shift_s=None),
         components=[],
         beat=beat,
         watch=ReportingWatch(plant),
