@@ -21,11 +21,9 @@ from pdnopt.emulator.units import Units
 from pdnopt.emulator.upstream import switches_of
 from pdnopt.emulator.world import Snapshot, World
 from pdnopt.errors import InputError, Issue
-from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
 from pdnopt.protocols.commands import Reply
 from pdnopt.protocols.readings import Reading
-from pdnopt.units import KW_PER_MW
 
 __all__ = ["MISBEHAVIOURS", "EmulatedPlant"]
 
@@ -74,19 +72,6 @@ class EmulatedPlant:
         self.t_s = 0.0
         self.ledger = Ledger()
         self.local: set[str] = set()
-        frame = self.world.net.asymmetric_sgen
-        self.inverters = {
-            name: k for k, name in enumerate(component_names(self.world.net, "asymmetric_sgen"))
-        }
-        self.inverter_kva = (
-            np.nan_to_num(values(self.world.net, "asymmetric_sgen", "s_max_mva"), nan=inf) * KW_PER_MW
-        )
-        for k, name in enumerate(self.inverters):
-            self.world.setpoints[name] = {
-                part: [float(frame[f"{part[0]}_{phase}_{unit}"].iloc[k]) * KW_PER_MW for phase in "abc"]
-                for part, unit in (("p_kw", "mw"), ("q_kvar", "mvar"))
-            }
-        self._given_setpoints = dict(self.world.setpoints)
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
         self.sensors = Sensors(self, seed)
@@ -418,7 +403,7 @@ class EmulatedPlant:
             k = w.view.at["storage"][device]
             w.s.st_kw[k] = 0.0 if w.outage.st_dead[k] else w.view.st_kw[k]
         elif table == "asymmetric_sgen":
-            w.setpoints[device] = self._given_setpoints[device]
+            w.inverters.set(device, None)
         else:
             return
         self.ledger.say(self.t_s, device, "goes by its local rule")
