@@ -264,7 +264,7 @@ class Panel:
         if mode in PASSING and (switch < 0 or out.sw_locked[switch] or not w.now.live[v.ups_bypass_node[k]]):
             return _refuse(Refusal.NOT_AVAILABLE, "its static bypass does not work or has no voltage")
         running = w.s.mode[k] != "off"
-        if mode == "off" or running or not w.now.live[v.ups_out[k]]:
+        if mode == "off" or running or not w.now.live[v.ups_out[k]] or w.yields(int(v.ups_out[k])):
             return None
         if mode in PASSING and w.in_sync(int(v.ups_bypass_node[k]), int(v.ups_out[k])):
             return None

@@ -308,7 +308,7 @@ class EmulatedPlant:
             elif w.outage.tr_stuck[k] or w.outage.sw_locked[goal]:
                 w.s.tr_orphan[k] = True
                 self.ledger.say(self.t_s, name, "stalls open", "its goal was lost on the way")
-            elif w.now.live[feed] and w.now.live[out] and not self._yields(out):
+            elif w.now.live[feed] and w.now.live[out] and not w.yields(out):
                 self.ledger.say(self.t_s, name, "inhibits", "its output is fed otherwise")
             else:
                 w.s.closed[goal] = True
@@ -316,11 +316,6 @@ class EmulatedPlant:
                 w.s.tr_orphan[k] = not w.now.live[feed]
                 self.ledger.say(self.t_s, name, "transfers", f"to {v.names['switch'][goal]}")
             w.settle(self.t_s)
-
-    def _yields(self, node: int) -> bool:
-        """True where only batteries in the rows hold a node: they give way to a source."""
-        now = self.world.now
-        return all(kind == "storage" for kind, _ in now.by_part().get(int(now.part[node]), []))
 
     def _watch_preferred(self) -> None:
         """Start or stop the clocks of transfers that return to their preferred source (``retransfer_s``)."""

@@ -243,6 +243,10 @@ class World:
         without = supply(v, out, quiet)
         return bool(without.live[v.ups_bypass_node[k]] and not without.live[v.ups_out[k]])
 
+    def yields(self, node: int) -> bool:
+        """True where only batteries in the rows hold a node: they synchronise, and give way to a source."""
+        return all(kind == "storage" for kind, _ in self.now.by_part().get(int(self.now.part[node]), []))
+
     def in_sync(self, a: int, b: int) -> bool:
         """True where two nodes may be joined now: one is dead, they are one part already, or in synchronism."""
         now = self.now

@@ -60,7 +60,7 @@ QUIET_S, RUN_S = 11.0, 1800.0
 LATENCY_S = 0.5
 THINK_S = 0.9
 INTERVAL_S = 60.0
-RETRY_S = 600.0
+RETRY_S = 300.0
 WAYS = ("nobody", "rules", "rules, then shed", "pdnopt")
 
 
