@@ -220,10 +220,10 @@ class ControlLoop:
         What could not be found out is alarmed; the first tick then plans from what is really there.
         """
         try:
-            if self._leads():
-                for item in self.executor.settle(self.own_s):
-                    if item.outcome == "unknown":
-                        self._distrust(item.command.device)
+            if self.lease is None:
+                self._find_out()
+            else:
+                self._leads()
             self.journal.event(self.clock.utc_s(), "started", token=self.fencing)
         except PdnoptError as error:
             self._halt(str(error))
@@ -698,7 +698,17 @@ class ControlLoop:
         if leads != led:
             self.journal.event(self.clock.utc_s(), "leads" if leads else "stands by", token=self.lease.token)
             self._know.settled = None
+            if leads:
+                if self._beat is not None:
+                    self._beat(self.lease.token)  # which ends what the leader before had selected
+                self._find_out()
         return leads
+
+    def _find_out(self) -> None:
+        """Read back what the journal holds open: after a start, and whenever this controller comes to lead."""
+        for item in self.executor.settle(self.own_s):
+            if item.outcome == "unknown":
+                self._distrust(item.command.device)
 
     def _halt(self, reason: str) -> None:
         """Send nothing more: the plant is only watched from now on, and a person is told."""
