@@ -9,6 +9,7 @@ import typer
 from pdnopt import __version__
 from pdnopt.cli import devices as devices_commands
 from pdnopt.cli import (
+    emulating,
     forecasting,
     networks,
     placing,
@@ -106,6 +107,7 @@ devices = typer.Typer(
 devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 
 def main() -> None:

@@ -55,15 +55,20 @@ class LivePlant:
             self.live()
             return what(self.plant)
 
+    def silent(self, device: str) -> bool:
+        """Whether the device does not answer at all: its meter is dead."""
+        with self._lock:
+            return self.plant.meters.silent(device)
+
     def words(self, device: str) -> list[int]:
         """Return the registers of a device as its meters show it."""
         with self._lock:
             self.live()
-            shown = self.plant.readings(device)
-            told = {r.quantity: r.value for r in shown if r.quality is Quality.GOOD}
             local = device in self.plant.local
+            told = {r.quantity: r.value for r in self.plant.readings(device) if r.quality is Quality.GOOD}
+            able = told.pop("available", True)
             header = Header(
-                available=bool(told.pop("available", True)) or local,
+                available=bool(able) or local,
                 local=local,
                 stamp_s=self.clock.utc_s() + self.plant.meters.skew_s.get(device, 0.0),
                 actuations=self.actuations[device],

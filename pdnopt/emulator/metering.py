@@ -111,6 +111,10 @@ class Meters:
         self._lies.pop(device, None)
         self.skew_s.pop(device, None)
 
+    def silent(self, device: str) -> bool:
+        """Whether nothing comes from a device at all."""
+        return any(lie.kind == "missing" and not lie.quantity for lie in self._lies.get(device, ()))
+
     # --- readings
 
     def read(self, devices: Iterable[str], path: str = "") -> list[Reading]:
@@ -154,20 +158,22 @@ class Meters:
 
     def _load(self, device: str, table: str) -> dict[str, Any]:
         w, snap = self.plant.world, self.plant.snapshot()
-        out: dict[str, Any] = {}
-        if table != "rack":
-            k = self._cord[device]
-            out["p_kw"], out["fed"] = float(snap.cord_kw[k]), bool(self.plant.living[k])
-            out["q_kvar"] = float(snap.cord_kvar[k])
-            broken = w.outage.row_dead["load" if w.demand.table[k] == 0 else "asymmetric_load"]
-            out["available"] = not bool(broken[w.demand.row[k]])
-        if device in self._unit:
+        if table == "rack":
             u = self._unit[device]
-            cap_kw = float(w.cap_kw[u])
-            out["limit_kw"] = cap_kw if np.isfinite(cap_kw) else None
-            if table == "rack":
-                out["p_kw"], out["fed"] = float(snap.served_kw[u]), bool(self.plant.fed[u])
-            out["up"] = not bool(w.down[u])
+            out: dict[str, Any] = {"p_kw": float(snap.served_kw[u]), "fed": bool(self.plant.fed[u])}
+        else:
+            k = self._cord[device]
+            u = int(w.demand.unit[k])  # of a cord of a rack: limit and restart are the rack's
+            broken = w.outage.row_dead["load" if w.demand.table[k] == 0 else "asymmetric_load"]
+            out = {
+                "p_kw": float(snap.cord_kw[k]),
+                "q_kvar": float(snap.cord_kvar[k]),
+                "fed": bool(self.plant.living[k]),
+                "available": not bool(broken[w.demand.row[k]]),
+            }
+        cap_kw = float(w.cap_kw[u])
+        out["limit_kw"] = cap_kw if np.isfinite(cap_kw) else None
+        out["up"] = not bool(w.down[u])
         return out
 
     def _transfer(self, device: str) -> dict[str, Any]:
@@ -190,6 +196,7 @@ class Meters:
         return {
             "closed": bool(w.s.closed[k]),
             "p_kw": _number(self.plant.snapshot().flow.switch_p_kw[0, k]),
+            "overload_used": float(min(self.plant.clocks.used["switch"][k], 1.0)),
             "available": not bool(w.outage.sw_locked[k]) and device not in self.plant.local,
         }
 
@@ -245,9 +252,10 @@ class Meters:
         }
 
     def _asymmetric_sgen(self, device: str) -> dict[str, Any]:
+        inverters = self.plant.world.inverters
         return {
-            "setpoint": self.plant.world.setpoints[device],
-            "available": device not in self.plant.local and device not in self.plant.failed,
+            "setpoint": inverters.setpoint(device),
+            "available": bool(inverters.on[inverters.at[device]]) and device not in self.plant.local,
         }
 
     def _bus(self, device: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Modbus TCP servers before an emulated plant: one for each switchboard, UPS, transfer device and PDU, on ports of its own."""
+"""Modbus TCP servers before an emulated plant: one a switchboard, UPS, transfer device or PDU, each on its own port."""
 
 from __future__ import annotations
 
@@ -176,6 +176,8 @@ class ModbusServers:
         values: list[int] | None,
     ) -> Any:
         """Fill in the registers that are read; carry out what is written, if it is a command and nothing but."""
+        if self.live.silent(name):
+            return self._codes.GATEWAY_NO_RESPONSE
         if values is None:
             if address < READ_WORDS:
                 registers[:READ_WORDS] = self.live.words(name)

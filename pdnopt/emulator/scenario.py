@@ -28,7 +28,7 @@ Everything that is wrong with a file is told at once, with the line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -39,13 +39,11 @@ import numpy as np
 from pdnopt.emulator.metering import LIES, Lie
 from pdnopt.emulator.plant import MISBEHAVIOURS, EmulatedPlant
 from pdnopt.errors import InputError, Issue
-from pdnopt.protocols.extras import need
+from pdnopt.protocols.documents import read_document
 from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 
-__all__ = ["Event", "LoadProfile", "Scenario", "load_scenario", "packaged_scenarios", "play", "read_scenario"]
+__all__ = ["Event", "LoadProfile", "Scenario", "load_scenario", "packaged_scenarios", "play"]
 
-LARGEST_BYTES = 1 << 20
-DEEPEST = 8
 MOST_EVENTS = 10_000
 YEAR_S = 366 * 86400.0
 
@@ -124,44 +122,16 @@ def load_scenario(name: str | Path) -> Scenario:
     Raises
     ------
     InputError
-        Everything that is wrong with it.
+        Everything that is wrong with it, each with its line.
     """
     known = packaged_scenarios()
     path = known.get(str(name), Path(name))
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            todo = "Make it smaller."
-            raise InputError(
-                Issue("TooLarge", str(name), "", path.stat().st_size, f"{LARGEST_BYTES} bytes", todo)
-            )
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        allowed = f"a readable file, or one of {', '.join(known)}"
-        raise InputError(
-            Issue("File", "scenario", "", str(name), allowed, f"Correct the name ({error}).")
-        ) from None
-    return read_scenario(content, str(name))
-
-
-def read_scenario(content: str, name: str = "scenario") -> Scenario:
-    """Read a scenario from YAML text. Raises InputError with all findings."""
-    yaml = need("yaml")
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
-            raise InputError(Issue("Format", name, "", "*", "YAML without aliases", "Write it out."))
-        lines = _lines(yaml, yaml.compose(content, Loader=yaml.SafeLoader), name)
-        data = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        what = " ".join(str(error).split())
-        raise InputError(Issue("Format", name, "", what, "YAML", "Correct the file there.")) from None
-    except RecursionError:
-        raise InputError(Issue("TooDeep", name, "", "", f"{DEEPEST} levels", "Make it flatter.")) from None
-
-    def where(path: str) -> str:
-        line = lines.get(path) or lines.get(path.rpartition(".")[0])
-        return f"{path} (line {line})" if line else path
-
-    issues = _issues(data, name, where)
+    if not path.is_file():
+        allowed = f"a file, or one of {', '.join(known)}"
+        raise InputError(Issue("File", "scenario", "", str(name), allowed, "Correct the name."))
+    document = read_document(path)
+    data = document.data
+    issues = _issues(data, document.where)
     if issues:
         raise InputError(issues)
     load = data.get("load")
@@ -176,7 +146,7 @@ def read_scenario(content: str, name: str = "scenario") -> Scenario:
         events.append(Event(float(item["at_s"]), word, item[word], detail))
     last = max((event.at_s for event in events), default=0.0)
     return Scenario(
-        name=data.get("name", name),
+        name=data.get("name", path.stem),
         case=data.get("case", ""),
         seed=int(data.get("seed", 0)),
         duration_s=float(data.get("duration_s", last + 600.0)),
@@ -185,39 +155,7 @@ def read_scenario(content: str, name: str = "scenario") -> Scenario:
     )
 
 
-def _lines(yaml: Any, root: Any, path: str) -> dict[str, int]:
-    """Return the line of everything in the file, by its path."""
-    found: dict[str, int] = {}
-
-    def walk(node: Any, at: str, depth: int) -> None:
-        if depth > DEEPEST:
-            line = node.start_mark.line + 1
-            raise InputError(
-                Issue("TooDeep", f"{at} (line {line})", "", depth, f"{DEEPEST} levels", "Make it flatter.")
-            )
-        found.setdefault(at, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                name = str(key.value)
-                if name in seen:
-                    line = key.start_mark.line + 1
-                    todo = "Remove one of them."
-                    raise InputError(
-                        Issue("NotUnique", f"{at}.{name} (line {line})", "", name, "each field once", todo)
-                    )
-                seen.add(name)
-                walk(value, f"{at}.{name}", depth + 1)
-        elif isinstance(node, yaml.SequenceNode):
-            for k, value in enumerate(node.value):
-                walk(value, f"{at}[{k}]", depth + 1)
-
-    if root is not None:
-        walk(root, path, 0)
-    return found
-
-
-def _issues(data: Any, name: str, where: Any) -> list[Issue]:
+def _issues(data: Any, where: Callable[[str], str]) -> list[Issue]:
     top = {
         "name": text(required=False, longest=500),
         "case": text(required=False, longest=500),
@@ -230,7 +168,7 @@ def _issues(data: Any, name: str, where: Any) -> list[Issue]:
             required=False,
         ),
     }
-    issues = check_fields(data, top, name, where=where)
+    issues = check_fields(data, top, "", where=where)
     if issues:
         return issues
     if data.get("load") is not None:
@@ -241,9 +179,9 @@ def _issues(data: Any, name: str, where: Any) -> list[Issue]:
             "step_s": number(0.1, 86400.0, required=False),
             "noise": number(0.0, 1.0, required=False),
         }
-        issues += check_fields(data["load"], fields, f"{name}.load", where=where)
+        issues += check_fields(data["load"], fields, "load", where=where)
     for k, item in enumerate(data.get("events") or ()):
-        path = f"{name}.events[{k}]"
+        path = f"events[{k}]"
         words = [key for key in item if key in _EVENTS] if isinstance(item, dict) else []
         if len(words) != 1:
             allowed = "at_s and one of " + ", ".join(_EVENTS)
