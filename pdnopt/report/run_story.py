@@ -84,7 +84,7 @@ def _decisions(past: Past, first_s: float) -> list[Row]:
         if kind == "maintenance":
             what = f"{short(str(body['component']))}: {body['reason']}"
             rows.append(Row(t_s - first_s, "pdnopt", what, str(body["repair"])))
-        elif kind in ("started", "leads"):
+        elif kind in ("started", "leads", "stopped"):
             rows.append(Row(max(t_s - first_s, 0.0), "pdnopt", str(kind), f"token {body.get('token', '')}"))
     return rows
 
