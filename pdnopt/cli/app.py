@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
-from pdnopt.cli import forecasting, networks, placing, reporting, risking, solving, sweeping, training
+from pdnopt.cli import devices as devices_commands
+from pdnopt.cli import (
+    emulating,
+    forecasting,
+    networks,
+    placing,
+    reporting,
+    risking,
+    running,
+    solving,
+    sweeping,
+    training,
+)
 
 __all__ = ["app", "main"]
 
@@ -23,6 +35,7 @@ Examples:
   pdnopt place hall_4n3 racks.csv --report out/place.html
   pdnopt forecast backtest loads.csv --model calibrated_lightgbm --horizon 24
   pdnopt risk hall_4n3 --sensors readings.csv
+  pdnopt run hall_4n3 --simulate --scenario demo_hour
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -68,6 +81,9 @@ app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("risk", help=risking.RISK_HELP)(risking.risk)
+app.command("run", help=running.RUN_HELP)(running.run)
+app.command("replay", help=running.REPLAY_HELP)(running.replay)
+app.command("alarms", help=running.ALARMS_HELP)(running.alarms)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(
@@ -80,6 +96,18 @@ forecast = typer.Typer(
 forecasting.add_commands(forecast)
 training.add_commands(forecast)
 app.add_typer(forecast)
+
+devices = typer.Typer(
+    name="devices",
+    help="How devices are reached: device maps, keys and certificates.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings=CONTEXT,
+)
+devices_commands.add_commands(devices)
+app.add_typer(devices)
+app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 
 def main() -> None:
