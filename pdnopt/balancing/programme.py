@@ -25,8 +25,8 @@ PART = 1e-3
 """Part of a term by which it may be worse on top."""
 BROKEN = 1e-5
 """A row of the pool is broken from here on, pu. HiGHS keeps rows to 1e-7."""
-BROKEN_SIZE = 1e-3
-"""The same where a row says how large an inverter's apparent power is, as part of its rating: of that 1.9 % is left free."""
+BROKEN_SIZE = 4e-4
+"""The same where a row says how large an inverter's apparent power is, as part of its rating: the checker takes 5e-4."""
 TOGETHER = ("losses", "effort")
 """The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
 by no more than `TIE` of the most that the second can be."""
