@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pdnopt.allocation.inputs import read_max_moves
 from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.inverters import (
@@ -111,6 +112,7 @@ class BalanceRunner:
         deadline_s = started + options.time_limit_s
         begun = time.perf_counter()
         terms = self._terms(options)
+        most = 0.0 if options.max_moves is None else read_max_moves(options.max_moves)
         told = self._loads(options)
         ramp = options.max_ramp_kva
         bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
@@ -118,7 +120,7 @@ class BalanceRunner:
         update_s, begun = time.perf_counter() - begun, time.perf_counter()
         answer, s_kva, after, rounds = self.search(told, bounds, terms, deadline_s)
         moves: list[Move] = []
-        if options.max_moves and s_kva is not None:
+        if most and s_kva is not None:
             found = self._with_moves(options, bounds, (answer, s_kva, after, rounds), terms, deadline_s)
             moves, (answer, s_kva, after, rounds) = found
         solve_s, begun = time.perf_counter() - begun, time.perf_counter()

@@ -143,6 +143,13 @@ def test_checker_refuses_other_moves(device: str, before: str, after: str, kind:
     assert {issue.kind for issue in check(racks(0), plan)} == {kind}
 
 
+@pytest.mark.parametrize("value", [-1, 1.5, True])
+def test_moves_are_a_whole_number(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        Session(racks(0), "balance", validate=False).solve(max_moves=value)
+    assert [(issue.kind, issue.path) for issue in caught.value.issues] == [("Range", "solve(max_moves=...)")]
+
+
 def test_a_course_moves_nobody() -> None:
     net = racks(0)
     loads = 1e3 * net.asymmetric_load[["p_a_mw", "p_b_mw", "p_c_mw"]].sum(axis=1).to_frame(0)
