@@ -364,6 +364,9 @@ def _summary(step: int, batch: list[Action]) -> list[str]:
         change = ""
         if kind == "setpoint":
             kind = "send set-points to"
+        if kind == "phase":  # few, and each by hand
+            rows += [f"    {step:3d} {item.t_s:8.2f} s  {describe(item)}" for item in mine]
+            continue
         if kind in ("cap", "shed", "restore"):
             change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
         rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")

@@ -62,7 +62,12 @@ TERMS = {
     "grid_peak": ("grid peak", "kW"),
 }
 
-VERBS = {"setpoint": "Send set-points to", "mode": "Change the mode of", "power": "Set"}
+VERBS = {
+    "setpoint": "Send set-points to",
+    "phase": "Change the phase of",
+    "mode": "Change the mode of",
+    "power": "Set",
+}
 
 NOUNS = {
     "asymmetric_load": "load",
