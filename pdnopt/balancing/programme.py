@@ -26,7 +26,9 @@ PART = 1e-3
 BROKEN = 1e-5
 """A row of the pool is broken from here on, pu. HiGHS keeps rows to 1e-7."""
 BROKEN_SIZE = 1e-4
-"""The same where a row only says how large an inverter's apparent power is: 10 VA, of which only effort and losses hear."""
+"""The same where a row says how large an inverter's apparent power is: 10 VA ..."""
+BROKEN_PART = 5e-4
+"""... or, where that is less, this part of the least rating: the checker takes no more."""
 TOGETHER = ("losses", "effort")
 """The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
 by no more than `TIE` of the most that the second can be."""
@@ -58,16 +60,19 @@ class Programme:
     """A convex model, solved at one point after another. No term ("t_" and its name) is below 0.
 
     Where nothing was left of the leading terms last time, that is tried first, as boxes (`Nothing`): one LP instead of one a
-    term. Only if it cannot be, or was not last time, are all terms solved.
+    term. Only if it cannot be, or was not last time, are all terms solved. ``least_pu`` is the least rating of an inverter.
     """
 
-    def __init__(self, model: Any, compilation: Any = None, nothing: Any = None) -> None:
+    def __init__(
+        self, model: Any, compilation: Any = None, nothing: Any = None, least_pu: float = inf
+    ) -> None:
         self.compilation = c = Compilation(model) if compilation is None else compilation
         self.nothing: Any = getattr(model, "nothing", None) if nothing is None else nothing
         self._highs = HighsModel(relax=True)
         self._held = np.zeros(len(c.family), dtype=bool)
         self._memory = self._kept = {"boxed": NEW, "whole": NEW}
-        self._tolerance = np.where(c.concerns("s"), BROKEN_SIZE, BROKEN)
+        size = min(BROKEN_SIZE, BROKEN_PART * least_pu)
+        self._tolerance = np.where(c.concerns("s"), size, BROKEN)
         self._way = "whole"
         self._rows = NEW.rows
         self._counted = len(c.column.get("spread", ()))

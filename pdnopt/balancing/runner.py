@@ -74,7 +74,8 @@ class BalanceRunner:
         told = self._loads(options)
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
-        self.programme = Programme(formulation.build(self.area.structure))
+        self.least_pu = float(self.inverters.s_max_kva.min()) / S_BASE_KW
+        self.programme = Programme(formulation.build(self.area.structure), least_pu=self.least_pu)
         self._start_kva = self.inverters.now_kva
         self._courses: dict[tuple[int, ...], Any] = {}
         self._prime()

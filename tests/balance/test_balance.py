@@ -127,6 +127,14 @@ def test_what_cannot_be_kept_is_infeasible_and_named() -> None:
     assert "not to be sent" in str(result)
 
 
+def test_tiny_inverters_stay_within_their_ratings() -> None:
+    """35 VA a phase: what is nothing to an inverter of 5 kVA is much to them; the checker takes 0.05 %."""
+    result = solve(pod(s_max_kva=0.035), "balance")
+    assert (result.status, result.issues) == ("optimal", [])
+    told = [np.hypot(action.after["p_kw"], action.after["q_kvar"]) for action in result.plan.actions]
+    assert 0.034 < np.max(told) <= 0.035 * 1.0005 + 1e-4
+
+
 def test_ramps_hold_set_points_near_where_they_are(net: Any, session: Session) -> None:
     result = session.solve(max_ramp_kva=0.15)
     for action in result.plan.actions:

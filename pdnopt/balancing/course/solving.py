@@ -38,7 +38,8 @@ class Course:
         base = runner.programme.compilation
         model = base.model
         self.stack = Stack(base, steps, tuple(model.terms))
-        self.programme = Programme(model, self.stack, nothing_of(model.nothing, len(steps)))
+        nothing = nothing_of(model.nothing, len(steps))
+        self.programme = Programme(model, self.stack, nothing, runner.least_pu)
         free = read_bounds(runner.base, runner.inverters, (), (), None)
         now = runner.loads.at({})
         told = [now] * len(steps)
