@@ -315,6 +315,8 @@ def describe(action: Action) -> str:
         return f"shed {action.device} ({action.before:.1f} kW)"
     if action.action == "transfer":
         return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "phase":
+        return f"let {action.device} draw from phase {action.after} instead of {action.before}"
     if action.action == "setpoint":
         p, q = (", ".join(f"{x:.2f}" for x in action.after[name]) for name in ("p_kw", "q_kvar"))
         return f"set {action.device} to {p} kW and {q} kvar (a, b, c)"

@@ -67,7 +67,8 @@ class Options:
     risk : DataFrame, optional
         Probability of failing: index component names, columns steps. Of a shift, names joined by " + " fail together.
     max_moves : int, optional
-        At most so many devices move in this call; of a shift in every step, by area.
+        At most so many devices move in this call; of a shift in every step, by area. Of a balance: racks with
+        ``phase_options`` that change their phase (0 unless told).
     horizon : int, optional
         Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each. Of a balance: steps of ``loads`` (all).
     max_shift_kw : float, optional

@@ -20,6 +20,7 @@ from pdnopt.balancing.inverters import (
 )
 from pdnopt.balancing.loads import Loads, loads_kw
 from pdnopt.balancing.network import read_phase_network
+from pdnopt.balancing.phases import Move, Selection, better, moved
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
 from pdnopt.checker import Checker, CheckReport
@@ -34,6 +35,8 @@ __all__ = ["BalanceRunner"]
 ROUNDS = 12
 FREE_ROUNDS = 3
 """After so many rounds set-points move at most half an inverter's rating, then a quarter ...: what swings comes to rest."""
+SELECTIONS = 3
+"""How often racks that change their phase are chosen, each time at the point of the last choice."""
 AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
@@ -74,9 +77,9 @@ class BalanceRunner:
         told = self._loads(options)
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
-        self.least_pu = float(self.inverters.s_max_kva.min()) / S_BASE_KW
-        self.programme = Programme(formulation.build(self.area.structure), least_pu=self.least_pu)
+        self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
+        self._selection: Selection | None = None
         self._courses: dict[tuple[int, ...], Any] = {}
         self._prime()
 
@@ -118,10 +121,17 @@ class BalanceRunner:
         before = self._sight(told, self.inverters.now_kva)
         update_s, begun = time.perf_counter() - begun, time.perf_counter()
         answer, s_kva, after, rounds = self.search(told, bounds, terms, deadline_s)
+        moves: list[Move] = []
+        if options.max_moves and s_kva is not None:
+            found = self._with_moves(options, bounds, (answer, s_kva, after, rounds), terms, deadline_s)
+            moves, (answer, s_kva, after, rounds) = found
         solve_s, begun = time.perf_counter() - begun, time.perf_counter()
         if s_kva is None:
             s_kva, after = np.where(np.repeat(bounds.failed, 3), 0.0, self.inverters.now_kva), before
         plan = self._plan(options, bounds, s_kva)
+        plan = replace(
+            plan, actions=(*(m.action(options.latency_s + COMMAND_S) for m in moves), *plan.actions)
+        )
         report = self.checker.report(plan)
         check_s = time.perf_counter() - begun
         status = self._status(answer, report)
@@ -160,6 +170,38 @@ class BalanceRunner:
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
+
+    def _with_moves(
+        self,
+        options: Any,
+        bounds: Bounds,
+        found: tuple[Answer, np.ndarray, Sight, int],
+        terms: tuple[str, ...],
+        deadline_s: float,
+    ) -> tuple[list[Move], Any]:
+        """Return the racks that change their phase, and what a search finds then; nothing where that is no better."""
+        if self._selection is None:
+            self._selection = Selection(self)
+        told, owners = self.loads.owned(loads_kw(self.net, options))
+        owner = owners.get("asymmetric_load", np.full(len(told.s_pu), -1))
+        counted = int(self.area.structure.counts.sum())
+        best: tuple[list[Move], Any] = ([], found)
+        moves: list[Move] = []
+        seen = {frozenset(moves)}
+        at: Any = found
+        for _ in range(SELECTIONS):
+            moves = self._selection.choose(
+                told, owner, bounds, at[2], at[1], terms, options.max_moves, moves, deadline_s
+            )
+            if frozenset(moves) in seen:
+                break
+            seen.add(frozenset(moves))
+            at = self.search(moved(told, owner, moves), bounds, terms, deadline_s)
+            if at[1] is None:
+                break
+            if better(at[0], best[1][0], counted):
+                best = moves, at
+        return best
 
     def near(self, bounds: Bounds, s_kva: np.ndarray, count: int) -> Bounds:
         """Return the bounds of a round."""

@@ -38,8 +38,7 @@ class Course:
         base = runner.programme.compilation
         model = base.model
         self.stack = Stack(base, steps, tuple(model.terms))
-        nothing = nothing_of(model.nothing, len(steps))
-        self.programme = Programme(model, self.stack, nothing, runner.least_pu)
+        self.programme = Programme(model, self.stack, nothing_of(model.nothing, len(steps)))
         free = read_bounds(runner.base, runner.inverters, (), (), None)
         now = runner.loads.at({})
         told = [now] * len(steps)
