@@ -24,7 +24,7 @@ _HEADLINES = {
 
 def render(result: Result) -> str:
     """Return the screen for one result."""
-    if result.timeline is not None:
+    if result.timeline is not None and result.phases is None:
         return "\n".join(
             [*_head_of_shift(result), *_course(result), *_actions(result), *_later(result), *_tail(result)]
         )
@@ -134,6 +134,28 @@ def _phases(result: Result) -> list[str]:
         lines.append(f"  {row['component']:28.28s}  {sides[0]}  {sides[1]}")
     if len(frame) > MAX_ROWS:
         lines.append(f"    ... {len(frame) - MAX_ROWS} more feeders: result.phases")
+    return [*lines, *_ahead(result)]
+
+
+def _ahead(result: Result) -> list[str]:
+    """Say how the steps of a balance go, by the worst load vector of each."""
+    frame = result.timeline
+    if frame is None or not len(frame):
+        return []
+    battery = bool(frame["stored_kwh"].gt(0).any())
+    lines = [
+        "  step        at s   spread, %: before -> after   VUF, %: before -> after   inverters kVA"
+        + ("   batteries kW   kWh" if battery else "")
+    ]
+    for row in frame.head(MAX_ROWS).to_dict("records"):
+        spread, vuf = (
+            (row[f"{name}_before_percent"], row[f"{name}_after_percent"]) for name in ("spread", "vuf")
+        )
+        text = f"  {row['step']!s:8.8s}{row['t_s']:8.0f}        {spread[0]:8.2f} -> {spread[1]:8.2f}"
+        text += f"       {vuf[0]:8.3f} -> {vuf[1]:8.3f}       {row['inverter_kva']:9.1f}"
+        lines.append(text + (f"      {row['battery_kw']:9.1f}{row['stored_kwh']:6.1f}" if battery else ""))
+    if len(frame) > MAX_ROWS:
+        lines.append(f"    ... {len(frame) - MAX_ROWS} more steps: result.timeline")
     return lines
 
 
@@ -353,7 +375,7 @@ def _actions(result: Result) -> list[str]:
         why = "the plant's own devices are enough"
         if result.margins is not None:
             why = "all stand right"
-        elif result.timeline is not None:
+        elif result.timeline is not None and result.phases is None:
             why = "nothing that could be moved now would lower the cost"
         elif result.phases is not None:
             why = "the set-points are right as they are"

@@ -33,7 +33,7 @@ from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
 from pdnopt.units import SQRT3
 
-__all__ = ["ALPHA", "TO_PHASES", "Feeders", "PhaseNetwork", "at_order", "read_phase_network"]
+__all__ = ["ALPHA", "TO_PHASES", "Feeders", "PhaseNetwork", "at_order", "not_held", "read_phase_network"]
 
 ALPHA = np.exp(2j * np.pi / 3)
 TO_PHASES = np.array([[1, 1, 1], [1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]])
@@ -118,9 +118,11 @@ def read_phase_network(net: Any) -> PhaseNetwork:
     InputError
         Elements without a model by phase, and zero-sequence data that is missing: every one named.
     """
-    from pdnopt.acflow.three_phase import prepare
+    from pdnopt.acflow.three_phase import missing_zero_sequence, prepare
 
-    _refuse(net)
+    issues = [*not_held(net), *missing_zero_sequence(net)]
+    if issues:
+        raise InputError(issues)
     prepare(net)
     m = read_model(net)
     br = m.branches
@@ -170,8 +172,8 @@ def at_order(net: Any, network: PhaseNetwork, order: float) -> tuple[csr_array, 
     return y, feeders.matrix
 
 
-def _refuse(net: Any) -> None:
-    """Raise InputError for what has no model by phase here."""
+def not_held(net: Any) -> list[Issue]:
+    """Return what has no model by phase here."""
     issues = []
     for table in ("trafo3w", "impedance", "shunt", "ward", "motor"):
         frame = net[table]
@@ -188,8 +190,7 @@ def _refuse(net: Any) -> None:
                 who, path = component_name(net, "trafo", int(row)), "net.trafo.vector_group"
                 todo = "Name the transformer's vector group."
                 issues.append(Issue("NotHeld", path, who, name, "Dyn, YNyn, Yy, Yd, Dy or Dd", todo))
-    if issues:
-        raise InputError(issues)
+    return issues
 
 
 def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray, order: float = 1.0) -> np.ndarray:

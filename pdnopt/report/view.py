@@ -289,7 +289,7 @@ def _title(result: Result) -> str:
 def _actions_line(result: Result) -> str:
     plan = result.plan
     if not plan.actions:
-        if result.ok and result.timeline is not None:
+        if result.ok and result.timeline is not None and result.phases is None:
             return "Nothing that could be moved now would lower the cost."
         return (
             "No command is needed: the plant's own devices are enough."
