@@ -87,8 +87,6 @@ class BalanceRunner:
         if options.spectra is not None:
             self.filtering.read(options.spectra)  # refuses what is wrong before anything is solved
         self._prime()
-        if options.spectra is not None:
-            self._prime_filters(options, told)
 
     @property
     def filtering(self) -> Filtering:
@@ -109,15 +107,6 @@ class BalanceRunner:
         if found is not None:
             self._start_kva = found
         self.programme.keep()
-
-    def _prime_filters(self, options: Any, told: Injections) -> None:
-        """Solve for the session's spectra: every solve with these orders starts from there."""
-        bounds = read_bounds(self.base, self.inverters, (), (), None)
-        sight = self._sight(told, self._start_kva)
-        deadline_s = time.perf_counter() + options.time_limit_s
-        filtered = self._filtered(options, told, bounds, sight, self._start_kva, deadline_s)
-        if filtered.status == "optimal":
-            self.filtering.keep()
 
     # --- one solve
 
