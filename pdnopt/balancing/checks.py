@@ -50,7 +50,7 @@ def check_terms(terms: Sequence[str], options: Any) -> list[Issue]:
     return [Issue("Enum", "minimize", "", list(asked), allowed, "Correct the terms.")]
 
 
-APART = (("loads", "spectra"), ("loads", "max_moves"), ("spectra", "max_moves"))
+APART = (("loads", "spectra"), ("spectra", "max_moves"))
 """Keywords of which one says something about a plant that another one changes."""
 
 
