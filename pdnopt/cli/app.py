@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pdnopt import __version__
+from pdnopt.cli import devices as devices_commands
 from pdnopt.cli import forecasting, networks, placing, reporting, risking, solving, sweeping, training
 
 __all__ = ["app", "main"]
@@ -80,6 +81,17 @@ forecast = typer.Typer(
 forecasting.add_commands(forecast)
 training.add_commands(forecast)
 app.add_typer(forecast)
+
+devices = typer.Typer(
+    name="devices",
+    help="How devices are reached: device maps, keys and certificates.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings=CONTEXT,
+)
+devices_commands.add_commands(devices)
+app.add_typer(devices)
+app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
 
 
 def main() -> None:

@@ -81,28 +81,19 @@ def check_fields(
     if not isinstance(data, dict):
         names = ", ".join(fields)
         return [Issue("Type", where(path), id_, _short(data), f"a mapping with {names}", "Write it as one.")]
-    issues = [
-        Issue(
-            "UnknownField",
-            where(f"{path}.{name}"),
-            id_,
-            _short(value),
-            f"one of {', '.join(fields)}",
-            "Correct or remove it.",
-        )
-        for name, value in data.items()
-        if name not in fields
-    ]
+    inner = f"{path}." if path else ""
+    issues = []
+    for name, value in data.items():
+        if name not in fields:
+            at, allowed = where(f"{inner}{name}"), f"one of {', '.join(fields)}"
+            issues.append(Issue("UnknownField", at, id_, _short(value), allowed, "Correct or remove it."))
     for name, field in fields.items():
+        at = where(f"{inner}{name}")
         if name not in data:
             if field.required:
-                issues.append(Issue("Missing", where(f"{path}.{name}"), id_, None, field.allowed, "Add it."))
+                issues.append(Issue("Missing", at, id_, None, field.allowed, "Add it."))
         elif not field.test(data[name]):
-            issues.append(
-                Issue(
-                    field.kind, where(f"{path}.{name}"), id_, _short(data[name]), field.allowed, "Correct it."
-                )
-            )
+            issues.append(Issue(field.kind, at, id_, _short(data[name]), field.allowed, "Correct it."))
     return issues
 
 

@@ -1,0 +1,83 @@
+"""What both kinds of file share: names, security, hosts and ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pdnopt.errors import Issue
+from pdnopt.protocols.certificates import Identity
+from pdnopt.protocols.documents import Document
+from pdnopt.protocols.fields import Field, check_fields, text, whole
+from pdnopt.protocols.registers import KINDS
+
+__all__ = [
+    "FORMAT",
+    "LIST",
+    "MAPPING",
+    "PORT",
+    "check_positions",
+    "device_field",
+    "in_folder",
+    "read_identity",
+]
+
+FORMAT = 1
+PORT = whole(1, 65535)
+MAPPING = Field("a mapping", lambda value: isinstance(value, dict))
+LIST = Field("a list", lambda value: isinstance(value, list))
+
+SECRETS = {"ca": text(), "certificate": text(), "key": text()}
+
+
+def device_field(name: str) -> bool:
+    """Say whether a name can be a device's: "table:name" with a table that registers know."""
+    table, colon, rest = name.partition(":")
+    return bool(colon and rest) and table in KINDS and len(name) <= 200 and name.isprintable()
+
+
+def in_folder(document: Document, name: str) -> Path:
+    """Return the path of a file that is named relative to the document's folder."""
+    return document.path.parent / Path(name).expanduser()
+
+
+def read_identity(
+    document: Document, data: Any, place: str, more: Mapping[str, Field], issues: list[Issue]
+) -> tuple[Identity, dict[str, Path]] | None:
+    """Return the files of ``security`` and those of ``more`` that it names; None where something is wrong.
+
+    Secrets are in files of their own, which must exist; in the map they would be read by everybody who reads the map.
+    """
+    faults = check_fields(data, {**SECRETS, **more}, place, "", document.where)
+    if not faults:
+        for name, value in data.items():
+            if not in_folder(document, value).is_file():
+                at, todo = (
+                    document.where(f"{place}.{name}"),
+                    "Make it with `pdnopt devices keys FOLDER`, or correct it.",
+                )
+                faults.append(Issue("File", at, "", value, "a file that exists", todo))
+    issues += faults
+    if faults:
+        return None
+    files = {name: in_folder(document, value) for name, value in data.items()}
+    identity = Identity(files["ca"], files["certificate"], files["key"])
+    return identity, {name: files[name] for name in more if name in files}
+
+
+def check_positions(
+    document: Document, data: Any, place: str, device: str, issues: list[Issue]
+) -> tuple[str, ...]:
+    """Return the switches of a transfer device in the order of its registers."""
+    table = device.partition(":")[0]
+    good = isinstance(data, list) and all(isinstance(item, str) and item for item in data)
+    if good and len(set(data)) == len(data) and bool(data) == (table == "transfer"):
+        return tuple(data)
+    allowed = (
+        'its switches, each once, in the order of its registers, as ["switch:T1", "switch:T2"]'
+        if table == "transfer"
+        else "none: only transfer devices have positions"
+    )
+    issues.append(Issue("Positions", document.where(place), device, str(data), allowed, "Correct the list."))
+    return ()
