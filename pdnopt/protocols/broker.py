@@ -1,46 +1,81 @@
-"""A configuration of mosquitto that fits `pdnopt.protocols.topics`: mutual TLS, names from certificates, an access list."""
+"""A configuration of mosquitto that fits `pdnopt.protocols.mqtt`: mutual TLS, names from certificates, an access list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.topics import acl_text
+from pdnopt.protocols.mqtt import (
+    ask_topic,
+    forecast_topic,
+    heartbeat_topic,
+    node_topic,
+    reply_topic,
+    status_topic,
+)
 from pdnopt.protocols.wire import MAX_BYTES
 
-__all__ = ["write_broker"]
+__all__ = ["acl_text", "write_broker"]
 
-HEADER_BYTES = 4096  # topic and properties of a message besides what it holds
+HEADER_BYTES = 4096  # of a packet, besides what the message holds
+ANY = "+"
+
+
+def acl_text(
+    stations: Mapping[str, Iterable[str]],
+    controllers: Iterable[str],
+    readers: Iterable[str] = (),
+    prefix: str = "pdnopt",
+) -> str:
+    """Return mosquitto's access list: whoever is not named may nothing, a station speaks for its own devices only.
+
+    Parameters
+    ----------
+    stations : mapping
+        Common name of a gateway or a node -> the topics of its devices.
+    controllers, readers : iterable of str
+        Common names of who may ask and send heartbeats, and of who may only listen.
+    prefix : str
+    """
+    lines: list[str] = []
+    for name, topics in sorted(stations.items()):
+        lines += [f"user {name}", f"topic read {heartbeat_topic(prefix)}"]
+        lines += [f"topic write {told(prefix, name)}" for told in (node_topic, forecast_topic)]
+        for topic in topics:
+            lines.append(f"topic read {ask_topic(prefix, topic)}")
+            lines += [f"topic write {told(prefix, topic)}" for told in (reply_topic, status_topic)]
+        lines.append("")
+    told = [make(prefix, ANY) for make in (status_topic, node_topic, forecast_topic)]
+    for name in sorted({*controllers}):
+        lines += [f"user {name}", f"topic write {ask_topic(prefix, ANY)}"]
+        lines += [f"topic write {heartbeat_topic(prefix)}", f"topic read {reply_topic(prefix, ANY)}"]
+        lines += [*(f"topic read {topic}" for topic in told), ""]
+    for name in sorted({*readers} - {*controllers}):
+        lines += [f"user {name}", *(f"topic read {topic}" for topic in told), ""]
+    return "\n".join(lines)
 
 
 def write_broker(
-    folder: Path,
-    who: Identity,
-    controllers: Iterable[str],
-    readers: Iterable[str] = (),
-    *,
-    host: str = "",
-    port: int = 8883,
-    user: str = "",
+    folder: Path, who: Identity, access: str, *, host: str = "", port: int = 8883, user: str = ""
 ) -> Path:
     """Write ``mosquitto.conf`` and ``mosquitto.acl`` to a folder, and return the path of the first.
 
     Parameters
     ----------
     folder : Path
-        Exists; may be rewritten.
+        Exists; files of these names in it are replaced.
     who : Identity
         The broker's certificate and key.
-    controllers, readers : iterable of str
-        Common names of who may command, and who may only read.
+    access : str
+        `acl_text`.
     host, port : str, int
         Where it listens; without a host on all addresses.
     user : str
         Account that it runs under where root starts it; mosquitto's own by default.
     """
     acl = folder / "mosquitto.acl"
-    acl.write_text(acl_text(controllers, readers), encoding="utf-8")
+    acl.write_text(access, encoding="utf-8")
     acl.chmod(0o600)
     lines = [
         f"listener {port} {host}".rstrip(),
@@ -58,9 +93,7 @@ def write_broker(
         "max_inflight_messages 100",
         f"max_packet_size {MAX_BYTES + HEADER_BYTES}",
         f"message_size_limit {MAX_BYTES}",
-        "max_keepalive 60",
         "log_dest stderr",
-        "connection_messages true",
     ]
     if user:
         lines.append(f"user {user}")

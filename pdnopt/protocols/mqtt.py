@@ -1,11 +1,13 @@
 """A connection to an MQTT broker over mutual TLS, and which topics mean what.
 
-For a device with topic T, under a prefix P (QoS 1, nothing retained)::
+For a device with topic T and a node of name N, under a prefix P (QoS 1; only P/N/node is retained)::
 
     P/T/ask       controller -> device   a request; first line: a number that the answer repeats
     P/T/reply     device -> controller   its answer
     P/T/status    device -> controller   its readings; first line: a number that rises
     P/heartbeat   controller -> devices  a signed heartbeat
+    P/N/node      node -> everybody      how the node itself is; {"online": false} as its last will
+    P/N/forecast  node -> everybody      what it expects of its circuits (`pdnopt.protocols.announcements`)
 
 The broker's access list gives every certificate its own topics (docs/EXECUTION.md). What is retained is never believed: it
 is of another time. A thread of its own works on messages, from a queue with an end: a flood is dropped, not stored.
@@ -28,7 +30,9 @@ from pdnopt.protocols.wire import MAX_BYTES
 __all__ = [
     "MqttLink",
     "ask_topic",
+    "forecast_topic",
     "heartbeat_topic",
+    "node_topic",
     "numbered",
     "reply_topic",
     "status_topic",
@@ -55,6 +59,16 @@ def reply_topic(prefix: str, topic: str) -> str:
 def status_topic(prefix: str, topic: str) -> str:
     """Return where a device says how it is."""
     return f"{prefix}/{topic}/status"
+
+
+def node_topic(prefix: str, name: str) -> str:
+    """Return where a node says how it is itself."""
+    return f"{prefix}/{name}/node"
+
+
+def forecast_topic(prefix: str, name: str) -> str:
+    """Return where a node says what it expects."""
+    return f"{prefix}/{name}/forecast"
 
 
 def heartbeat_topic(prefix: str) -> str:
@@ -88,6 +102,8 @@ class MqttLink:
         (topic, payload), called by a thread of this link; must not raise.
     name : str
         Begins the client's id.
+    will : tuple of str and bytes, optional
+        Topic and message that the broker publishes, retained, where this end is lost.
 
     Raises
     ------
@@ -103,6 +119,7 @@ class MqttLink:
         topics: Iterable[str],
         handle: Callable[[str, bytes], None],
         name: str,
+        will: tuple[str, bytes] | None = None,
     ) -> None:
         client = need("paho.mqtt.client")
         self.topics, self._handle = tuple(topics), handle
@@ -113,6 +130,8 @@ class MqttLink:
             client.CallbackAPIVersion.VERSION2, client_id=f"{name}-{secrets.token_hex(6)}"
         )
         self._client.tls_set_context(client_context(identity))
+        if will is not None:
+            self._client.will_set(*will, qos=1, retain=True)
         self._client.reconnect_delay_set(1, 5)
         self._client.max_queued_messages_set(QUEUE)
         self._client.suppress_exceptions = True  # a callback that fails is logged; the link lives on
@@ -135,11 +154,11 @@ class MqttLink:
         """Wait until it is ready, at most so long."""
         return self._subscribed.wait(timeout_s)
 
-    def publish(self, topic: str, payload: bytes) -> bool:
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
         """Send; False where it is not connected: what cannot go now does not go later."""
         if not self._client.is_connected():
             return False
-        return bool(self._client.publish(topic, payload, qos=1).rc == 0)
+        return bool(self._client.publish(topic, payload, qos=1, retain=retain).rc == 0)
 
     def close(self) -> None:
         """Disconnect and end the threads."""
