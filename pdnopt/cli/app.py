@@ -8,7 +8,7 @@ import typer
 
 from pdnopt import __version__
 from pdnopt.cli import devices as devices_commands
-from pdnopt.cli import forecasting, networks, placing, reporting, risking, solving, sweeping, training
+from pdnopt.cli import forecasting, networks, nodes, placing, reporting, risking, solving, sweeping, training
 
 __all__ = ["app", "main"]
 
@@ -92,6 +92,7 @@ devices = typer.Typer(
 devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("node", help=nodes.NODE_HELP)(nodes.node)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""The small process of a power node: obeys signed set-points, goes by its own rule when nobody leads, forecasts its circuits."""
+"""The small process of a power node: obeys signed set-points, has a rule of its own for when nobody leads, forecasts."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-__all__ = ["RULES", "Hold", "Rule", "Zero"]
+from pdnopt.errors import Issue
+from pdnopt.protocols.fields import check_fields, text
+
+__all__ = ["RULES", "Hold", "Rule", "Zero", "check_rule", "make_rule"]
 
 
 class Rule(Protocol):
@@ -43,3 +46,16 @@ class Hold(Zero):
 
 
 RULES = {"zero": Zero, "hold": Hold}
+"""Kind -> rule."""
+
+
+def check_rule(
+    table: str, data: dict[str, Any], path: str, id_: str, where: Callable[[str], str]
+) -> list[Issue]:
+    """Return what is wrong with a rule's settings."""
+    return check_fields(data, {"kind": text(one_of=tuple(RULES))}, path, id_, where)
+
+
+def make_rule(table: str, data: Mapping[str, Any]) -> Rule:
+    """Return the rule of checked settings; none given: zero."""
+    return RULES[data.get("kind", "zero")](table)

@@ -74,7 +74,7 @@ def parts_of(whole: Announcement, max_bytes: int = MAX_BYTES) -> Iterator[bytes]
         yield from parts_of(replace(whole, kw={name: whole.kw[name] for name in some}), max_bytes)
 
 
-def parse_announcement(raw: bytes) -> Announcement:
+def parse_announcement(raw: bytes, max_bytes: int = MAX_BYTES) -> Announcement:
     """Return what a message announces.
 
     Raises
@@ -82,7 +82,7 @@ def parse_announcement(raw: bytes) -> Announcement:
     InputError
         With everything that is wrong with it.
     """
-    data = parse(raw)
+    data = parse(raw, max_bytes)
     issues = check_fields(data, _FIELDS, "announcement")
     if not issues:
         shape = Field(
