@@ -45,10 +45,10 @@ class Measurements:
         self.jumps = 0
         self.completed = 0
         self._waiting: deque[tuple[int, str, float]] = deque(maxlen=WAITING)
-        self._begin_s: int | None = None
-        self._seen_s = 0.0
+        self._begin_s = 0
         self._sums: dict[str, tuple[float, float]] = {}  # circuit -> kWs, s
         self._last: tuple[float, float] | None = None  # UTC, monotonic
+        self._file: sqlite3.Connection | None = None
         self._open()
 
     def add(self, utc_s: float, monotonic_s: float, kw: Mapping[str, float]) -> bool:
@@ -61,7 +61,7 @@ class Measurements:
             if abs(jumped_s) > JUMP_S:
                 self.jumps += 1
                 log.warning("the clock jumped by %.0f s; this interval is a gap", jumped_s)
-                self._sums, self._seen_s, self._begin_s = {}, 0.0, begin_s
+                self._sums, self._begin_s = {}, begin_s
             else:
                 if begin_s != self._begin_s:
                     completed = self._complete()
@@ -79,7 +79,6 @@ class Measurements:
             self._file = None
 
     def _count(self, passed_s: float, kw: Mapping[str, float]) -> None:
-        self._seen_s += passed_s
         for circuit, value in kw.items():
             energy, seen_s = self._sums.get(circuit, (0.0, 0.0))
             self._sums[circuit] = (energy + value * passed_s, seen_s + passed_s)
@@ -87,28 +86,26 @@ class Measurements:
     def _complete(self) -> bool:
         """Keep the means of the interval that has ended; False where none can be made of it."""
         begin_s, sums = self._begin_s, self._sums
-        self._sums, self._seen_s = {}, 0.0
+        self._sums = {}
         rows = [
             (begin_s, circuit, energy / seen_s)
             for circuit, (energy, seen_s) in sums.items()
-            if begin_s is not None and seen_s >= LEAST_PART * self.step_s
+            if seen_s >= LEAST_PART * self.step_s
         ]
         if not rows:
             return False
-        self._waiting.extend(rows)  # type: ignore[arg-type]
+        self._waiting.extend(rows)
         self._write()
         self.completed += 1
         return True
 
     def _write(self) -> None:
         try:
-            if self._file is None:
-                self._connect()
-            assert self._file is not None
-            with self._file:
-                self._file.executemany(PUT, list(self._waiting))
+            file = self._file or self._connect()
+            with file:
+                file.executemany(PUT, list(self._waiting))
                 oldest_s = self._waiting[-1][0] - self.keep_s
-                self._file.execute("DELETE FROM means WHERE begin_s < ?", (oldest_s,))
+                file.execute("DELETE FROM means WHERE begin_s < ?", (oldest_s,))
         except sqlite3.Error as error:
             if not self.trouble:
                 log.error("%s: %s; measurements wait in memory", self.path, error)
@@ -119,7 +116,6 @@ class Measurements:
         self.trouble = ""
 
     def _open(self) -> None:
-        self._file: sqlite3.Connection | None = None
         try:
             self._connect()
         except sqlite3.DatabaseError as error:
@@ -134,9 +130,11 @@ class Measurements:
             self._connect()
             self.trouble = ""
 
-    def _connect(self) -> None:
-        self._file = sqlite3.connect(self.path, timeout=1.0, check_same_thread=False)
-        self._file.execute("PRAGMA journal_mode=WAL")
-        self._file.execute("PRAGMA synchronous=NORMAL")
-        self._file.execute(TABLE)
-        self._file.execute("SELECT COUNT(*) FROM means").fetchone()
+    def _connect(self) -> sqlite3.Connection:
+        file = sqlite3.connect(self.path, timeout=1.0, check_same_thread=False)
+        self._file = file
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=NORMAL")
+        file.execute(TABLE)
+        file.execute("SELECT COUNT(*) FROM means").fetchone()
+        return file

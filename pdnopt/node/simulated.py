@@ -44,12 +44,13 @@ class SimulatedHardware:
     def __init__(self, name: str, clock: Clock, p_kw: float) -> None:
         self.table, self.clock, self.p_kw = name.partition(":")[0], clock, p_kw
         self._energy_kwh, self._last_s = p_kw / 2, clock.monotonic_s()
-        self._state: dict[str, Any] = {
+        known: dict[str, dict[str, Any]] = {
             "switch": {"closed": True},
             "transfer": {"position": None, "preferred": None},
             "storage": {"setpoint_kw": 0.0, "forming": False},
             "asymmetric_sgen": {"setpoint": {"p_kw": [0.0] * 3, "q_kvar": [0.0] * 3}},
-        }.get(self.table, {"limit_kw": None})
+        }
+        self._state = known.get(self.table, {"limit_kw": None})
 
     def read(self) -> Seen:
         told = {**self._state, **self._measured()}
