@@ -19,7 +19,7 @@ from pdnopt.node.device import NodeDevice
 from pdnopt.node.forecasting import Forecasts, Order
 from pdnopt.node.measurements import Measurements
 from pdnopt.node.settings import ForecastSettings
-from pdnopt.protocols.announcements import parts_of
+from pdnopt.protocols.announcements import Announcement, parts_of
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.readings import Quality, Reading
 
@@ -76,7 +76,7 @@ class Node:
         self._begun_s = clock.monotonic_s()
         self._told_s = float("-inf")
         self._told: Any = None
-        self._announced = False
+        self._announced: Announcement | None = None
         if forecasting is not None:
             self._order_forecast(forecasting)  # what was measured in an earlier life is on the disk
 
@@ -163,12 +163,12 @@ class Node:
                 kw[name] = float(value.value)
         if having.measurements.add(utc_s, monotonic_s, kw):
             self._order_forecast(having)
-        if having.forecasts.poll() is not None:
-            self._announced = False
+        having.forecasts.poll()
         latest = having.forecasts.latest
-        if latest is not None and not self._announced:
-            sent = [self.tell("forecast", part, False) for part in parts_of(latest)]
-            self._announced = all(sent)  # otherwise again, all of it, when the broker is back
+        if latest is None or latest is self._announced:
+            return
+        if all(self.tell("forecast", part, False) for part in parts_of(latest)):
+            self._announced = latest  # otherwise again, all of it, when the broker is back
 
     def _order_forecast(self, having: Forecasting) -> None:
         wanted = having.settings

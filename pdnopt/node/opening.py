@@ -72,12 +72,15 @@ class RunningNode:
             ended.wait(self.settings.step_s)
 
     def close(self) -> None:
-        """Say good-bye, end connections and processes."""
+        """Say good-bye, end connections and processes; once."""
+        if self._lock < 0:
+            return
         self._tell("node", OFFLINE, True)
         if self.door is not None:
             self.door.close()
         self.node.close()
         os.close(self._lock)
+        self._lock = -1
 
     def _tell(self, what: str, raw: bytes, retain: bool) -> bool:
         return self.door is not None and self.door.link.publish(self._topics[what], raw, retain)
