@@ -7,6 +7,7 @@ in which everything is in service and no switch exists, so that each bus and bra
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pdnopt.errors import InputError, Issue
+from pdnopt.plant.memory import Memory
 
 __all__ = ["BranchArrays", "read_branches"]
 
@@ -79,7 +81,7 @@ def read_branches(net: Any) -> BranchArrays:
     """
     from pandapower.pypower import idx_brch, idx_bus
 
-    ppc, lookup, position = _all_in_service(net)
+    ppc, lookup, position = _kept(net)
     branch, bus = ppc["branch"].real, ppc["bus"].real
     n_bus = len(net.bus)
     node = np.full(len(bus), -1)
@@ -182,6 +184,28 @@ def _empty() -> Any:
     return pp.create_empty_network(sn_mva=1.0)
 
 
+KEPT = Memory(32)
+"""pandapower's conversion takes 50 ms, as long as a solve; a plant that is read again and again has the same branches."""
+
+CHARACTERISTICS = ("trafo_characteristic_table", "trafo_characteristic_spline", "characteristic")
+
+
+def _kept(net: Any) -> tuple[dict[str, Any], np.ndarray, dict[str, tuple[int, int]]]:
+    """Return what `_all_in_service` does; nobody may change it."""
+    if any(name in net and len(net[name]) for name in CHARACTERISTICS):
+        return _all_in_service(net)
+    parts: list[Hashable] = [float(net.f_hz)]
+    for name in ("bus", *TABLES):
+        frame = net[name]
+        parts += [name, frame.index.to_numpy().tobytes()]
+        for column in frame.columns:
+            if column == "in_service":
+                continue
+            values = frame[column].to_numpy()
+            parts += [str(column), repr(values.tolist()) if values.dtype == object else values.tobytes()]
+    return KEPT.recall(tuple(parts), lambda: _all_in_service(net))
+
+
 def _all_in_service(net: Any) -> tuple[dict[str, Any], np.ndarray, dict[str, tuple[int, int]]]:
     """Return pandapower's arrays of the bare network, the place of each bus, and of each table."""
     import pandapower as pp
@@ -193,7 +217,7 @@ def _all_in_service(net: Any) -> tuple[dict[str, Any], np.ndarray, dict[str, tup
         frame = net[name].copy()
         frame["in_service"] = True
         bare[name] = frame
-    for name in ("trafo_characteristic_table", "trafo_characteristic_spline", "characteristic"):
+    for name in CHARACTERISTICS:
         if name in net:
             bare[name] = net[name]
     # a reference at every bus: pandapower drops buses that nothing holds

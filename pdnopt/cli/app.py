@@ -8,7 +8,19 @@ import typer
 
 from pdnopt import __version__
 from pdnopt.cli import devices as devices_commands
-from pdnopt.cli import forecasting, networks, nodes, placing, reporting, risking, solving, sweeping, training
+from pdnopt.cli import (
+    emulating,
+    forecasting,
+    networks,
+    nodes,
+    placing,
+    reporting,
+    risking,
+    running,
+    solving,
+    sweeping,
+    training,
+)
 
 __all__ = ["app", "main"]
 
@@ -24,6 +36,7 @@ Examples:
   pdnopt place hall_4n3 racks.csv --report out/place.html
   pdnopt forecast backtest loads.csv --model calibrated_lightgbm --horizon 24
   pdnopt risk hall_4n3 --sensors readings.csv
+  pdnopt run hall_4n3 --simulate --scenario demo_hour
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -69,6 +82,9 @@ app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("risk", help=risking.RISK_HELP)(risking.risk)
+app.command("run", help=running.RUN_HELP)(running.run)
+app.command("replay", help=running.REPLAY_HELP)(running.replay)
+app.command("alarms", help=running.ALARMS_HELP)(running.alarms)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(
@@ -93,6 +109,7 @@ devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
 app.command("node", help=nodes.NODE_HELP)(nodes.node)
+app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 
 def main() -> None:

@@ -7,5 +7,16 @@ that shares nothing with the models.
 from pdnopt.emulator.ledger import Happening, Ledger, Violation
 from pdnopt.emulator.metering import Lie
 from pdnopt.emulator.plant import EmulatedPlant
+from pdnopt.emulator.scenario import Scenario, load_scenario, packaged_scenarios, play
 
-__all__ = ["EmulatedPlant", "Happening", "Ledger", "Lie", "Violation"]
+__all__ = [
+    "EmulatedPlant",
+    "Happening",
+    "Ledger",
+    "Lie",
+    "Scenario",
+    "Violation",
+    "load_scenario",
+    "packaged_scenarios",
+    "play",
+]

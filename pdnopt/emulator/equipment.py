@@ -113,7 +113,9 @@ class GuardedSide:
 
     def heartbeat(self, beat: Heartbeat) -> bool:
         """Tell all guards that the leader lives; True where all took it."""
-        taken = [guard.heartbeat(beat).accepted for guard in self.guards.values()]  # all hear it, whatever one says
+        taken = [
+            guard.heartbeat(beat).accepted for guard in self.guards.values()
+        ]  # all hear it, whatever one says
         return all(taken)
 
     def tick(self) -> None:

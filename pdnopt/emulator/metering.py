@@ -111,6 +111,10 @@ class Meters:
         self._lies.pop(device, None)
         self.skew_s.pop(device, None)
 
+    def silent(self, device: str) -> bool:
+        """Whether nothing comes from a device at all."""
+        return any(lie.kind == "missing" and not lie.quantity for lie in self._lies.get(device, ()))
+
     # --- readings
 
     def read(self, devices: Iterable[str], path: str = "") -> list[Reading]:
@@ -119,7 +123,9 @@ class Meters:
         now = self.plant.utc_s
         for device in devices:
             if device not in self._known:
-                out.append(Reading(device, "", None, Quality.MISSING, now, now, path, "no such device"))
+                out.append(
+                    Reading(device, "available", None, Quality.MISSING, now, now, path, "no such device")
+                )
                 continue
             stamp = now + self.skew_s.get(device, 0.0)
             lies = [lie for lie in self._lies.get(device, ()) if lie.path in ("", path)]
@@ -152,17 +158,22 @@ class Meters:
 
     def _load(self, device: str, table: str) -> dict[str, Any]:
         w, snap = self.plant.world, self.plant.snapshot()
-        out: dict[str, Any] = {}
-        if table != "rack":
-            k = self._cord[device]
-            out["p_kw"], out["fed"] = float(snap.cord_kw[k]), bool(self.plant.living[k])
-            out["q_kvar"] = float(snap.cord_kvar[k])
-        if device in self._unit:
+        if table == "rack":
             u = self._unit[device]
-            out["limit_kw"] = float(min(w.cap_kw[u], w.demand.d_kw[u]))
-            if table == "rack":
-                out["p_kw"], out["fed"] = float(snap.served_kw[u]), bool(self.plant.fed[u])
-            out["up"] = not bool(w.down[u])
+            out: dict[str, Any] = {"p_kw": float(snap.served_kw[u]), "fed": bool(self.plant.fed[u])}
+        else:
+            k = self._cord[device]
+            u = int(w.demand.unit[k])  # of a cord of a rack: limit and restart are the rack's
+            broken = w.outage.row_dead["load" if w.demand.table[k] == 0 else "asymmetric_load"]
+            out = {
+                "p_kw": float(snap.cord_kw[k]),
+                "q_kvar": float(snap.cord_kvar[k]),
+                "fed": bool(self.plant.living[k]),
+                "available": not bool(broken[w.demand.row[k]]),
+            }
+        cap_kw = float(w.cap_kw[u])
+        out["limit_kw"] = cap_kw if np.isfinite(cap_kw) else None
+        out["up"] = not bool(w.down[u])
         return out
 
     def _transfer(self, device: str) -> dict[str, Any]:
@@ -185,6 +196,7 @@ class Meters:
         return {
             "closed": bool(w.s.closed[k]),
             "p_kw": _number(self.plant.snapshot().flow.switch_p_kw[0, k]),
+            "overload_used": float(min(self.plant.clocks.used["switch"][k], 1.0)),
             "available": not bool(w.outage.sw_locked[k]) and device not in self.plant.local,
         }
 

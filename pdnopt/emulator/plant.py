@@ -16,6 +16,7 @@ from pdnopt.emulator.commanding import MODE_WORDS, Panel
 from pdnopt.emulator.ledger import Ledger
 from pdnopt.emulator.metering import Meters
 from pdnopt.emulator.network import present_network
+from pdnopt.emulator.sensors import Sensors
 from pdnopt.emulator.units import Units
 from pdnopt.emulator.upstream import switches_of
 from pdnopt.emulator.world import Snapshot, World
@@ -88,6 +89,9 @@ class EmulatedPlant:
         self._given_setpoints = dict(self.world.setpoints)
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
+        self.sensors = Sensors(self, seed)
+        self._loads_kw: dict[str, dict[int, float]] = {}
+        self._factor: dict[str, float] = {}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._wrong: dict[tuple[str, str], int] = {}
@@ -212,6 +216,7 @@ class EmulatedPlant:
         self._run_down(rates)
         while self._queue and self._queue[0][0] <= self.t_s + SAME_S:
             heapq.heappop(self._queue)[2]()
+            self._react()  # what arrives at the same moment sees what the first has done
         self._end_transfers()
         self._retransfer()
         self._react()
@@ -427,19 +432,46 @@ class EmulatedPlant:
 
     def set_loads(self, loads_kw: Mapping[str, Mapping[int, float]]) -> None:
         """Give rows of the load tables other demands, kW (all that are not named: as the network has them)."""
-        self.world.set_loads(loads_kw)
+        self._loads_kw = {table: dict(rows) for table, rows in loads_kw.items()}
+        self._apply_loads()
+
+    def scale_loads(self, factor: float) -> None:
+        """Let every load ask for ``factor`` times what the network says."""
+        d = self.world.as_given
+        loads: dict[str, dict[int, float]] = {}
+        for number, table in enumerate(("load", "asymmetric_load")):
+            mine = d.table == number
+            index = self.world.net[table].index[d.row[mine]]
+            loads[table] = dict(zip(index.tolist(), (d.p_kw[mine] * factor).tolist(), strict=True))
+        self.set_loads(loads)
+
+    def overload(self, unit: str, factor: float) -> None:
+        """Let a rack or load (or "all") ask for ``factor`` times what it asks for otherwise; 1 ends it."""
+        self._factor[unit] = factor
+        self.ledger.say(
+            self.t_s, unit, "asks for more" if factor > 1 else "asks for less", f"times {factor:g}"
+        )
+        self._apply_loads()
+
+    def _apply_loads(self) -> None:
+        w = self.world
+        loads = self._loads_kw
+        if self._factor:
+            d = w.as_given
+            loads = {}
+            every = self._factor.get("all", 1.0)
+            for k, (number, row) in enumerate(zip(d.table, d.row, strict=True)):
+                table = ("load", "asymmetric_load")[int(number)]
+                index = int(w.net[table].index[row])
+                kw = self._loads_kw.get(table, {}).get(index, float(d.p_kw[k]))
+                factor = every * self._factor.get(d.name[int(d.unit[k])], 1.0)
+                loads.setdefault(table, {})[index] = kw * factor
+        w.set_loads(loads)
         self._react()
 
-    def scale_loads(self, factor: float, rows: Mapping[str, Iterable[int]] | None = None) -> None:
-        """Let every row (or those named, by table) ask for ``factor`` times what the network says."""
-        net = self.world.net
-        loads: dict[str, dict[int, float]] = {}
-        for table, columns in (("load", ("p_mw",)), ("asymmetric_load", ("p_a_mw", "p_b_mw", "p_c_mw"))):
-            frame = net[table]
-            kw = frame[list(columns)].sum(axis=1) * frame["scaling"] * KW_PER_MW
-            wanted = frame.index if rows is None else rows.get(table, ())
-            loads[table] = {int(i): float(kw.loc[i]) * factor for i in wanted}
-        self.set_loads(loads)
+    def unknown_failure(self, name: str) -> list[Issue]:
+        """Return what is wrong with the name of a failure; nothing changes."""
+        return self.world.unknown_failure(name)
 
     def set_temperature(self, ups: str, temperature_c: float) -> None:
         """Change the inlet temperature of a UPS: another overload curve may hold."""

@@ -24,7 +24,7 @@ from pdnopt.checker.ratings import Rated, rated
 from pdnopt.checker.replay import Segment
 from pdnopt.checker.situation import Supply, base_situation, supply
 from pdnopt.checker.synchronism import labels
-from pdnopt.errors import InputError
+from pdnopt.errors import InputError, Issue
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
 
@@ -84,8 +84,8 @@ class World:
     def __init__(self, net: Any) -> None:
         self.net = deepcopy(net)
         self.view = PlantView(self.net)
-        self._as_given = DemandView(self.view)
-        self.demand = self._as_given
+        self.as_given = DemandView(self.view)
+        self.demand = self.as_given
         self.curves, self.shape = Curves(self.net), PhaseShape(self.net)
         self.engine = FlowEngine(self.net)
         view = self.view
@@ -138,7 +138,7 @@ class World:
 
     def set_loads(self, loads_kw: Mapping[str, Mapping[int, float]]) -> None:
         """Give rows of ``net.load`` and ``net.asymmetric_load`` other demands, kW; those that are not named: as given."""
-        self.demand = self._as_given.with_loads(loads_kw)
+        self.demand = self.as_given.with_loads(loads_kw)
 
     def allow(self) -> None:
         """Write into the situation what each unit may draw: its demand, its cap, nothing while it is down."""
@@ -171,6 +171,10 @@ class World:
                 net[table].loc[row, "in_service"] = False
             self.engine = FlowEngine(net)
         self.settle(t_s)
+
+    def unknown_failure(self, name: str) -> list[Issue]:
+        """Return what is wrong with the name of a failure; nothing changes."""
+        return read_outage(self.view, [name]).issues
 
     def trip(self, switches: Iterable[int]) -> None:
         """Open switches for good: they stay locked until a person has looked at them."""

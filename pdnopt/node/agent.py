@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 OFFLINE = b'{"online":false}'
 TROUBLE_SHOWN = 300
 
-Tell = Callable[[str, bytes, bool], bool]
-"""("node" or "forecast", message, retained) -> whether it went out."""
+Tell = Callable[[str, bytes], bool]
+"""("node" or "forecast", message) -> whether it went out."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Node:
         if changing == self._told and now_s - self._told_s < self.status_s:
             return
         raw = json.dumps(self.status(), separators=(",", ":"), allow_nan=False).encode()
-        if self.tell("node", raw, True):
+        if self.tell("node", raw):
             self._told, self._told_s = changing, now_s
 
     def _forecast(self, having: Forecasting) -> None:
@@ -167,7 +167,7 @@ class Node:
         latest = having.forecasts.latest
         if latest is None or latest is self._announced:
             return
-        if all(self.tell("forecast", part, False) for part in parts_of(latest)):
+        if all(self.tell("forecast", part) for part in parts_of(latest)):
             self._announced = latest  # otherwise again, all of it, when the broker is back
 
     def _order_forecast(self, having: Forecasting) -> None:

@@ -75,15 +75,15 @@ class RunningNode:
         """Say good-bye, end connections and processes; once."""
         if self._lock < 0:
             return
-        self._tell("node", OFFLINE, True)
+        self._tell("node", OFFLINE)
         if self.door is not None:
             self.door.close()
         self.node.close()
         os.close(self._lock)
         self._lock = -1
 
-    def _tell(self, what: str, raw: bytes, retain: bool) -> bool:
-        return self.door is not None and self.door.link.publish(self._topics[what], raw, retain)
+    def _tell(self, what: str, raw: bytes) -> bool:
+        return self.door is not None and self.door.link.publish(self._topics[what], raw)
 
 
 def open_node(settings: NodeSettings, clock: Clock) -> RunningNode:

@@ -1,10 +1,15 @@
-"""A configuration of mosquitto that fits `pdnopt.protocols.mqtt`: mutual TLS, names from certificates, an access list."""
+"""The settings of a mosquitto broker that lets everybody do what is theirs, and nothing else.
+
+Certificates are required; the common name is the user. The controller asks and listens to all; a gateway, and a node of
+several devices, answers for its devices; anybody else is a node or a device, and has the topic of its own name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pdnopt.errors import InputError, Issue
 from pdnopt.protocols.certificates import Identity
 from pdnopt.protocols.mqtt import (
     ask_topic,
@@ -14,89 +19,86 @@ from pdnopt.protocols.mqtt import (
     reply_topic,
     status_topic,
 )
-from pdnopt.protocols.wire import MAX_BYTES
 
-__all__ = ["acl_text", "write_broker"]
-
-HEADER_BYTES = 4096  # of a packet, besides what the message holds
-ANY = "+"
+__all__ = ["write_broker_files"]
 
 
-def acl_text(
-    stations: Mapping[str, Iterable[str]],
-    controllers: Iterable[str],
-    readers: Iterable[str] = (),
+def write_broker_files(
+    folder: Path,
+    identity: Identity,
+    host: str,
+    port: int,
+    controllers: Sequence[str],
+    gateways: Mapping[str, Sequence[str]],
     prefix: str = "pdnopt",
-) -> str:
-    """Return mosquitto's access list: whoever is not named may nothing, a station speaks for its own devices only.
-
-    Parameters
-    ----------
-    stations : mapping
-        Common name of a gateway or a node -> the topics of its devices.
-    controllers, readers : iterable of str
-        Common names of who may ask and send heartbeats, and of who may only listen.
-    prefix : str
-    """
-    lines: list[str] = []
-    for name, topics in sorted(stations.items()):
-        lines += [f"user {name}", f"topic read {heartbeat_topic(prefix)}"]
-        lines += [f"topic write {told(prefix, name)}" for told in (node_topic, forecast_topic)]
-        for topic in topics:
-            lines.append(f"topic read {ask_topic(prefix, topic)}")
-            lines += [f"topic write {told(prefix, topic)}" for told in (reply_topic, status_topic)]
-        lines.append("")
-    told = [make(prefix, ANY) for make in (status_topic, node_topic, forecast_topic)]
-    for name in sorted({*controllers}):
-        lines += [f"user {name}", f"topic write {ask_topic(prefix, ANY)}"]
-        lines += [f"topic write {heartbeat_topic(prefix)}", f"topic read {reply_topic(prefix, ANY)}"]
-        lines += [*(f"topic read {topic}" for topic in told), ""]
-    for name in sorted({*readers} - {*controllers}):
-        lines += [f"user {name}", *(f"topic read {topic}" for topic in told), ""]
-    return "\n".join(lines)
-
-
-def write_broker(
-    folder: Path, who: Identity, access: str, *, host: str = "", port: int = 8883, user: str = ""
 ) -> Path:
-    """Write ``mosquitto.conf`` and ``mosquitto.acl`` to a folder, and return the path of the first.
+    """Write ``mosquitto.conf`` and ``mosquitto.acl`` and return the path of the first.
 
     Parameters
     ----------
     folder : Path
-        Exists; files of these names in it are replaced.
-    who : Identity
-        The broker's certificate and key.
-    access : str
-        `acl_text`.
+    identity : Identity
+        The broker's.
     host, port : str, int
-        Where it listens; without a host on all addresses.
-    user : str
-        Account that it runs under where root starts it; mosquitto's own by default.
+        Where it listens.
+    controllers : sequence of str
+        Common names of controllers.
+    gateways : mapping
+        Common name of a gateway or a node -> topics of its devices.
+    prefix : str
+
+    Raises
+    ------
+    InputError
+        The files cannot be written.
     """
-    acl = folder / "mosquitto.acl"
-    acl.write_text(access, encoding="utf-8")
-    acl.chmod(0o600)
-    lines = [
-        f"listener {port} {host}".rstrip(),
-        f"cafile {who.ca}",
-        f"certfile {who.certificate}",
-        f"keyfile {who.key}",
+    rules = []
+    for name in controllers:
+        rules += [
+            f"user {name}",
+            f"topic write {ask_topic(prefix, '+')}",
+            f"topic write {heartbeat_topic(prefix)}",
+            f"topic read {reply_topic(prefix, '+')}",
+            *(f"topic read {told(prefix, '+')}" for told in (status_topic, node_topic, forecast_topic)),
+            "",
+        ]
+    for name, topics in gateways.items():
+        rules += [f"user {name}", f"topic read {heartbeat_topic(prefix)}"]
+        for topic in topics:
+            rules += [
+                f"topic read {ask_topic(prefix, topic)}",
+                f"topic write {reply_topic(prefix, topic)}",
+                f"topic write {status_topic(prefix, topic)}",
+            ]
+        rules.append("")
+    rules += [
+        f"pattern read {ask_topic(prefix, '%u')}",
+        f"pattern write {reply_topic(prefix, '%u')}",
+        *(f"pattern write {told(prefix, '%u')}" for told in (status_topic, node_topic, forecast_topic)),
+        f"pattern read {heartbeat_topic(prefix)}",
+    ]
+    settings = [
+        f"listener {port} {host}",
+        f"cafile {identity.ca.resolve()}",
+        f"certfile {identity.certificate.resolve()}",
+        f"keyfile {identity.key.resolve()}",
+        "tls_version tlsv1.2",
         "require_certificate true",
         "use_identity_as_username true",
-        "tls_version tlsv1.2",
         "allow_anonymous false",
-        f"acl_file {acl}",
-        # nothing is kept for who is away: an old command must not come late
+        f"acl_file {(folder / 'mosquitto.acl').resolve()}",
         "persistence false",
-        "max_queued_messages 200",
-        "max_inflight_messages 100",
-        f"max_packet_size {MAX_BYTES + HEADER_BYTES}",
-        f"message_size_limit {MAX_BYTES}",
+        "retain_available false",
+        "message_size_limit 1048576",
+        "max_connections 1000",
+        "max_queued_messages 1000",
         "log_dest stderr",
     ]
-    if user:
-        lines.append(f"user {user}")
-    path = folder / "mosquitto.conf"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    config = folder / "mosquitto.conf"
+    try:
+        (folder / "mosquitto.acl").write_text("\n".join(rules) + "\n", encoding="utf-8")
+        config.write_text("\n".join(settings) + "\n", encoding="utf-8")
+    except OSError as error:
+        allowed, todo = f"a folder that can be written ({error.strerror})", "Choose another folder."
+        raise InputError(Issue("File", "folder", "", str(folder), allowed, todo)) from None
+    return config

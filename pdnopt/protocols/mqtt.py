@@ -1,6 +1,6 @@
 """A connection to an MQTT broker over mutual TLS, and which topics mean what.
 
-For a device with topic T and a node of name N, under a prefix P (QoS 1; only P/N/node is retained)::
+For a device with topic T and a node of name N, under a prefix P (QoS 1, nothing retained)::
 
     P/T/ask       controller -> device   a request; first line: a number that the answer repeats
     P/T/reply     device -> controller   its answer
@@ -103,7 +103,7 @@ class MqttLink:
     name : str
         Begins the client's id.
     will : tuple of str and bytes, optional
-        Topic and message that the broker publishes, retained, where this end is lost.
+        Topic and message that the broker publishes where this end is lost.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class MqttLink:
         )
         self._client.tls_set_context(client_context(identity))
         if will is not None:
-            self._client.will_set(*will, qos=1, retain=True)
+            self._client.will_set(*will, qos=1)
         self._client.reconnect_delay_set(1, 5)
         self._client.max_queued_messages_set(QUEUE)
         self._client.suppress_exceptions = True  # a callback that fails is logged; the link lives on
@@ -154,11 +154,11 @@ class MqttLink:
         """Wait until it is ready, at most so long."""
         return self._subscribed.wait(timeout_s)
 
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> bool:
+    def publish(self, topic: str, payload: bytes) -> bool:
         """Send; False where it is not connected: what cannot go now does not go later."""
         if not self._client.is_connected():
             return False
-        return bool(self._client.publish(topic, payload, qos=1, retain=retain).rc == 0)
+        return bool(self._client.publish(topic, payload, qos=1).rc == 0)
 
     def close(self) -> None:
         """Disconnect and end the threads."""

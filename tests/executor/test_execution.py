@@ -312,3 +312,11 @@ def test_settle_alarms_what_it_cannot_tell(bench: Bench) -> None:
     assert [(item.command, item.outcome) for item in settled] == [(command, "unknown")]
     assert bench.alarms == [("switch:B", "unknown state")]
     assert bench.told == {}
+
+
+def test_beyond_the_limits_of_the_device_map_nothing_is_sent(bench: Bench) -> None:
+    bench.executor.paths._limits = {"rack:R": {"cap": (6.0, 10.0)}}
+    execution = run(bench, CAP_R)
+    assert execution.state is State.HELD
+    assert "cap 5 is outside 6 to 10" in execution.reason
+    assert not bench.notes.commands

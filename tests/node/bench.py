@@ -83,7 +83,7 @@ class Bench:
             BATTERY: Wire(setpoint_kw=0.0, soc_percent=50.0),
             LOAD: Wire(p_kw=3.0, limit_kw=None),
         }
-        self.told: list[tuple[str, dict[str, Any], bool]] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
         self.online = True
         self.sequence, self.beats = 0, 0
         self.forecasting: Forecasting | None = None
@@ -120,9 +120,9 @@ class Bench:
             return FileMemory(self.folder / f"{name.replace(':', '-')}.json")
         return self.memories.setdefault(name, VolatileMemory())
 
-    def tell(self, what: str, raw: bytes, retain: bool) -> bool:
+    def tell(self, what: str, raw: bytes) -> bool:
         if self.online:
-            self.told.append((what, json.loads(raw), retain))
+            self.told.append((what, json.loads(raw)))
         return self.online
 
     def step(self, duration_s: float = 1.0) -> None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pdnopt.executor.drivers.mqtt import MqttDriver
-from pdnopt.protocols.broker import acl_text, write_broker
 from pdnopt.protocols.certificates import Authority, Identity
 from pdnopt.protocols.clocks import SystemClock
 from pdnopt.protocols.commands import Command, Reply
 from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.signing import Signer, make_keys
-
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-needs_broker = pytest.mark.skipif(
-    MOSQUITTO is None, reason="mosquitto is not installed (apt install mosquitto): no real broker"
-)
+from tests.security.processes import Broker
 
 NODE = """\
 pdnopt: node
@@ -50,12 +37,6 @@ INVERTER, LOAD = "asymmetric_sgen:M1", "load:L1"
 TOPICS = {INVERTER: "M1", LOAD: "L1"}
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def until(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:
     """Wait for something that another process does; its time is not what is tested."""
     end_s = time.monotonic() + limit_s
@@ -68,17 +49,17 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any
 
 
 class Site:
-    """Keys and files in a folder; broker and controllers where they are asked for."""
+    """Keys, files and a broker in a folder; controllers where they are asked for."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.clock = folder, SystemClock()
         self.authority = Authority(folder)
-        for name in ("broker", "controller", "node-1", "node-2"):
+        for name in ("controller", "node-1", "node-2"):
             self.authority.issue(name)
         make_keys(folder / "signing.key", folder / "signing.pub")
         self.sign = Signer(folder / "signing.key")
-        self.port = free_port()
-        self._broker: subprocess.Popen[bytes] | None = None
+        self.broker = Broker(folder, self.authority, {"node-1": ["M1", "L1"], "node-2": ["M2"]})
+        self.port = self.broker.port
         self._sequence = 0
 
     def identity(self, name: str) -> Identity:
@@ -89,27 +70,6 @@ class Site:
         text = NODE.format(port=self.port, watchdog_s=watchdog_s, setpoint_s=setpoint_s)
         path.write_text(text + more, encoding="utf-8")
         return path
-
-    def start_broker(self) -> None:
-        access = acl_text({"node-1": ["M1", "L1"], "node-2": ["M2"]}, ["controller"])
-        conf = write_broker(
-            self.folder,
-            self.identity("broker"),
-            access,
-            host="127.0.0.1",
-            port=self.port,
-            user=getpass.getuser(),
-        )
-        assert MOSQUITTO is not None
-        with open(self.folder / "mosquitto.log", "ab") as log:
-            self._broker = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stdout=log, stderr=log)
-        until(self._listens, "mosquitto listens")
-
-    def stop_broker(self) -> None:
-        if self._broker is not None:
-            self._broker.kill()
-            self._broker.wait()
-            self._broker = None
 
     def controller(self, timeout_s: float = 3.0) -> MqttDriver:
         found = MqttDriver(
@@ -146,10 +106,6 @@ class Site:
         self._sequence += 1
         return Heartbeat(self._sequence, 1, self.clock.utc_s())
 
-    def _listens(self) -> bool:
-        with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", self.port)) == 0
-
 
 def carry_out(driver: MqttDriver, command: Command) -> Reply:
     """Select and operate."""
@@ -163,7 +119,3 @@ def reading(driver: MqttDriver, device: str, quantity: str) -> Any:
         if item.quantity == quantity and item.quality == "good":
             return item.value
     return None
-
-
-def last_line(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])

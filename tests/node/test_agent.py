@@ -176,7 +176,6 @@ def test_status_at_once_when_something_changes_and_again_after_an_outage(bench: 
     bench.online = True
     bench.step()
     assert bench.told[-1][1]["controller"] == "silent"
-    assert all(retain for what, _, retain in bench.told if what == "node")
     assert not bench.node.status()["simulated"]
 
 

@@ -97,8 +97,7 @@ def test_node_measures_forecasts_and_announces(tmp_path: Path) -> None:
             wait(bench.forecasting.forecasts)
         bench.clock.sleep(300.0)
     bench.node.step()
-    _, told, retain = next(item for item in reversed(bench.told) if item[0] == "forecast")
-    assert not retain
+    _, told = next(item for item in reversed(bench.told) if item[0] == "forecast")
     announced = parse_announcement(json.dumps(told).encode())
     begin = DAYS * 24 + 2
     assert announced.begin_s == BEGIN_S + begin * HOUR_S
@@ -125,7 +124,7 @@ def test_not_announced_while_the_broker_is_away_and_then_it_is(tmp_path: Path) -
     bench.online = True
     bench.step()
     bench.step()
-    assert [what for what, _, _ in bench.told].count("forecast") == 1
+    assert [what for what, _ in bench.told].count("forecast") == 1
     bench.node.close()
 
 

@@ -1,0 +1,70 @@
+"""Plans for what may fail next, made while nothing has failed: one for every contingency of the present state."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pdnopt.control.desk import Answer, Ask
+from pdnopt.control.picture import Picture
+from pdnopt.plan import Plan
+
+__all__ = ["Playbook"]
+
+KEPT_STATES = 4
+
+
+@dataclass
+class Playbook:
+    """Plans by state and by what fails.
+
+    A plan belongs to the positions, modes and failures that it was made for (`Picture.fingerprint`); that the loads have
+    moved on is for the checker to judge when it is needed.
+
+    Parameters
+    ----------
+    components : sequence of str
+        What may fail, one at a time.
+    time_limit_s : float
+        For each plan.
+    """
+
+    components: Sequence[str]
+    time_limit_s: float = 1.0
+    _pages: OrderedDict[str, dict[str, Plan | None]] = field(default_factory=OrderedDict)
+
+    def missing(self, picture: Picture) -> list[str]:
+        """Return the contingencies of which this state has no plan yet."""
+        page = self._pages.get(picture.fingerprint, {})
+        return [name for name in self.components if name not in page and name not in picture.failed]
+
+    def refresh(self, picture: Picture, solve: Callable[[Ask], Answer], most: int) -> int:
+        """Make up to ``most`` plans that are missing; return how many were made.
+
+        One that was not found is not tried again in this state, unless the solver was late or has died.
+        """
+        page = self._pages.setdefault(picture.fingerprint, {})
+        self._pages.move_to_end(picture.fingerprint)
+        while len(self._pages) > KEPT_STATES:
+            self._pages.popitem(last=False)
+        made = 0
+        for name in self.missing(picture)[:most]:
+            failed = tuple(sorted({*picture.failed, name}))
+            answer = solve(Ask("reroute", picture.numbers, failed, self.time_limit_s))
+            if answer.status in ("late", "died"):
+                break
+            page[name] = answer.plan
+            made += 1
+        return made
+
+    def plan_for(self, fingerprint: str, before: Sequence[str], now: Sequence[str]) -> Plan | None:
+        """Return the plan that a state had for what has failed since; None where there is none."""
+        page = self._pages.get(fingerprint, {})
+        for name in now:
+            if name in before:
+                continue
+            found = page.get(name) or page.get(name.partition("@")[0])
+            if found is not None:
+                return found
+        return None

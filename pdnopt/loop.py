@@ -1,0 +1,764 @@
+"""The control loop: sense, validate, forecast, risk, solve, check, execute, read back, journal - every interval, and at once
+when something happens.
+
+One thread. Time, ways to the devices, disk and solver are handed in, so that a simulated day is the same twice and the same
+code runs a real plant. Whatever goes wrong in it, the order is: first nothing unsafe (no command without the journal, the
+lease, a checked plan and known devices), then the best that can still be done, then a person is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pdnopt.alarms import Alarm, Board, Severity
+from pdnopt.candidates import contingencies
+from pdnopt.control.arbiter import Arbiter, Proposal
+from pdnopt.control.beliefs import Beliefs, Believing
+from pdnopt.control.desk import Answer, Ask
+from pdnopt.control.foresight import Foresight
+from pdnopt.control.ladder import Decision, Ladder, Rung
+from pdnopt.control.lease import Lease, LeaseError
+from pdnopt.control.picture import Picture, Pictures, with_numbers
+from pdnopt.control.planner import Planner
+from pdnopt.control.playbook import Playbook
+from pdnopt.control.standing import (
+    Standing,
+    out_of_count,
+    overloaded,
+    pinned_numbers,
+    standing_of,
+    stay_plan,
+    worse,
+)
+from pdnopt.control.timekeeping import SteadyClock
+from pdnopt.control.times import own_times_s
+from pdnopt.control.verifying import Verifier, as_carried_out
+from pdnopt.control.watching import PollingWatch, Watch
+from pdnopt.errors import PdnoptError
+from pdnopt.executor import Execution, Executor, Modes, Paths, State, procedure_of, recoveries
+from pdnopt.journal import Journal, JournalError
+from pdnopt.plan import Plan
+from pdnopt.protocols.clocks import Clock
+from pdnopt.protocols.commands import digest
+from pdnopt.protocols.readings import Quality
+
+__all__ = ["ControlLoop", "LoopSettings", "Tick"]
+
+WRITE_S = 60.0
+IDLE = ("watches", "prepares", "observes", "stands by")
+MOST_LOOKS = 10
+"""Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Times and limits of the loop.
+
+    Attributes
+    ----------
+    interval_s : float
+        From one tick to the next where nothing happens.
+    rest_s : float
+        After something has happened, devices get so long to come to rest before the plant is read.
+    soft_s, hard_s : float
+        Of the solver: best plan so far; killed.
+    valid_s, slack_s : float
+        Of a plan: no step is sent later than so long after it was made, or so much later than it was verified for.
+    retry_s : float
+        Load that is not served is tried for again so often, where nothing else has changed.
+    distrust_s, doubt_s : float
+        A device that did not do as it was told is not counted on for so long; one that refused, or could not be read, for
+        ``doubt_s``, and for twice as long each time that it does so again.
+    thin_part, blind_part : float
+        From this part of missing readings on: no plans but for failures; no plans at all.
+    playbook_most : int
+        Plans for what may fail next that are made in one tick.
+    shift_s, reserve_s, balance_s : float or None
+        Periods of the other problems; None: never.
+    """
+
+    interval_s: float = 5.0
+    rest_s: float = 0.2
+    soft_s: float = 1.0
+    hard_s: float = 2.5
+    valid_s: float = 120.0
+    slack_s: float = 3.0
+    retry_s: float = 60.0
+    distrust_s: float = 300.0
+    doubt_s: float = 10.0
+    thin_part: float = 0.2
+    blind_part: float = 0.5
+    playbook_most: int = 1
+    shift_s: float | None = 300.0
+    reserve_s: float | None = None
+    balance_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one tick came to: for views, reports and benchmarks."""
+
+    t_s: float
+    picture: Picture
+    standing: Standing
+    did: str
+    wall_s: float
+    leads: bool
+    overloaded: tuple[str, ...] = ()
+
+
+@dataclass
+class _Memory:
+    """What the loop knows from one tick to the next."""
+
+    settled: tuple[str, tuple[str, ...]] | None = None
+    stable: str = ""
+    stable_failed: tuple[str, ...] = ()
+    tried_s: float = float("-inf")
+    tried_demand_kw: float = float("inf")
+    pause_s: float = 0.0
+    distrusted: dict[str, float] = field(default_factory=dict)
+    strikes: dict[str, int] = field(default_factory=dict)
+    due_s: dict[str, float] = field(default_factory=dict)
+    reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
+    written_s: float = float("-inf")
+    halted: str = ""
+
+
+class ControlLoop:
+    """The controller of one plant.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        As given and valid: what there is, and how it is rated. How it stands is read from the devices.
+    paths : Paths
+        The ways to the devices.
+    journal : Journal
+    clock : Clock
+    planner : Planner
+    modes : Modes
+        Of the areas.
+    lease : Lease, optional
+        Where a standby may take over; without one this controller leads, with token 1.
+    watch : Watch, optional
+        Default: polls the devices that say how the plant is switched.
+    beat : callable, optional
+        Tells every device that the leader lives (token); the devices' watchdogs listen for it.
+    told : callable, optional
+        Hears every new alarm; must not block.
+    foresight : Foresight, optional
+    settings : LoopSettings, optional
+    components : sequence of str, optional
+        What the playbook is prepared for; default: all but final circuits.
+    confirm : callable, optional
+        Asks a person about a step in an area whose mode is Manual; returns who has confirmed it, or None.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        paths: Paths,
+        journal: Journal,
+        clock: Clock,
+        planner: Planner,
+        modes: Modes,
+        *,
+        lease: Lease | None = None,
+        watch: Watch | None = None,
+        beat: Callable[[int], None] | None = None,
+        told: Callable[[Alarm], None] | None = None,
+        foresight: Foresight | None = None,
+        settings: LoopSettings | None = None,
+        components: Sequence[str] | None = None,
+        confirm: Callable[[Any], str | None] | None = None,
+    ) -> None:
+        self.settings = settings or LoopSettings()
+        self.pictures = Pictures(net)
+        self.paths, self.journal, self.planner, self.modes = paths, journal, planner, modes
+        self.clock = SteadyClock(clock)
+        self.lease, self._beat, self._confirm = lease, beat, confirm
+        self.board = Board(journal, told)
+        self.foresight = foresight or Foresight()
+        self.believing = Believing()
+        self.arbiter = Arbiter()
+        may_fail = contingencies(net) if components is None else list(components)
+        self.playbook = Playbook(may_fail, self.settings.soft_s)
+        self.ladder = Ladder(
+            self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
+        )
+        self.watch: Watch = watch or PollingWatch(paths, self.clock, self.pictures.status_devices)
+        self.executor = Executor(paths, journal, self.clock, modes, self._executor_alarm)
+        self.own_s = own_times_s(self.pictures.grid)
+        self.ticks: list[Tick] = []
+        self.on_tick: Callable[[Tick], None] | None = None
+        self.seen = Beliefs({})
+        self._know = _Memory()
+        self._execution: Execution | None = None
+        self._carried: tuple[str, Plan, tuple[str, ...]] | None = None
+        self._next_tick_s = float("-inf")
+
+    # --- running
+
+    @property
+    def halted(self) -> str:
+        """Why no commands are sent any more, "" where they are."""
+        return self._know.halted
+
+    @property
+    def fencing(self) -> int:
+        """The leader's token."""
+        return 1 if self.lease is None else self.lease.token
+
+    def start(self) -> None:
+        """Find out how the last life ended: read back what the journal holds open, send nothing.
+
+        What could not be found out is alarmed; the first tick then plans from what is really there.
+        """
+        try:
+            if self._leads():
+                for item in self.executor.settle(self.own_s):
+                    if item.outcome == "unknown":
+                        self._distrust(item.command.device)
+            self.journal.event(self.clock.utc_s(), "started", token=self.fencing)
+        except PdnoptError as error:
+            self._halt(str(error))
+
+    def run(self, until_s: float) -> None:
+        """Run until ``until_s`` on the monotonic clock."""
+        while self.clock.monotonic_s() < until_s:
+            if self._execution is not None:
+                self._drive(self._execution, until_s)
+            elif self.clock.monotonic_s() >= self._next_tick_s:
+                self.tick()
+            elif self.watch.wait(min(self._next_tick_s, until_s)):
+                self.clock.sleep(self.settings.rest_s)
+                self.tick()
+
+    def close(self) -> None:
+        """Send nothing more and let a standby take over."""
+        if self._execution is not None and not self._execution.final:
+            self._execution.abort("the controller is stopped")
+        if self.lease is not None:
+            with suppress(LeaseError):
+                self.lease.give_up()
+        self.planner.close()
+
+    # --- one tick
+
+    def tick(self) -> Tick:
+        """Sense, and do what is to be done."""
+        began = time.perf_counter()
+        self._next_tick_s = self.clock.monotonic_s() + self.settings.interval_s
+        leads, did = False, "observes"
+        picture = self._at_rest()
+        standing = standing_of(self.pictures, picture)
+        over = overloaded(self.pictures, self.seen)
+        try:
+            leads = self._leads()
+            blind = self.seen.missing_part()
+            if leads and blind < 1.0 and self._beat is not None and not self._know.halted:
+                self._beat(self.fencing)
+            if self._know.halted:
+                did = f"halted: {self._know.halted}"
+            elif not leads:
+                did = "stands by"
+            elif self._sees_enough(blind) and self._execution is None:
+                did = self._act(picture, standing, over, blind)
+        except PdnoptError as error:
+            self._halt(str(error))
+            did = f"halted: {error}"
+        made = Tick(self.clock.utc_s(), picture, standing, did, time.perf_counter() - began, leads, over)
+        self._write_tick(made)
+        self.ticks.append(made)
+        del self.ticks[:-1000]
+        if self.on_tick is not None:
+            self.on_tick(made)
+        return made
+
+    def _write_tick(self, made: Tick) -> None:
+        """Write what a tick came to: every one that did more than look, and one a minute."""
+        if self._know.halted or (made.did.startswith(IDLE) and made.t_s - self._know.written_s < WRITE_S):
+            return
+        self._know.written_s = made.t_s
+        try:
+            self.journal.event(
+                made.t_s,
+                "tick",
+                total_kw=round(made.picture.total_kw, 3),
+                unserved_kw={str(k): round(v, 3) for k, v in made.standing.unserved_by_priority.items()},
+                overloaded=list(made.overloaded),
+                failed=list(made.picture.failed),
+                did=made.did,
+            )
+        except JournalError as error:
+            self._halt(str(error))
+
+    def _at_rest(self) -> Picture:
+        """Read everything; where a device is on its way, once more when it has arrived."""
+        picture = self._observe()
+        for _ in range(MOST_LOOKS):
+            moving = [
+                name for name in self.pictures.grid.transfers.name if self.seen.value(name, "moving", False)
+            ]
+            if not moving or self._execution is not None:
+                break
+            self.clock.sleep(self.settings.rest_s)
+            picture = self._observe()
+        return picture
+
+    def _observe(self) -> Picture:
+        """Read everything, judge it, write it down."""
+        readings = self.paths.read_every_path(self.pictures.devices)
+        told = {item.device for item in readings if item.quality is not Quality.MISSING}
+        silent = [name for name in self.pictures.devices if name not in told]
+        if silent and told:  # an answer may have been lost once
+            again = self.paths.read_every_path(silent)
+            asked = set(silent)
+            readings = [*(item for item in readings if item.device not in asked), *again]
+        now_s = self.clock.utc_s()
+        self.watch.rebase(readings)
+        self.seen = self.believing.judge(readings, now_s)
+        picture = self.pictures.picture(self.seen, now_s)
+        try:
+            self.journal.scan(now_s, readings)
+        except JournalError as error:
+            self._halt(str(error))
+        self._tell_state(picture, now_s)
+        return picture
+
+    def _sees_enough(self, blind: float) -> bool:
+        """Whether enough is read to plan at all."""
+        now_s = self.clock.utc_s()
+        if blind < self.settings.blind_part:
+            self.board.end(now_s, "", "blind")
+            return True
+        what = (
+            "nothing is read any more" if blind >= 1.0 else f"{100 * blind:.0f} % of the readings are missing"
+        )
+        text = f"{what}: no commands are sent, devices go by their local rules"
+        self.board.raise_alarm(
+            now_s,
+            "",
+            "blind",
+            Severity.CRITICAL,
+            text,
+            "Look at the network to the devices and at the gateways.",
+        )
+        return False
+
+    # --- deciding
+
+    def _act(self, picture: Picture, standing: Standing, over: tuple[str, ...], blind: float) -> str:
+        now_s = self.clock.monotonic_s()
+        know = self._know
+        know.distrusted = {name: until for name, until in know.distrusted.items() if until > now_s}
+        distrusted = frozenset(know.distrusted)
+        failed = out_of_count(self.pictures, picture, distrusted)
+        trigger = self._trigger(picture, standing, over, failed, now_s)
+        if trigger:
+            return self._reroute(picture, standing, over, failed, distrusted, trigger, now_s)
+        if blind >= self.settings.thin_part:
+            return "holds: too little is read for anything but failures"
+        wrong = ""
+        if over:
+            wrong = f"{over[0]} is overloaded"
+        elif standing.unserved_kw > 1.0:
+            wrong = f"{standing.unserved_kw:.0f} kW are not served"
+        did = self._foresee(picture, failed, wrong, now_s)
+        if did:
+            return did
+        if self.settings.playbook_most:
+            made = self.playbook.refresh(
+                picture,
+                lambda ask: self.planner.answer(ask, self.settings.hard_s),
+                self.settings.playbook_most,
+            )
+            if made:
+                return f"prepares: {len(self.playbook.missing(picture))} contingencies left"
+        return "watches"
+
+    def _trigger(
+        self,
+        picture: Picture,
+        standing: Standing,
+        over: tuple[str, ...],
+        failed: tuple[str, ...],
+        now_s: float,
+    ) -> str:
+        """Return why the plant is to be planned for now, "" where it is not."""
+        know = self._know
+        if now_s < know.tried_s + know.pause_s:
+            return ""
+        if know.settled != (picture.fingerprint, failed):
+            new = sorted(set(failed) - set(know.settled[1])) if know.settled else []
+            return f"lost {', '.join(new)}" if new else "the plant has changed"
+        if (
+            over
+            and now_s >= know.tried_s + self.settings.interval_s
+            and picture.total_kw > know.tried_demand_kw * 1.005
+        ):
+            return f"{over[0]} is overloaded"
+        lacking = standing.unserved_kw > 1.0 or bool(over) or self._runs_down(picture)
+        if lacking and now_s >= know.tried_s + self.settings.retry_s:
+            if over:
+                return f"{over[0]} is overloaded"
+            return (
+                f"{standing.unserved_kw:.0f} kW are not served"
+                if standing.unserved_kw > 1.0
+                else "energy runs down"
+            )
+        if standing.unserved_kw > 1.0 and picture.total_kw < 0.97 * know.tried_demand_kw:
+            return "demand has fallen"
+        return ""
+
+    def _runs_down(self, picture: Picture) -> bool:
+        """Whether a battery or a tank is being emptied, so that what holds now will not hold for ever."""
+        modes = picture.numbers.get("ups", {}).get("mode", ())
+        powers = picture.numbers.get("storage", {}).get("p_mw", ())
+        gensets = picture.numbers.get("ext_grid", {}).get("running", ())
+        return "battery" in modes or any(p < 0 for p in powers) or any(on is True for on in gensets)
+
+    def _reroute(
+        self,
+        picture: Picture,
+        standing: Standing,
+        over: tuple[str, ...],
+        failed: tuple[str, ...],
+        distrusted: frozenset[str],
+        trigger: str,
+        now_s: float,
+    ) -> str:
+        know = self._know
+        know.tried_s, know.tried_demand_kw = now_s, picture.total_kw
+        t_s = self.clock.utc_s()
+        if self._nothing_to_gain(picture, standing, over, failed):
+            self._settle(picture, failed)
+            self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
+            return f"stays ({trigger})"
+        asked = pinned_numbers(self.pictures, picture, distrusted)
+        wrong = bool(over) or standing.unserved_kw > 1.0
+        decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed, wrong)
+        t_s = self.clock.utc_s()
+        if self._outdated(picture, now_s):
+            know.settled, self._next_tick_s = None, self.clock.monotonic_s()
+            self.journal.event(
+                t_s, "dropped", trigger=trigger, why="the plant has changed while it was planned for"
+            )
+            return f"drops the plan ({trigger}): the plant has changed meanwhile"
+        if self._may_stay(decision, picture, standing, failed):
+            self._settle(picture, failed)
+            self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
+            return f"stays ({trigger})"
+        if decision.plan is None:
+            know.pause_s = min(max(2 * know.pause_s, self.settings.interval_s), self.settings.retry_s)
+            self.journal.event(t_s, "holds", trigger=trigger, tried=list(decision.tried))
+            self.board.raise_alarm(
+                t_s,
+                "",
+                "no plan",
+                Severity.CRITICAL,
+                f"{trigger}: no verified plan ({'; '.join(decision.tried)}); the plant is left as it is",
+                "Decide by hand: see what is lost and what is overloaded.",
+            )
+            return f"holds ({trigger})"
+        self.board.end(t_s, "", "no plan")
+        know.pause_s = 0.0
+        solved = decision.rung is Rung.SOLVED and decision.answer is not None
+        know.reached = (failed, decision.answer.unserved_by_priority) if solved and decision.answer else None
+        plan = as_carried_out(decision.plan, picture.limits_kw, picture.demand_kw)
+        if decision.rung is Rung.SOLVED:
+            self.board.end(t_s, "", "fallback")
+        else:
+            text = f"{trigger}: planned {decision.rung} ({'; '.join(decision.tried)})"
+            self.board.raise_alarm(t_s, "", "fallback", Severity.MAJOR, text, "Look at the solver's process.")
+            know.pause_s = self.settings.interval_s  # something better is asked for again
+        if not plan.actions:
+            if decision.rung is Rung.SOLVED:
+                self._settle(picture, failed)
+            return f"stays ({trigger}), {decision.rung}"
+        self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
+        return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
+
+    def _nothing_to_gain(
+        self, picture: Picture, standing: Standing, over: tuple[str, ...], failed: tuple[str, ...]
+    ) -> bool:
+        """Whether all is served, or as much as the plan that was just carried out was proved to; and to stay is verified."""
+        reached = self._know.reached
+        proved = reached[1] if reached is not None and reached[0] == failed else {}
+        if over or worse(standing.unserved_by_priority, proved):
+            return False
+        verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
+        return not verifier.errors(stay_plan(picture, failed))
+
+    def _outdated(self, picture: Picture, asked_s: float) -> bool:
+        """Whether a plan took so long that the plant was looked at again, and is another one."""
+        if self.clock.monotonic_s() - asked_s <= self.settings.soft_s:
+            return False
+        now = self._observe()
+        return (now.fingerprint, now.failed) != (picture.fingerprint, picture.failed)
+
+    def _may_stay(
+        self, decision: Decision, picture: Picture, standing: Standing, failed: tuple[str, ...]
+    ) -> bool:
+        """Whether to do nothing is verified, and no plan is known that serves more."""
+        answer = decision.answer
+        if decision.plan is None or answer is None or decision.rung is not Rung.SOLVED:
+            return False
+        if worse(standing.unserved_by_priority, answer.unserved_by_priority):
+            return False
+        return not decision.verifier.errors(stay_plan(picture, failed))
+
+    def _settle(self, picture: Picture, failed: tuple[str, ...]) -> None:
+        know = self._know
+        know.settled = (picture.fingerprint, failed)
+        know.stable, know.stable_failed = picture.fingerprint, failed
+        know.pause_s = 0.0
+        self.board.end(self.clock.utc_s(), "", "no plan")
+
+    # --- looking ahead
+
+    def _foresee(self, picture: Picture, failed: tuple[str, ...], wrong: str, now_s: float) -> str:
+        """Let the other problems propose, each at its own period; return what came of it."""
+        periods = {
+            "shift": self.settings.shift_s,
+            "reserve": self.settings.reserve_s,
+            "balance": self.settings.balance_s,
+        }
+        for problem, period_s in periods.items():
+            if period_s is None or now_s < self._know.due_s.setdefault(problem, now_s + period_s):
+                continue
+            self._know.due_s[problem] = now_s + period_s
+            ask = self._question(problem, picture)
+            if ask is None:
+                continue
+            answer = self.planner.answer(ask, self.settings.hard_s)
+            if self._outdated(picture, now_s):
+                return f"{problem}: the plant has changed meanwhile"
+            return self._propose(problem, answer, picture, failed, wrong, now_s)
+        return ""
+
+    def _question(self, problem: str, picture: Picture) -> Ask | None:
+        t_s = self.clock.utc_s()
+        risk = self.foresight.risk(picture, self.seen, t_s) if problem != "balance" else None
+        for component, reason, repair in self.foresight.advice():
+            if not self.board.has(component, "wear"):
+                self.journal.event(t_s, "maintenance", component=component, reason=reason, repair=repair)
+            self.board.raise_alarm(t_s, component, "wear", Severity.WARNING, reason, repair)
+        if problem == "shift" and risk is None:
+            return None
+        loads = self.foresight.loads(picture, t_s)
+        if loads is not None:
+            self.journal.forecast(t_s, loads)
+        return Ask(problem, picture.numbers, (), self.settings.soft_s, risk, loads)
+
+    def _propose(
+        self,
+        problem: str,
+        answer: Answer,
+        picture: Picture,
+        failed: tuple[str, ...],
+        wrong: str,
+        now_s: float,
+    ) -> str:
+        if answer.plan is None or not answer.plan.actions:
+            return f"{problem}: nothing to do" if answer.plan is not None else f"{problem}: {answer.status}"
+        doubtful = {name for name, _ in self.seen.doubtful()} | picture.unknown | set(self._know.distrusted)
+        proposal = Proposal(problem, answer.plan, picture.fingerprint)
+        objection = self.arbiter.objection(
+            proposal, now_s, picture.fingerprint, wrong=wrong or _lost(failed), doubtful=doubtful
+        )
+        t_s = self.clock.utc_s()
+        if objection:
+            self.journal.event(t_s, "not let out", problem=problem, why=objection)
+            return f"{problem}: not let out: {objection}"
+        verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), answer.plan.failed)
+        errors = verifier.errors(answer.plan)
+        if errors:
+            self.journal.event(t_s, "refused", problem=problem, why=str(errors[0]))
+            return f"{problem}: the checker refuses it: {errors[0].kind}"
+        self._begin(problem, answer.plan, verifier, picture, failed, problem, answer.plan, now_s)
+        return f"acts ({problem}): {len(answer.plan.actions)} actions"
+
+    # --- carrying out
+
+    def _begin(
+        self,
+        problem: str,
+        plan: Plan,
+        verifier: Verifier,
+        picture: Picture,
+        failed: tuple[str, ...],
+        trigger: str,
+        judged: Plan,
+        origin_s: float,
+    ) -> None:
+        """Write a plan down and begin it. ``judged`` is what the checker has seen; ``plan`` what of it is sent.
+
+        Its times count from ``origin_s``, when the plant was looked at: a plan that took long to make is late.
+        """
+        text = plan.to_json()
+        self.journal.plan(
+            self.clock.utc_s(), digest(text), problem, trigger, "verified", picture.fingerprint, text
+        )
+        back = recoveries(judged, verifier.errors) if len(judged.actions) else {}
+        procedure = procedure_of(
+            plan, self.fencing, self.own_s, back, self.settings.valid_s, self.settings.slack_s
+        )
+        self._execution = self.executor.begin(procedure, origin_s)
+        self._carried = (problem, plan, failed)
+        self.arbiter.moved(problem, plan, self.clock.monotonic_s())
+
+    def _drive(self, execution: Execution, until_s: float) -> None:
+        """Do what is due of a sequence, and look meanwhile whether something fails."""
+        try:
+            if not self._leads():
+                execution.abort("another controller leads")
+            execution.poll()
+            step = execution.awaited
+            if step is not None:
+                who = self._confirm(step) if self._confirm is not None else None
+                if who:
+                    execution.confirm(step.number, who)
+                else:
+                    execution.abort(f"step {step.number} was not confirmed")
+        except PdnoptError as error:
+            self._halt(str(error))
+            return
+        if execution.final:
+            self._finish(execution)
+            return
+        now_s = self.clock.monotonic_s()
+        if self.watch.wait(min(now_s + max(execution.wait_s(), 0.01), max(until_s, now_s + 0.01))):
+            picture = self._observe()
+            known = {name.partition("@")[0] for name in self._carried[2]} if self._carried else set()
+            new = [name for name in picture.failed if name.partition("@")[0] not in known]
+            if new:
+                execution.abort(f"{', '.join(new)} failed on the way")
+
+    def _finish(self, execution: Execution) -> None:
+        assert self._carried is not None
+        problem, plan, _ = self._carried
+        t_s = self.clock.utc_s()
+        try:
+            self.journal.event(
+                t_s,
+                "ended",
+                problem=problem,
+                plan=digest(plan.to_json()),
+                state=str(execution.state),
+                reason=execution.reason,
+            )
+        except PdnoptError as error:
+            self._halt(str(error))
+        if execution.state is State.DONE:
+            self.board.end(t_s, "", "stopped")
+            self.board.end(t_s, "", "slow")
+            for item in plan.actions:
+                self._know.strikes.pop(item.device, None)
+        for device in execution.unknown:
+            self._distrust(device)
+        self._execution, self._carried = None, None
+        if execution.state is not State.DONE:
+            self._know.reached = None
+        self._know.settled = None  # what was reached is looked at before anything is believed of it
+        self._next_tick_s = self.clock.monotonic_s()
+
+    def _executor_alarm(self, device: str, kind: str, text: str) -> None:
+        """Tell a person what the executor ran into, and do not count on that device for a while."""
+        severity = (
+            Severity.CRITICAL if kind in ("unknown state", "not led back", "journal") else Severity.MAJOR
+        )
+        todo = "Look at the device, then acknowledge." if device else "Look at the sequence's log."
+        self.board.raise_alarm(self.clock.utc_s(), device, kind, severity, text, todo)
+        if device and kind in ("unknown state", "not moved"):
+            self._distrust(device)
+        elif (
+            device and kind == "stopped"
+        ):  # it said no, or nothing: soon it may be asked again, each time later
+            strikes = self._know.strikes.get(device, 0)
+            self._know.strikes[device] = strikes + 1
+            self._distrust(device, min(self.settings.doubt_s * 2.0**strikes, self.settings.distrust_s))
+
+    def _distrust(self, device: str, for_s: float | None = None) -> None:
+        until_s = self.clock.monotonic_s() + (self.settings.distrust_s if for_s is None else for_s)
+        self._know.distrusted[device] = max(until_s, self._know.distrusted.get(device, until_s))
+
+    # --- leading, and what ends it
+
+    def _leads(self) -> bool:
+        if self.lease is None:
+            return True
+        led = self.lease.token > 0 and self.lease.leads
+        leads = self.lease.renew()
+        if leads != led:
+            self.journal.event(self.clock.utc_s(), "leads" if leads else "stands by", token=self.lease.token)
+            self._know.settled = None
+        return leads
+
+    def _halt(self, reason: str) -> None:
+        """Send nothing more: the plant is only watched from now on, and a person is told."""
+        if not self._know.halted:
+            self._know.halted = reason
+            self.board.raise_alarm(
+                self.clock.utc_s(),
+                "",
+                "halted",
+                Severity.CRITICAL,
+                f"no commands are sent any more: {reason}",
+                "Mend what it says, then start the controller again.",
+            )
+        if self._execution is not None:
+            self._execution, self._carried = None, None
+
+    # --- telling people
+
+    def _tell_state(self, picture: Picture, t_s: float) -> None:
+        """Put up and take down the alarms that follow from what is seen."""
+        names = set()
+        for name in picture.failed:
+            component, _, form = name.partition("@")
+            names.add(component)
+            what = f"{component} has failed" + (f" ({form.replace('_', ' ')})" if form else "")
+            self.board.raise_alarm(
+                t_s, component, "failed", Severity.MAJOR, what, "Repair it; it is not counted on."
+            )
+        self.board.only(t_s, "failed", names)
+        doubtful: dict[str, str] = {}
+        limited = self.pictures.parts_of(picture.limits_kw)  # what is capped may well stand still
+        for (device, quantity), belief in self.seen.doubtful().items():
+            if device in limited and belief.quality is Quality.SUSPECT:
+                continue
+            doubtful.setdefault(device, f"{quantity}: {belief.reason}")
+        for device, reason in doubtful.items():
+            self.board.raise_alarm(
+                t_s,
+                device,
+                "meter",
+                Severity.WARNING,
+                f"{device}: {reason}",
+                "Check the meter and the way to it.",
+            )
+        self.board.only(t_s, "meter", doubtful)
+        jump_s = self.clock.jump_s
+        if jump_s:
+            text = f"the controller's clock has jumped by {jump_s:+.0f} s; it goes on by the one that cannot jump"
+            self.board.raise_alarm(t_s, "", "clock", Severity.MAJOR, text, "Mend the time service.")
+        for note in picture.notes:
+            self.board.raise_alarm(
+                t_s,
+                note.split()[0],
+                "balance",
+                Severity.WARNING,
+                note,
+                "A meter lies, or load is drawn past the meters.",
+            )
+        self.board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
+
+
+def _lost(failed: tuple[str, ...]) -> str:
+    return "" if not failed else f"{failed[0]} is lost"
