@@ -129,10 +129,13 @@ class NodeDevice:
             if self._external is not None and self.clock.monotonic_s() >= self._ends_s:
                 self.expired += 1
                 self.revert()
-            if self.rule is None or self._external is not None:
+            if self.rule is None:
                 return
             seen = self.look()
             if seen.local or not seen.available:
+                return
+            if self._external is not None:
+                self.rule.follow(_good(seen), self._external)
                 return
             action = LENT[self.table]
             now = self.present(action)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -129,11 +130,9 @@ def _device(
         assert item.simulated_kw is not None
         hardware = SimulatedHardware(item.name, clock, item.simulated_kw)
     table = item.name.partition(":")[0]
-    rule = make_rule(table, item.rule) if table in LENT else None
-    largest = {} if item.s_max_kva is None else {"s_max_kva": item.s_max_kva}
-    return NodeDevice(
-        item.name, hardware, clock, item.limits, rule=rule, setpoint_s=settings.setpoint_s, **largest
-    )
+    s_max_kva = inf if item.s_max_kva is None else item.s_max_kva
+    rule = make_rule(table, item.rule, s_max_kva) if table in LENT else None
+    return NodeDevice(item.name, hardware, clock, item.limits, s_max_kva, rule, settings.setpoint_s)
 
 
 def _lock(settings: NodeSettings) -> int:
