@@ -71,12 +71,12 @@ class Site:
         path.write_text(text + more, encoding="utf-8")
         return path
 
-    def controller(self, timeout_s: float = 3.0) -> MqttDriver:
+    def controller(self, topics: dict[str, str] | None = None, timeout_s: float = 3.0) -> MqttDriver:
         found = MqttDriver(
             "broker",
             self.clock,
             self.sign,
-            TOPICS,
+            topics or TOPICS,
             "localhost",
             self.port,
             self.identity("controller"),

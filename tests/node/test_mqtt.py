@@ -35,6 +35,7 @@ from tests.node.site import (
     reading,
     until,
 )
+from tests.security.processes import python
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,8 +82,8 @@ class Process:
 class Inside:
     """A node in this process, for tests that count what moved it."""
 
-    def __init__(self, site: Site) -> None:
-        self.running: RunningNode = open_node(read_node_settings(site.config()), site.clock)
+    def __init__(self, site: Site, config: Path | None = None) -> None:
+        self.running: RunningNode = open_node(read_node_settings(config or site.config()), site.clock)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self.running.run, args=(self._ended,), daemon=True)
         self._thread.start()
@@ -268,6 +269,39 @@ def test_flood_keeps_neither_the_rule_nor_the_controller_out(site: Site, inside:
         thread.join()
         for each in (driver.link, flood):
             each.close()
+
+
+def test_a_device_on_the_nodes_own_wire(site: Site) -> None:
+    """A plain Modbus device in another process: told once, read back, and missed when it goes."""
+    wire = python("tests.security.plant_process", "1")
+    config = site.config()
+    text = config.read_text(encoding="utf-8").partition("devices:")[0]
+    text += f"""devices:
+  "switch:S0":
+    modbus: {{host: 127.0.0.1, port: {wire.said["port"]}, unit: 1, timeout_s: 0.5}}
+    topic: L1
+"""
+    config.write_text(text, encoding="utf-8")
+    node = Inside(site, config)
+    driver = site.controller({"switch:S0": "L1"})
+    status = Listener(site, "pdnopt/node-1/node")
+    try:
+        until(lambda: reading(driver, "switch:S0", "closed") is False, "first reading")
+        assert carry_out(driver, site.command("switch:S0", "close", True, expects=False)).accepted
+        until(lambda: reading(driver, "switch:S0", "closed") is True, "read back")
+        refused = carry_out(driver, site.command("switch:S0", "open", False, expects=False))
+        assert refused.refusal is Refusal.PRECONDITION
+        assert node.actuations() == 1
+        wire.end(kill=True)
+        until(lambda: status.last().get("silent_devices") == ["switch:S0"], "the device is missed")
+        assert reading(driver, "switch:S0", "closed") is None
+        gone = carry_out(driver, site.command("switch:S0", "open", False))
+        assert gone.refusal is Refusal.NOT_AVAILABLE
+    finally:
+        driver.close()
+        status.link.close()
+        node.close()
+        wire.end(kill=True)
 
 
 def test_two_processes_of_one_node(site: Site, inside: Inside) -> None:
