@@ -87,6 +87,7 @@ def write_broker_files(
         "use_identity_as_username true",
         "allow_anonymous false",
         f"acl_file {(folder / 'mosquitto.acl').resolve()}",
+        "set_tcp_nodelay true",
         "persistence false",
         "retain_available false",
         "message_size_limit 1048576",

@@ -51,14 +51,14 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any
 class Site:
     """Keys, files and a broker in a folder; controllers where they are asked for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: dict[str, list[str]] | None = None) -> None:
         self.folder, self.clock = folder, SystemClock()
         self.authority = Authority(folder)
         for name in ("controller", "node-1", "node-2"):
             self.authority.issue(name)
         make_keys(folder / "signing.key", folder / "signing.pub")
         self.sign = Signer(folder / "signing.key")
-        self.broker = Broker(folder, self.authority, {"node-1": ["M1", "L1"], "node-2": ["M2"]})
+        self.broker = Broker(folder, self.authority, nodes or {"node-1": ["M1", "L1"], "node-2": ["M2"]})
         self.port = self.broker.port
         self._sequence = 0
 
