@@ -39,7 +39,7 @@ y_f_n >= Re(e^-jd sum_k (I + di) / e^j arg sum_k I)  for all d                  
 u >= Re(e^-jd (V2 + dV2) / (|V1| e^j arg V2))    for all b, d                               (5)
 a_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
 s_ik >= Re(e^-jd (p + jq)),  s_ik <= cos(pi / 16) s_max                                     (7)
-sum_k (p_ik + l_i Re(conj(direction of s_ik at the point) s_ik)) = b_i                      (8)
+sum_k (p_ik + l_i s_ik) = b_i                   (s may be above |p + jq|: see `balancing.link`)  (8)
 low <= p, q, b <= high                           (ratings, ramps; failed: 0; stale: as is)  (9)
 v_min - x <= |v| + Re(conj(v) dv) / |v| <= v_max + x                                        (10)
 y_fk <= rating_f + x_fk rating_f                                                            (11)
@@ -211,7 +211,7 @@ class Balance:
 
         add = csr_array(kron(np.eye(len(s.loss)), np.ones((1, 3))))
         p, q = var["p"], var["q"]
-        lost = cp.multiply(par["loss_p"], p) + cp.multiply(par["loss_q"], q)
+        lost = cp.multiply(np.repeat(s.loss, 3), var["s"])  # not its tangent: where s turns round, that gives power away
         return [
             *_polygon(var["s"], p, q, N_DIRECTIONS),
             var["s"] <= par["s_high"],

@@ -1,0 +1,1 @@
+from pdnopt.balancing.levels.runner import ZonedRunner
