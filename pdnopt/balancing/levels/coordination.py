@@ -100,10 +100,12 @@ class Coordination:
     def keep(self) -> None:
         """Keep which zones are the worst: `rewind` goes back to it, so that an answer does not depend on those before."""
         self._kept = self.worst.copy()
+        self.crew.keep()
 
     def rewind(self) -> None:
         """Forget what was learnt since `keep`."""
         self.worst = self._kept.copy()
+        self.crew.rewind()
 
     # --- the levels, one by one
 
@@ -146,6 +148,10 @@ class Coordination:
         change = g * np.conj(s) - j
         exchange = limits_of(whole, large, self.rating_pu, change, island, caps)
         return exchange, answers, s
+
+    def alone(self) -> Exchange:
+        """Return what zones go by that never heard of a global level: nothing limits them, each is as good as it can be."""
+        return unlimited(self.whole, 0.0, 0.0)
 
     def zonal(
         self, point: Point, exchange: Exchange, which: Sequence[int] | None = None, deadline_s: float = inf

@@ -30,7 +30,7 @@ from pdnopt.errors import SolveError
 __all__ = ["Bench", "Crew", "Job", "read_exactly", "read_frame", "structures_of", "write_frame"]
 
 HEADER = struct.Struct("=BQ")
-BUILD, SOLVE, DONE = 1, 2, 3
+BUILD, SOLVE, DONE, KEEP, REWIND = 1, 2, 3, 4, 5
 TERMS = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -57,6 +57,17 @@ class Bench:
         if least:
             return self.programmes[part].least(numbers, tuple(least), deadline_s)
         return self.programmes[part].solve(numbers, deadline_s)
+
+
+    def keep(self) -> None:
+        """Keep where every programme starts from: `rewind` goes back to it."""
+        for programme in self.programmes:
+            programme.programme.keep()
+
+    def rewind(self) -> None:
+        """Forget what was solved since `keep`."""
+        for programme in self.programmes:
+            programme.programme.rewind()
 
 
 class Crew:
@@ -95,6 +106,20 @@ class Crew:
         """End the workers."""
         if self._children:
             self._finalizer()
+
+    def keep(self) -> None:
+        """Keep where every programme starts from: `rewind` goes back to it."""
+        self._tell(KEEP)
+
+    def rewind(self) -> None:
+        """Forget what was solved since `keep`, so that an answer does not depend on it."""
+        self._tell(REWIND)
+
+    def _tell(self, kind: int) -> None:
+        if self._bench is not None:
+            (self._bench.keep if kind == KEEP else self._bench.rewind)()
+        for child in self._children:
+            write_frame(_pipe(child.stdin), kind, b"")
 
     def solve(
         self, jobs: Sequence[Job], least: Sequence[str] = (), deadline_s: float = inf

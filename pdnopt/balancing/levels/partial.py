@@ -25,6 +25,7 @@ import numpy as np
 from pdnopt.balancing.data import Structure
 from pdnopt.balancing.levels.lean import Lean
 from pdnopt.engine.highs import Outcome
+from pdnopt.problem import find_formulation
 
 __all__ = ["FREE", "OPEN_PU", "PartAnswer", "PartProgramme"]
 
@@ -66,10 +67,9 @@ class PartProgramme:
     """
 
     def __init__(self, structure: Structure, heads: np.ndarray) -> None:
-        from formulations.balance import BALANCE
-
+        formulation: Any = find_formulation("balance")
         self.n_inverters = len(structure.loss)
-        model = BALANCE.build(structure)
+        model = formulation.build(structure)
         self.names = model.terms
         self.programme = Lean(_extended(model, structure, heads))
 

@@ -80,7 +80,7 @@ class ZonedRunner(BalanceRunner):
                 solved = False
                 break
             told_now = np.repeat(bounds.told, 3)
-            new = np.where(told_now, self._even(found.s_pu * S_BASE_KW, bounds), s_kva)
+            new = np.where(told_now, self.even(found.s_pu * S_BASE_KW, bounds), s_kva)
             j = np.conj(new / S_BASE_KW) * (point.g_re + 1j * point.g_im)
             change = j - (point.j_re + 1j * point.j_im)
             expected = sight.v[self.area.rows] + structure.reach.voltage @ change
@@ -96,7 +96,8 @@ class ZonedRunner(BalanceRunner):
         self.exchange = exchange
         return Answer(status, values, {"p": s_kva.real / S_BASE_KW}), s_kva, sight, count
 
-    def _even(self, s_kva: np.ndarray, bounds: Bounds) -> np.ndarray:
+    def even(self, s_kva: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """Return set-points (kVA, (3I,)) whose DC links are even, within the ratings."""
         inverters = self.inverters
         even = evened(s_kva.reshape(-1, 3), inverters.s_max_kva, inverters.loss, bounds.b_low, bounds.b_high)
         return even.ravel()

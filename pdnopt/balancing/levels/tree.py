@@ -29,6 +29,8 @@ class Tree:
         Nodes joined by branches, each pair once, of the whole network.
     below : int, shape (F,)
         Of each feeder of the area: the node behind it; -1 for a source's own.
+    entry : bool, shape (F,)
+        Whether the feeder is the way by which that node is reached (not one that closes a loop).
     behind : int, shape (N,)
         Inverters at a node and behind it.
     """
@@ -38,6 +40,7 @@ class Tree:
     order: np.ndarray
     edges: np.ndarray
     below: np.ndarray
+    entry: np.ndarray
     behind: np.ndarray
 
 
@@ -74,16 +77,22 @@ def read_tree(network: PhaseNetwork, area: Area, inverters: Inverters) -> Tree:
     for node in order[::-1]:
         if parent[node] >= 0:
             behind[parent[node]] += behind[node]
-    return Tree(parent, depth, order, edges, _below(network, area, depth, down), behind)
+    below, entry = _below(network, area, depth, raw, down)
+    return Tree(parent, depth, order, edges, below, entry, behind)
 
 
-def _below(network: PhaseNetwork, area: Area, depth: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return the deeper end of every feeder of the area."""
+def _below(
+    network: PhaseNetwork, area: Area, depth: np.ndarray, raw: np.ndarray, down: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the deeper end of every feeder of the area, and whether it is reached by it."""
     entries = coo_array(network.feeders.matrix)
-    first = np.full(len(network.feeders.name), -1)
-    ends = np.unique(np.column_stack([entries.row // 3, entries.col // 3]), axis=0)
-    for feeder, node in ends:
-        if first[feeder] < 0 or depth[node] > depth[first[feeder]]:
-            first[feeder] = node
-    out = down[first[area.feeders]]
-    return np.where(network.feeders.node[area.feeders] >= 0, -1, out)
+    pairs = np.unique(np.column_stack([entries.row // 3, entries.col // 3]), axis=0)
+    order = np.lexsort((-depth[pairs[:, 1]], pairs[:, 0]))
+    pairs = pairs[order]
+    first = np.flatnonzero(np.r_[True, np.diff(pairs[:, 0]) > 0][: len(pairs)])
+    deep, other = np.full(len(network.feeders.name), -1), np.full(len(network.feeders.name), -1)
+    deep[pairs[first, 0]] = pairs[first, 1]
+    other[pairs[first, 0]] = pairs[np.minimum(first + 1, len(pairs) - 1), 1]
+    entry = raw[deep] == other
+    own = network.feeders.node[area.feeders] >= 0
+    return np.where(own, -1, down[deep[area.feeders]]), entry[area.feeders] & ~own

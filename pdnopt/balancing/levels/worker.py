@@ -14,6 +14,8 @@ import numpy as np
 from pdnopt.balancing.levels.crew import (
     BUILD,
     DONE,
+    KEEP,
+    REWIND,
     TERMS,
     Bench,
     read_frame,
@@ -41,6 +43,10 @@ def main() -> None:
             if kind == BUILD:
                 bench = Bench(structures_of(payload))
                 write_frame(sink, DONE, b"")
+            elif kind == KEEP:
+                bench.keep()
+            elif kind == REWIND:
+                bench.rewind()
             else:
                 write_frame(sink, DONE, _solved(bench, np.frombuffer(payload, dtype=float)))
         except SolveError:  # nobody reads

@@ -86,7 +86,7 @@ def find_zones(
     zone_of_feeder = np.where(tree.below >= 0, member[tree.below], -1)
     zones = []
     for number, (name, heads) in enumerate(groups.items()):
-        first = np.flatnonzero(np.isin(tree.below, heads) & area.structure.counts)
+        first = np.flatnonzero(np.isin(tree.below, heads) & tree.entry & area.structure.counts)
         zones.append(
             Zone(
                 name=name,
@@ -134,7 +134,7 @@ def _names(tree: Tree, area: Area, network: PhaseNetwork) -> dict[int, str]:
     """Return the name of the feeder in front of every node."""
     return {
         int(tree.below[k]): network.feeders.name[area.feeders[k]]
-        for k in np.flatnonzero(tree.below >= 0)
+        for k in np.flatnonzero(tree.entry)
         if area.structure.counts[k]
     }
 
