@@ -83,6 +83,11 @@ class Options:
         Of a balance: inverters that do not answer; they keep the set-points they have.
     max_ramp_kva : float, optional
         Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
+    zones : int, sequence of str, or dict, optional
+        Of a balance: solve by zones of at most so many inverters (True: 20), or by those that begin with the feeders named, under
+        a global level (`pdnopt.balancing.levels`). For hundreds of inverters and more.
+    workers : int, optional
+        Of a balance by zones: processes that solve them.
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
@@ -120,6 +125,8 @@ class Options:
     max_at_risk_kw: float | None = None
     stale: Sequence[str] = ()
     max_ramp_kva: float | None = None
+    zones: Any = None
+    workers: int | None = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -240,7 +247,7 @@ PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
 """Keywords of every problem that is solved before a failure."""
 ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
 SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
-BALANCE_ONLY = ("stale", "max_ramp_kva")
+BALANCE_ONLY = ("stale", "max_ramp_kva", "zones", "workers")
 SWITCHING_ONLY = ("failed", "extend")
 FOREIGN = {
     "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
@@ -290,6 +297,10 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
 
         return ShiftRunner(net, formulation, options)
     if formulation.kind == "set-points":
+        if options.zones is not None and options.zones is not False:
+            from pdnopt.balancing.levels import ZonedRunner
+
+            return ZonedRunner(net, formulation, options)
         from pdnopt.balancing import BalanceRunner
 
         return BalanceRunner(net, formulation, options)

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pdnopt.balancing.data import S_BASE_KW
-from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
+from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
+from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.inverters import (
     Bounds,
     check_phases,
     read_bounds,
     read_inverters,
 )
+from pdnopt.balancing.loads import Loads, loads_kw
+from pdnopt.balancing.link import evened
 from pdnopt.balancing.network import read_phase_network
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
@@ -32,10 +34,8 @@ __all__ = ["BalanceRunner"]
 ROUNDS = 8
 AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
-AGREED_PART = 4e-3
-"""Powers on the DC link agree within this part of an inverter's rating: losses are tangents. The checker takes 5e-3."""
-SETTLED_PU = 1e-3
-"""Set-points move less than this part of 100 kVA between two rounds."""
+AS_TOLD = {"violations": 1e-5, "vuf": 5e-5, "spread": 5e-4}
+"""The flow's terms are not more than this, and what a polygon understates, above those of the programme."""
 DIGITS = 4
 """Of kW and kvar that are sent: 0.1 W."""
 UNMOVED_KW = 1e-3
@@ -64,23 +64,28 @@ class BalanceRunner:
         self.network = read_phase_network(self.base)
         self.flow = PhaseFlow(self.network)
         self.inverters = read_inverters(self.base, self.network, options.horizon_s)
+        self.loads = Loads(net, self.base, self.network, self.inverters)
         self.checker = Checker(net)
         self.fingerprint = fingerprint(net)
         told = self._loads(options)
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
-        self.programme = Programme(formulation.build(self.area.structure))
+        self._compile(options)
         self._start_kva = self.inverters.now_kva
         self._prime()
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
-        return BalanceRunner(net, self.formulation, options)
+        return type(self)(net, self.formulation, options)
+
+    def _compile(self, options: Any) -> None:
+        """Build what is solved: here one programme of the whole plant."""
+        self.programme = Programme(self.formulation.build(self.area.structure))
 
     def _prime(self) -> None:
         """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
         bounds = read_bounds(self.base, self.inverters, (), (), None)
-        told = read_injections(self.base, self.network, self.inverters.index)
+        told = self.loads.at({})
         _, found, _, _ = self.search(told, bounds, self.formulation.terms, np.inf)
         if found is not None:
             self._start_kva = found
@@ -130,24 +135,44 @@ class BalanceRunner:
                 return new, None, sight, count
             answer = new
             kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
-            kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
-            expected = sight.v[self.area.rows] + new.values["dv_re"] + 1j * new.values["dv_im"]
-            moved = np.abs(kva - s_kva).max() / S_BASE_KW
+            even = evened(
+                kva.reshape(-1, 3), inverters.s_max_kva, inverters.loss, bounds.b_low, bounds.b_high
+            )
+            kva = np.where(np.repeat(bounds.told, 3), even.ravel(), s_kva)
+            change = new.values["dj_re"] + 1j * new.values["dj_im"]
+            expected = sight.v[self.area.rows] + self.area.structure.reach.voltage @ change
             s_kva = best = kva
             sight = self._sight(told, s_kva)
             apart = np.abs(sight.v[self.area.rows] - expected).max(initial=0.0)
-            link = np.abs(self.link_kw(s_kva) - new.values["b"] * S_BASE_KW)[bounds.told]
-            even = bool((link <= AGREED_PART * inverters.s_max_kva[bounds.told]).all())
-            if apart <= AGREED_PU and even and (moved <= SETTLED_PU or count > 2):
+            if apart <= AGREED_PU and self._as_told(answer, sight):
                 break
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
 
-    def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
-        """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
-        by_phase = s_kva.reshape(-1, 3)
-        return np.asarray(by_phase.real.sum(axis=1) + self.inverters.loss * np.abs(by_phase).sum(axis=1))
+    def _as_told(self, answer: Answer, sight: Sight) -> bool:
+        """Whether the flow is as even as the programme says."""
+        seen = self.seen(sight)
+        return all(
+            value <= answer.terms[name] / INSCRIBED + AS_TOLD[name]
+            for name, value in seen.items()
+            if name in answer.terms
+        )
+
+    def seen(self, sight: Sight) -> dict[str, float]:
+        """Return the leading terms of a flow: how far beyond limits, worst unbalance, worst spread."""
+        area, s = self.area, self.area.structure
+        size = np.abs(sight.current).reshape(-1, 3)[area.feeders]
+        v = np.abs(sight.v[area.rows])
+        with np.errstate(invalid="ignore"):
+            over = np.nan_to_num(size / s.limit[:, None] - 1.0, nan=-1.0)
+        beyond = [over.ravel(), v - s.v_max, s.v_min - v]
+        spread = (size.max(axis=1) - size.min(axis=1))[s.counts] / s.scale[s.counts]
+        return {
+            "violations": max(0.0, *(float(part.max(initial=0.0)) for part in beyond)),
+            "vuf": float(sight.unbalance[area.nodes].max(initial=0.0)),
+            "spread": float(spread.max(initial=0.0)),
+        }
 
     def _terms(self, options: Any) -> tuple[str, ...]:
         terms = tuple(options.minimize or self.formulation.terms)
@@ -159,9 +184,7 @@ class BalanceRunner:
 
     def _loads(self, options: Any) -> Injections:
         """Return the loads now, with those that replace the tables'."""
-        replaced = loads_kw(self.net, options)
-        base = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
-        return read_injections(base, self.network, self.inverters.index)
+        return self.loads.at(loads_kw(self.net, options))
 
     def _sight(self, told: Injections, s_kva: np.ndarray) -> Sight:
         v = self.flow.solve(told, self.inverters.rows, s_kva).v
@@ -271,40 +294,6 @@ def _note(answer: Answer, rounds: int) -> str:
     if answer.status == "optimal":
         return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
     return f"stopped after {rounds} rounds, before programme and flow agreed"
-
-
-def loads_kw(net: Any, options: Any) -> dict[str, dict[int, float]]:
-    """Return the demands that replace the tables', as a plan keeps them.
-
-    Raises
-    ------
-    InputError
-        Rows that are no load, NaN, and negative powers; all at once.
-    """
-    issues, out = [], {}
-    for table, keyword in (("load", "p_load_kw"), ("asymmetric_load", "p_asymmetric_kw")):
-        given = getattr(options, keyword)
-        if given is None:
-            continue
-        series = pd.Series(given, dtype=float)
-        for row, kw in zip(series.index.to_numpy(), series.to_numpy(float), strict=True):
-            path = f"solve({keyword}=...)"
-            if row not in net[table].index:
-                todo = "Correct the index."
-                issues.append(Issue("InvalidId", path, f"{table}:{row}", row, f"a row of net.{table}", todo))
-            elif not (np.isfinite(kw) and kw >= 0):
-                todo = "Fill the gap, or leave the row out."
-                issues.append(
-                    Issue("NonFinite", path, f"{table}:{row}", kw, "a finite number, 0 kW or more", todo)
-                )
-        out[table] = {
-            int(row): float(kw)
-            for row, kw in zip(series.index.to_numpy(), series, strict=True)
-            if row in net[table].index
-        }
-    if issues:
-        raise InputError(issues)
-    return {table: rows for table, rows in out.items() if rows}
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     from pdnopt.engine.worker import Rows
 
-__all__ = ["STATUSES", "HighsModel", "Outcome", "SolverError", "refuse_nan"]
+__all__ = [
+    "STATUSES",
+    "HighsModel",
+    "Outcome",
+    "SolverError",
+    "extended",
+    "refuse_nan",
+]
 
 NO_LIMIT = 2**31 - 1
 
@@ -97,6 +104,33 @@ def _quiet_highs() -> highspy.Highs:
         os.dup2(kept, STDOUT)
         os.close(kept)
         os.close(nowhere)
+
+
+def extended(basis: Any, n_rows: int) -> Any:
+    """Return a basis with rows added below that hold nothing."""
+    present = list(basis.row_status)
+    if len(present) == n_rows:
+        return basis
+    out = highspy.HighsBasis()
+    out.valid = True
+    out.col_status = list(basis.col_status)
+    out.row_status = present + [highspy.HighsBasisStatus.kBasic] * (n_rows - len(present))
+    return out
+
+
+def held_rows(basis: Any) -> np.ndarray:
+    """Return which rows are at a bound in a basis: the others hold nothing."""
+    basic = highspy.HighsBasisStatus.kBasic
+    return np.array([status != basic for status in basis.row_status], dtype=bool)
+
+
+def restricted(basis: Any, rows: np.ndarray) -> Any:
+    """Return a basis without the rows that are not ``rows`` (boolean); it stays one if these hold nothing."""
+    out = highspy.HighsBasis()
+    out.valid = True
+    out.col_status = list(basis.col_status)
+    out.row_status = [status for status, stay in zip(basis.row_status, rows, strict=True) if stay]
+    return out
 
 
 class HighsModel:
@@ -180,6 +214,11 @@ class HighsModel:
 
         self._highs.cbMipImprovingSolution.subscribe(better)
         self._highs.cbMipInterrupt.subscribe(waiting)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows now."""
+        return int(self._highs.getNumRow())
 
     def basis(self) -> Any:
         """Return the basis of the LP solved last, for `start_from`."""
