@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pdnopt.node.device import NodeDevice
 from pdnopt.node.rules import Hold, Zero, check_rule, make_rule
+from pdnopt.node.simulated import SimulatedHardware
 from tests.node.bench import INVERTER, WATCHDOG_S, ZERO, Bench, phases
-
-pytest.importorskip("pdnopt.balancing.levels.local", reason="the local level of the balance is not there yet")
 
 DROOP = {"kind": "droop", "p_gain_kw": 100.0, "q_gain_kvar": 50.0, "loss": 0.0, "dead_band_pu": 0.002}
 
@@ -93,3 +93,21 @@ def test_rules_of_a_file() -> None:
     assert kinds("asymmetric_sgen", {"kind": "droop"}) == ["Missing", "Missing"]
     assert kinds("asymmetric_sgen", {**DROOP, "smoothing": 0.0}) == ["Range"]
     assert kinds("asymmetric_sgen", {**DROOP, "v_pu": [1.0, 1.0]}) == ["Type"]
+
+
+def test_droop_settles_where_the_sums_say() -> None:
+    """A made-up feeder of 4 mpu a kW that draws 2.6, 2.0 and 1.4 kW, gain 100 kW a pu, no dead band.
+
+    Phase a lies 2.4 mpu below the mean; p = 100 (0.0024 - 0.004 p), so p = 0.24 / 1.4.
+    """
+    bench = Bench()
+    bench.clock.offset_s = -bench.clock.now_s  # midnight: the day's swing is 0
+    wire = SimulatedHardware(INVERTER, bench.clock, 6.0)
+    device = NodeDevice(
+        INVERTER, wire, bench.clock, s_max_kva=5.0, rule=droop(q_gain_kvar=0.0, dead_band_pu=0.0)
+    )
+    for _ in range(60):
+        bench.clock.sleep(0.3)
+        device.step()
+    now = device.look().values["setpoint"].value["p_kw"]
+    assert now == pytest.approx([0.24 / 1.4, 0.0, -0.24 / 1.4], abs=0.02)  # what is not sent: 0.01 kW
