@@ -25,6 +25,8 @@ Then, in other terminals:
   pdnopt gateway plant/gateway.yaml
   pdnopt run two_feed --devices plant/devices.yaml
 
+With --broker the gateway also speaks MQTT (plant/broker.pem is for the broker).
+
 Prints one line of JSON when all servers listen. Ends with Ctrl-C, or after --hours; then it says what has happened.
 """
 
@@ -44,6 +46,10 @@ def emulate(
     speed: Annotated[float, typer.Option(metavar="X", help="Seconds of the plant in one second.")] = 1.0,
     gateway_port: Annotated[int, typer.Option(metavar="PORT", help="Where the gateway will listen.")] = 7001,
     mode: Annotated[str, typer.Option(help="Of its area: disabled, manual or automatic.")] = "automatic",
+    broker: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="An MQTT broker with TLS: a second way to every device."),
+    ] = None,
     load_level: LoadLevel = None,
     hours: Annotated[
         float | None, typer.Option(metavar="H", help="End after so many hours of the plant.")
@@ -54,6 +60,7 @@ def emulate(
 ) -> None:
     """Emulate until a signal ends it."""
     _check(speed, gateway_port, mode, hours)
+    second_way = None if broker is None else _broker(broker)
     import pdnopt
     from pdnopt.emulator import EmulatedPlant, load_scenario, play
     from pdnopt.emulator.deployment import write_deployment
@@ -76,7 +83,7 @@ def emulate(
     live = LivePlant(plant, clock, speed)
     servers = ModbusServers(live, stations_of(plant))
     try:
-        files = write_deployment(devices_out, servers, gateway_port, mode=mode)
+        files = write_deployment(devices_out, servers, gateway_port, mode=mode, broker=second_way)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda signum, frame: ended.set())
@@ -96,6 +103,14 @@ def emulate(
     typer.echo(f"{plant.t_s:.0f} s emulated; what really happened:")
     for item in ledger.happenings:
         typer.echo(f"  {item.t_s:9.2f} s  {item.component} {item.what} {item.detail}".rstrip())
+
+
+def _broker(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if host and port.isdigit() and 1 <= int(port) <= 65535:
+        return host, int(port)
+    todo = "Write for instance 127.0.0.1:8883."
+    raise InputError(Issue("Format", "--broker", "", text, "HOST:PORT", todo))
 
 
 def _check(speed: float, port: int, mode: str, hours: float | None) -> None:

@@ -90,7 +90,7 @@ class Panel:
         if table == "storage":
             return bool(w.s.st_forming[k]) if action == "form" else float(w.s.st_kw[k])
         if table == "asymmetric_sgen":
-            return w.setpoints.get(device)
+            return w.inverters.setpoint(device)
         return float(min(w.cap_kw[k], w.demand.d_kw[k]))
 
     def row(self, device: str, action: str) -> tuple[str, int]:
@@ -102,7 +102,7 @@ class Panel:
         if table in LOAD_TABLES:
             return table, w.demand.at[device]
         if table == "asymmetric_sgen":
-            return table, self.plant.inverters[device]
+            return table, w.inverters.at[device]
         return table, w.view.at[table][device]
 
     # --- commands
@@ -264,7 +264,7 @@ class Panel:
         if mode in PASSING and (switch < 0 or out.sw_locked[switch] or not w.now.live[v.ups_bypass_node[k]]):
             return _refuse(Refusal.NOT_AVAILABLE, "its static bypass does not work or has no voltage")
         running = w.s.mode[k] != "off"
-        if mode == "off" or running or not w.now.live[v.ups_out[k]]:
+        if mode == "off" or running or not w.now.live[v.ups_out[k]] or w.yields(int(v.ups_out[k])):
             return None
         if mode in PASSING and w.in_sync(int(v.ups_bypass_node[k]), int(v.ups_out[k])):
             return None
@@ -333,6 +333,8 @@ class Panel:
 
     def _inverter(self, device: str, k: int, action: str, value: Any) -> Reply | Move:
         parts = [value.get(name) for name in ("p_kw", "q_kvar")] if isinstance(value, dict) else []
+        if not self.plant.world.inverters.on[k]:
+            return _refuse(Refusal.NOT_AVAILABLE, "failed or out of service")
         good = len(parts) == 2 and all(
             isinstance(part, list)
             and len(part) == 3
@@ -341,13 +343,13 @@ class Panel:
         )
         if not good:
             return _refuse(Refusal.MALFORMED, '{"p_kw": [a, b, c], "q_kvar": [a, b, c]}')
-        limit = self.plant.inverter_kva[k] * (1 + RATING) + POWER_KW
+        limit = self.plant.world.inverters.s_max_kva[k] * (1 + RATING) + POWER_KW
         if np.hypot(*np.asarray(parts, dtype=float)).max() > limit:
             return _refuse(Refusal.MALFORMED, f"at most {limit:g} kVA a phase")
         return Move(INVERTER_S, lambda: self._set_inverter(device, value))
 
     def _set_inverter(self, device: str, value: Any) -> None:
-        self.plant.world.setpoints[device] = value
+        self.plant.world.inverters.set(device, value)
         self.plant.ledger.say(self.plant.t_s, device, "setpoint")
 
     # --- loads

@@ -25,7 +25,12 @@ class Deployment:
 
 
 def write_deployment(
-    folder: Path, servers: ModbusServers, gateway_port: int, host: str = "127.0.0.1", mode: str = "automatic"
+    folder: Path,
+    servers: ModbusServers,
+    gateway_port: int,
+    host: str = "127.0.0.1",
+    mode: str = "automatic",
+    broker: tuple[str, int] | None = None,
 ) -> Deployment:
     """Write the files of a deployment on this machine into a folder; keys that are there are kept.
 
@@ -36,6 +41,8 @@ def write_deployment(
         Where the gateway will listen for the controller.
     mode : str
         Of the only area: disabled, manual or automatic.
+    broker : (host, port), optional
+        An MQTT broker with TLS: the second way to every device, through the same guards.
 
     Raises
     ------
@@ -46,8 +53,8 @@ def write_deployment(
         folder.mkdir(parents=True, exist_ok=True)
         _make_keys(folder)
         gateway, devices = folder / "gateway.yaml", folder / "devices.yaml"
-        gateway.write_text(_gateway_text(servers, host, gateway_port), encoding="utf-8")
-        devices.write_text(_devices_text(servers, host, gateway_port, mode), encoding="utf-8")
+        gateway.write_text(_gateway_text(servers, host, gateway_port, broker), encoding="utf-8")
+        devices.write_text(_devices_text(servers, host, gateway_port, mode, broker), encoding="utf-8")
     except OSError as error:
         allowed, todo = f"a folder to write into ({error.strerror})", "Choose another folder."
         raise InputError(Issue("File", "devices-out", "", str(folder), allowed, todo)) from None
@@ -56,14 +63,14 @@ def write_deployment(
 
 def _make_keys(folder: Path) -> None:
     authority = Authority(folder)
-    for name in ("controller", GATEWAY):
+    for name in ("controller", GATEWAY, "broker"):
         if not (folder / f"{name}.key").exists():
             authority.issue(name)
     if not (folder / "signing.key").exists():
         make_keys(folder / "signing.key", folder / "signing.pub")
 
 
-def _gateway_text(servers: ModbusServers, host: str, port: int) -> str:
+def _gateway_text(servers: ModbusServers, host: str, port: int, broker: tuple[str, int] | None) -> str:
     lines = [
         "pdnopt: gateway",
         "version: 1",
@@ -71,8 +78,10 @@ def _gateway_text(servers: ModbusServers, host: str, port: int) -> str:
         f"security: {{ca: ca.pem, certificate: {GATEWAY}.pem, key: {GATEWAY}.key, controller_key: signing.pub}}",
         "controllers: [controller]",
         "state: state",
-        "devices:",
     ]
+    if broker is not None:
+        lines.append(f"mqtt: {{host: {broker[0]}, port: {broker[1]}}}")
+    lines.append("devices:")
     for station in servers.stations:
         for device in station.devices:
             entry = f"host: {servers.host}, port: {servers.ports[station.name]}, unit: {station.unit(device)}"
@@ -83,19 +92,25 @@ def _gateway_text(servers: ModbusServers, host: str, port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _devices_text(servers: ModbusServers, host: str, port: int, mode: str) -> str:
+def _devices_text(
+    servers: ModbusServers, host: str, port: int, mode: str, broker: tuple[str, int] | None
+) -> str:
     lines = [
         "pdnopt: device map",
         "version: 1",
         "security: {ca: ca.pem, certificate: controller.pem, key: controller.key, signing_key: signing.key}",
         "connections:",
         f"  {GATEWAY}: {{kind: gateway, host: {host}, port: {port}}}",
+        *([] if broker is None else [f"  broker: {{kind: mqtt, host: {broker[0]}, port: {broker[1]}}}"]),
         f"areas: {{plant: {{mode: {mode}}}}}",
         "devices:",
     ]
     for station in servers.stations:
         for device in station.devices:
-            lines.append(f"  {json.dumps(device)}: {{area: plant, paths: [{{via: {GATEWAY}}}]}}")
+            ways = f"{{via: {GATEWAY}}}"
+            if broker is not None:
+                ways += f", {{via: broker, topic: {json.dumps(_topic(device))}}}"
+            lines.append(f"  {json.dumps(device)}: {{area: plant, paths: [{ways}]}}")
     return "\n".join(lines) + "\n"
 
 

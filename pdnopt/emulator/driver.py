@@ -18,7 +18,7 @@ from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.readings import Quality, Reading
 
-__all__ = ["DeviceSide", "NetworkFaults", "PlainSide", "PlantDriver", "SimulatedClock"]
+__all__ = ["DeviceSide", "NetworkFaults", "PlainSide", "PlantDriver", "ReportingWatch", "SimulatedClock"]
 
 UNREACHABLE = Reply(False, Refusal.UNREACHABLE, "no answer")
 
@@ -48,6 +48,31 @@ class SimulatedClock:
         """Let the plant live for so long."""
         if duration_s > 0:
             self.plant.advance(self.plant.t_s + duration_s)
+
+
+class ReportingWatch:
+    """Devices that report by exception: waiting ends when the plant has changed, ``delay_s`` after it did.
+
+    For a loop on an emulated plant; it spares reading a plant in which nothing happens.
+    """
+
+    def __init__(self, plant: EmulatedPlant, delay_s: float = 0.25) -> None:
+        self.plant, self.delay_s = plant, delay_s
+        self._known = plant.switched_how()
+
+    def wait(self, until_s: float) -> bool:
+        """Let the plant live until then, or until it has changed: then True."""
+        plant = self.plant
+        while plant.t_s < until_s:
+            if plant.switched_how() != self._known:
+                plant.advance(min(plant.t_s + self.delay_s, max(until_s, plant.t_s)))
+                return True
+            plant.advance(min(max(plant.next_event_s, plant.t_s), until_s))
+        return False
+
+    def rebase(self, readings: Iterable[Reading]) -> None:
+        """Take the present state as known."""
+        self._known = self.plant.switched_how()
 
 
 class DeviceSide(Protocol):

@@ -252,9 +252,10 @@ class Meters:
         }
 
     def _asymmetric_sgen(self, device: str) -> dict[str, Any]:
+        inverters = self.plant.world.inverters
         return {
-            "setpoint": self.plant.world.setpoints[device],
-            "available": device not in self.plant.local and device not in self.plant.failed,
+            "setpoint": inverters.setpoint(device),
+            "available": bool(inverters.on[inverters.at[device]]) and device not in self.plant.local,
         }
 
     def _bus(self, device: str) -> dict[str, Any]:

@@ -63,6 +63,13 @@ def present_network(world: World, snap: Snapshot, used: dict[str, np.ndarray], t
     for table in ("line", "trafo", "switch", "ups"):
         if table in net and len(net[table]):
             net[table]["overload_used"] = used[table]
+    inverters = world.inverters
+    if len(inverters.at):
+        for n, phase in enumerate("abc"):
+            net.asymmetric_sgen[f"p_{phase}_mw"] = inverters.p_kw[:, n] / KW_PER_MW
+            net.asymmetric_sgen[f"q_{phase}_mvar"] = inverters.q_kvar[:, n] / KW_PER_MW
+        net.asymmetric_sgen["scaling"] = 1.0
+        net.asymmetric_sgen["in_service"] = inverters.on
     d = world.demand
     for number, table in enumerate(("load", "asymmetric_load")):
         mine = np.flatnonzero(d.table == number)
@@ -74,8 +81,10 @@ def present_network(world: World, snap: Snapshot, used: dict[str, np.ndarray], t
             net.load.loc[index, "p_mw"], net.load.loc[index, "q_mvar"] = kw / KW_PER_MW, kvar / KW_PER_MW
         else:
             for n, phase in enumerate("abc"):
-                net[table].loc[index, f"p_{phase}_mw"] = kw * world.shape.p[d.row[mine], n] / KW_PER_MW
-                net[table].loc[index, f"q_{phase}_mvar"] = kvar * world.shape.q[d.row[mine], n] / KW_PER_MW
+                net[table].loc[index, f"p_{phase}_mw"] = kw * world.inverters.p[d.row[mine], n] / KW_PER_MW
+                net[table].loc[index, f"q_{phase}_mvar"] = (
+                    kvar * world.inverters.q[d.row[mine], n] / KW_PER_MW
+                )
         net[table].loc[index, "scaling"] = 1.0
         net[table].loc[index, "in_service"] = snap.served_kw[d.unit[mine]] > 0
     write_companions(net)

@@ -21,11 +21,9 @@ from pdnopt.emulator.units import Units
 from pdnopt.emulator.upstream import switches_of
 from pdnopt.emulator.world import Snapshot, World
 from pdnopt.errors import InputError, Issue
-from pdnopt.plant.names import component_names
 from pdnopt.plant.tables import values
 from pdnopt.protocols.commands import Reply
 from pdnopt.protocols.readings import Reading
-from pdnopt.units import KW_PER_MW
 
 __all__ = ["MISBEHAVIOURS", "EmulatedPlant"]
 
@@ -74,19 +72,6 @@ class EmulatedPlant:
         self.t_s = 0.0
         self.ledger = Ledger()
         self.local: set[str] = set()
-        frame = self.world.net.asymmetric_sgen
-        self.inverters = {
-            name: k for k, name in enumerate(component_names(self.world.net, "asymmetric_sgen"))
-        }
-        self.inverter_kva = (
-            np.nan_to_num(values(self.world.net, "asymmetric_sgen", "s_max_mva"), nan=inf) * KW_PER_MW
-        )
-        for k, name in enumerate(self.inverters):
-            self.world.setpoints[name] = {
-                part: [float(frame[f"{part[0]}_{phase}_{unit}"].iloc[k]) * KW_PER_MW for phase in "abc"]
-                for part, unit in (("p_kw", "mw"), ("q_kvar", "mvar"))
-            }
-        self._given_setpoints = dict(self.world.setpoints)
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
         self.sensors = Sensors(self, seed)
@@ -131,6 +116,19 @@ class EmulatedPlant:
     def fed(self) -> np.ndarray:
         """Which units have a living cord."""
         return self.world.demand.fed(self.living)
+
+    def switched_how(self) -> tuple[Any, ...]:
+        """Return how the plant is switched and what is broken, by content: it changes when something happens."""
+        w = self.world
+        flags = (
+            w.s.closed,
+            w.s.src_on,
+            w.outage.sw_locked,
+            w.outage.tr_stuck,
+            w.outage.ups_dead,
+            w.outage.node_dead,
+        )
+        return (*(item.tobytes() for item in flags), *w.s.mode, *w.failed)
 
     # --- time
 
@@ -310,7 +308,7 @@ class EmulatedPlant:
             elif w.outage.tr_stuck[k] or w.outage.sw_locked[goal]:
                 w.s.tr_orphan[k] = True
                 self.ledger.say(self.t_s, name, "stalls open", "its goal was lost on the way")
-            elif w.now.live[feed] and w.now.live[out] and not self._yields(out):
+            elif w.now.live[feed] and w.now.live[out] and not w.yields(out):
                 self.ledger.say(self.t_s, name, "inhibits", "its output is fed otherwise")
             else:
                 w.s.closed[goal] = True
@@ -318,11 +316,6 @@ class EmulatedPlant:
                 w.s.tr_orphan[k] = not w.now.live[feed]
                 self.ledger.say(self.t_s, name, "transfers", f"to {v.names['switch'][goal]}")
             w.settle(self.t_s)
-
-    def _yields(self, node: int) -> bool:
-        """True where only batteries in the rows hold a node: they give way to a source."""
-        now = self.world.now
-        return all(kind == "storage" for kind, _ in now.by_part().get(int(now.part[node]), []))
 
     def _watch_preferred(self) -> None:
         """Start or stop the clocks of transfers that return to their preferred source (``retransfer_s``)."""
@@ -405,7 +398,7 @@ class EmulatedPlant:
             k = w.view.at["storage"][device]
             w.s.st_kw[k] = 0.0 if w.outage.st_dead[k] else w.view.st_kw[k]
         elif table == "asymmetric_sgen":
-            w.setpoints[device] = self._given_setpoints[device]
+            w.inverters.set(device, None)
         else:
             return
         self.ledger.say(self.t_s, device, "goes by its local rule")

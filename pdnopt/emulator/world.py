@@ -17,13 +17,14 @@ from pdnopt.acflow import FlowEngine, FlowResult
 from pdnopt.checker.automatic import Devices
 from pdnopt.checker.curves import Curves
 from pdnopt.checker.demand_view import DemandView
-from pdnopt.checker.flows import PhaseShape, flow_of
+from pdnopt.checker.flows import flow_of
 from pdnopt.checker.outage import Outage, read_outage
 from pdnopt.checker.plant_view import PASSING, PlantView
 from pdnopt.checker.ratings import Rated, rated
 from pdnopt.checker.replay import Segment
 from pdnopt.checker.situation import Supply, base_situation, supply
 from pdnopt.checker.synchronism import labels
+from pdnopt.emulator.inverters import Inverters
 from pdnopt.errors import InputError, Issue
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
@@ -86,10 +87,11 @@ class World:
         self.view = PlantView(self.net)
         self.as_given = DemandView(self.view)
         self.demand = self.as_given
-        self.curves, self.shape = Curves(self.net), PhaseShape(self.net)
-        self.engine = FlowEngine(self.net)
         view = self.view
+        self.curves, self.inverters = Curves(self.net), Inverters(self.net, view)
+        self.engine = FlowEngine(self.inverters.engine_network(self.net))
         self.failed: list[str] = []
+        self._taken: list[tuple[str, int]] = []
         self.tripped: list[int] = []
         self.outage = Outage.none(view)
         self.devices = Devices(view, self.outage)
@@ -107,7 +109,6 @@ class World:
         self.charge_max_kw = values(self.net, "ups", "p_charge_max_mw") * KW_PER_MW
         self.charge_given_kw = values(self.net, "ups", "p_charge_mw") * KW_PER_MW
         self.walk_in_s = values(self.net, "ups", "walk_in_s")
-        self.setpoints: dict[str, Any] = {}
         self.devices.hold_islands(self.s)
         self.now = self.settle(0.0)
         self.down |= ~self.fed & (self.demand.d_kw > 0)
@@ -165,11 +166,14 @@ class World:
         self.s = self.devices.strike(self.s)
         stands = self.view.closed_positions(self.s.closed) > 0
         self.s.tr_orphan |= waiting & ~stands
-        if out.taken_out:
+        lost = {row for table, row in out.taken_out if table == "asymmetric_sgen"}
+        self.inverters.on = self.inverters.in_service & ~np.isin(self.inverters.index, list(lost))
+        taken = [item for item in out.taken_out if item[0] != "asymmetric_sgen"]
+        if taken != self._taken:
             net = deepcopy(self.net)
-            for table, row in out.taken_out:
+            for table, row in taken:
                 net[table].loc[row, "in_service"] = False
-            self.engine = FlowEngine(net)
+            self.engine, self._taken = FlowEngine(self.inverters.engine_network(net)), taken
         self.settle(t_s)
 
     def unknown_failure(self, name: str) -> list[Issue]:
@@ -200,9 +204,9 @@ class World:
         """Run the AC power flow of this moment."""
         self.allow()
         segment = Segment(0.0, 0.0, 0, self.s, self.now)
-        states = flow_of(self.view, self.demand, self.outage, [segment], self.engine, self.shape)
+        states = flow_of(self.view, self.demand, self.outage, [segment], self.engine, self.inverters)
         ok = bool(states.flow.converged[0])
-        groups = rated(self.view, self.demand, self.outage, self.curves, self.shape, [segment], states)
+        groups = rated(self.view, self.demand, self.outage, self.curves, self.inverters, [segment], states)
         return Snapshot(
             converged=ok,
             cord_kw=states.cord_kw[0],
@@ -238,6 +242,10 @@ class World:
         quiet.st_forming[:] = False
         without = supply(v, out, quiet)
         return bool(without.live[v.ups_bypass_node[k]] and not without.live[v.ups_out[k]])
+
+    def yields(self, node: int) -> bool:
+        """True where only batteries in the rows hold a node: they synchronise, and give way to a source."""
+        return all(kind == "storage" for kind, _ in self.now.by_part().get(int(self.now.part[node]), []))
 
     def in_sync(self, a: int, b: int) -> bool:
         """True where two nodes may be joined now: one is dead, they are one part already, or in synchronism."""

@@ -155,6 +155,36 @@ def test_hold_up_and_restart(plant: EmulatedPlant) -> None:
     assert sum(plant.ledger.unserved_kwh.values()) == pytest.approx(80.0 * 120.1 / 3600.0, rel=1e-3)
 
 
+def test_an_inverter_takes_a_phase_off_its_ups() -> None:
+    """3 kW into one phase, 1 and 2 kW out of the others: the UPS gives as much as before, its worst phase less."""
+    plant = EmulatedPlant(pdnopt.load_case("mim_pod"))
+
+    def worst() -> tuple[float, float]:
+        group = next(g for g in plant.snapshot().groups if g.names[0].startswith("ups:"))
+        return float(group.ratio[0, 0]), float(plant.snapshot().flow.ups_p_out_kw[0, 0])
+
+    before = worst()
+    spread = {"p_kw": [3.0, -1.0, -2.0], "q_kvar": [0.0, 0.0, 0.0]}
+    assert plant.command("asymmetric_sgen:MIM-A1", "setpoint", spread).accepted
+    plant.advance(0.05)
+    assert worst() == before  # its current loop takes 100 ms
+    plant.advance(0.2)
+    # a phase of 150 kVA: 3 kW less of it is 2 %
+    assert worst()[0] == pytest.approx(before[0] - 3.0 / 150.0, abs=1e-3)
+    assert worst()[1] == pytest.approx(before[1], rel=1e-4)
+    assert shown(plant, "asymmetric_sgen:MIM-A1")["setpoint"] == spread
+    delivers = {"p_kw": [3.0, 3.0, 3.0], "q_kvar": [0.0, 0.0, 0.0]}
+    plant.command("asymmetric_sgen:MIM-A1", "setpoint", delivers)
+    plant.advance(1.0)
+    assert worst()[1] == pytest.approx(before[1] - 9.0, abs=0.1)
+    too_much = {"p_kw": [5.0, 0.0, 0.0], "q_kvar": [1.0, 0.0, 0.0]}
+    assert plant.command("asymmetric_sgen:MIM-A1", "setpoint", too_much).refusal is Refusal.MALFORMED
+    plant.revert("asymmetric_sgen:MIM-A1")
+    assert worst()[1] == pytest.approx(before[1], rel=1e-6)
+    plant.fail("asymmetric_sgen:MIM-A1")
+    assert plant.command("asymmetric_sgen:MIM-A1", "setpoint", spread).refusal is Refusal.NOT_AVAILABLE
+
+
 # --- meters that lie
 
 
