@@ -41,8 +41,7 @@ class RunningNode:
 
     def __init__(self, settings: NodeSettings, clock: Clock) -> None:
         self.settings = settings
-        broker = {name: value for name, value in settings.broker.items() if value is not None}
-        mqtt = MqttSettings(**broker)
+        mqtt = MqttSettings(**settings.broker)
         self._topics = {
             "node": node_topic(mqtt.prefix, settings.name),
             "forecast": forecast_topic(mqtt.prefix, settings.name),

@@ -79,7 +79,9 @@ class Droop:
     def __init__(self, s_max_kva: float, data: Mapping[str, Any]) -> None:
         from pdnopt.balancing.levels.local import RuleSettings
 
-        given = {name: tuple(value) if name == "v_pu" else value for name, value in data.items()}
+        given: dict[str, Any] = {
+            name: tuple(value) if name == "v_pu" else value for name, value in data.items()
+        }
         self.settings = RuleSettings(s_max_kva, **given)
 
     def follow(self, measured: Mapping[str, Any], setpoint: Any) -> None:

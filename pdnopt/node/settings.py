@@ -35,9 +35,13 @@ from pathlib import Path
 from typing import Any
 
 from pdnopt.devicemap.common import (
+    BROKER,
     FORMAT,
+    GUARD,
     MAPPING,
+    OPTIONAL,
     PORT,
+    TOPIC,
     check_positions,
     device_field,
     in_folder,
@@ -56,31 +60,19 @@ __all__ = ["DeviceSettings", "ForecastSettings", "NodeSettings", "read_node_sett
 TITLE = "node"
 DAY_S = 86400
 
-_OPTIONAL = Field("a mapping", MAPPING.test, required=False)
-_TOPIC = Field(
-    "text of at most 100 characters without +, # and /",
-    lambda value: isinstance(value, str) and 0 < len(value) <= 100 and not set(value) & set("+#/"),
-)
 _TOP = {
     "pdnopt": text(one_of=(TITLE,)),
     "version": whole(FORMAT, FORMAT),
-    "name": _TOPIC,
+    "name": TOPIC,
     "security": MAPPING,
     "broker": MAPPING,
     "state": text(),
-    "guard": _OPTIONAL,
-    "times": _OPTIONAL,
+    "guard": OPTIONAL,
+    "times": OPTIONAL,
     "devices": Field(
         "a mapping of at least one device", lambda value: isinstance(value, dict) and bool(value)
     ),
-    "forecast": _OPTIONAL,
-}
-_BROKER = {"host": text(), "port": PORT, "prefix": text(False), "publish_s": number(0.05, 60.0, False)}
-_GUARD = {
-    "select_s": number(0.5, 60.0, False),
-    "skew_s": number(0.0, 60.0, False),
-    "validity_s": number(1.0, 3600.0, False),
-    "watchdog_s": number(0.1, 3600.0, False),
+    "forecast": OPTIONAL,
 }
 _TIMES = {
     "step_s": number(0.05, 60.0, False),
@@ -88,11 +80,11 @@ _TIMES = {
     "status_s": number(0.1, 3600.0, False),
 }
 _DEVICE = {
-    "modbus": _OPTIONAL,
-    "simulated": _OPTIONAL,
+    "modbus": OPTIONAL,
+    "simulated": OPTIONAL,
     "s_max_kva": number(1e-3, 1e5, False),
-    "rule": _OPTIONAL,
-    "topic": Field(_TOPIC.allowed, _TOPIC.test, required=False),
+    "rule": OPTIONAL,
+    "topic": Field(TOPIC.allowed, TOPIC.test, required=False),
     "positions": Field("a list of switches", required=False),
     "limits": Field("a mapping", required=False),
 }
@@ -203,7 +195,7 @@ def read_node_settings(path: Path) -> NodeSettings:
     issues = check_fields(data, _TOP, "", "", where)
     if not isinstance(data, dict):
         raise InputError(issues)
-    for name, fields in (("broker", _BROKER), ("guard", _GUARD), ("times", _TIMES)):
+    for name, fields in (("broker", BROKER), ("guard", GUARD), ("times", _TIMES)):
         if isinstance(data.get(name), dict):
             issues += check_fields(data[name], fields, name, "", where)
     security = None

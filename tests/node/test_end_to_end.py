@@ -138,6 +138,7 @@ def test_one_failure_with_racks_behind_a_node(tmp_path: Path) -> None:
     done = [name for name, outcome in ended.items() if outcome == "done"]
     assert [name for name in done if "/rack:" in name]
     assert truth["trips"] == []
+    assert truth["unserved_kwh"].get("1", 0.0) == 0.0
     told = {name: count for name, count in truth["actuations"].items() if count}
     assert set(told) & set(RACKS)
     assert sum(told.values()) == len(done)  # each once, and by nobody else
