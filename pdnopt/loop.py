@@ -154,7 +154,7 @@ class ControlLoop:
     foresight : Foresight, optional
     settings : LoopSettings, optional
     components : sequence of str, optional
-        What the playbook is prepared for; default: all but final circuits.
+        What the playbook is prepared for; default: sources, UPSs, transformers, transfer devices and batteries.
     confirm : callable, optional
         Asks a person about a step in an area whose mode is Manual; returns who has confirmed it, or None.
     """
@@ -186,7 +186,7 @@ class ControlLoop:
         self.foresight = foresight or Foresight()
         self.believing = Believing()
         self.arbiter = Arbiter()
-        may_fail = contingencies(net) if components is None else list(components)
+        may_fail = _likely(net) if components is None else list(components)
         self.playbook = Playbook(may_fail, self.settings.soft_s)
         self.ladder = Ladder(
             self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
@@ -516,7 +516,7 @@ class ControlLoop:
     def _settle(self, picture: Picture, failed: tuple[str, ...]) -> None:
         know = self._know
         know.settled = (picture.fingerprint, failed)
-        know.stable, know.stable_failed = picture.fingerprint, failed
+        know.stable, know.stable_failed, know.reached = picture.fingerprint, failed, None
         know.pause_s = 0.0
         self.board.end(self.clock.utc_s(), "", "no plan")
 
@@ -768,6 +768,13 @@ class ControlLoop:
                 "A meter lies, or load is drawn past the meters.",
             )
         self.board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
+
+
+PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")
+
+
+def _likely(net: Any) -> list[str]:
+    return [name for name in contingencies(net) if name.partition(":")[0] in PREPARED]
 
 
 def _lost(failed: tuple[str, ...]) -> str:
