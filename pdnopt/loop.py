@@ -154,7 +154,7 @@ class ControlLoop:
     foresight : Foresight, optional
     settings : LoopSettings, optional
     components : sequence of str, optional
-        What the playbook is prepared for; default: all but final circuits.
+        What the playbook is prepared for; default: sources, UPSs, transformers, transfer devices and batteries.
     confirm : callable, optional
         Asks a person about a step in an area whose mode is Manual; returns who has confirmed it, or None.
     """
@@ -186,7 +186,7 @@ class ControlLoop:
         self.foresight = foresight or Foresight()
         self.believing = Believing()
         self.arbiter = Arbiter()
-        may_fail = contingencies(net) if components is None else list(components)
+        may_fail = _likely(net) if components is None else list(components)
         self.playbook = Playbook(may_fail, self.settings.soft_s)
         self.ladder = Ladder(
             self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
@@ -220,10 +220,10 @@ class ControlLoop:
         What could not be found out is alarmed; the first tick then plans from what is really there.
         """
         try:
-            if self._leads():
-                for item in self.executor.settle(self.own_s):
-                    if item.outcome == "unknown":
-                        self._distrust(item.command.device)
+            if self.lease is None:
+                self._find_out()
+            else:
+                self._leads()
             self.journal.event(self.clock.utc_s(), "started", token=self.fencing)
         except PdnoptError as error:
             self._halt(str(error))
@@ -516,7 +516,7 @@ class ControlLoop:
     def _settle(self, picture: Picture, failed: tuple[str, ...]) -> None:
         know = self._know
         know.settled = (picture.fingerprint, failed)
-        know.stable, know.stable_failed = picture.fingerprint, failed
+        know.stable, know.stable_failed, know.reached = picture.fingerprint, failed, None
         know.pause_s = 0.0
         self.board.end(self.clock.utc_s(), "", "no plan")
 
@@ -698,7 +698,17 @@ class ControlLoop:
         if leads != led:
             self.journal.event(self.clock.utc_s(), "leads" if leads else "stands by", token=self.lease.token)
             self._know.settled = None
+            if leads:
+                if self._beat is not None:
+                    self._beat(self.lease.token)  # which ends what the leader before had selected
+                self._find_out()
         return leads
+
+    def _find_out(self) -> None:
+        """Read back what the journal holds open: after a start, and whenever this controller comes to lead."""
+        for item in self.executor.settle(self.own_s):
+            if item.outcome == "unknown":
+                self._distrust(item.command.device)
 
     def _halt(self, reason: str) -> None:
         """Send nothing more: the plant is only watched from now on, and a person is told."""
@@ -758,6 +768,13 @@ class ControlLoop:
                 "A meter lies, or load is drawn past the meters.",
             )
         self.board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
+
+
+PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")
+
+
+def _likely(net: Any) -> list[str]:
+    return [name for name in contingencies(net) if name.partition(":")[0] in PREPARED]
 
 
 def _lost(failed: tuple[str, ...]) -> str:

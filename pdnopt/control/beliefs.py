@@ -99,7 +99,7 @@ class Beliefs:
 class _Seen:
     stamp_s: float
     moved_s: float  # our clock when the stamp last moved
-    value: Any
+    belief: Belief
     same: int = 0
     moves: int = 0
     longest: int = 0
@@ -114,10 +114,18 @@ class Believing:
 
     def judge(self, readings: Iterable[Reading], now_s: float) -> Beliefs:
         """Return what is believed of the readings of one moment; ``now_s`` is UTC by a clock that does not jump."""
-        ways: dict[tuple[str, str], list[tuple[Reading, Belief]]] = {}
+        found: dict[tuple[str, str], Belief] = {}
+        several: dict[tuple[str, str], list[Belief]] = {}
         for item in readings:
-            ways.setdefault((item.device, item.quantity), []).append((item, self._one(item, now_s)))
-        return Beliefs({key: self._together(key[1], found) for key, found in ways.items()})
+            key = (item.device, item.quantity)
+            belief = self._one(item, now_s)
+            if key in found:
+                several.setdefault(key, [found[key]]).append(belief)
+            else:
+                found[key] = belief
+        for key, beliefs in several.items():
+            found[key] = self._together(key[1], beliefs)
+        return Beliefs(found)
 
     def _one(self, item: Reading, now_s: float) -> Belief:
         """Judge one reading by its stamp and by what was read before."""
@@ -128,30 +136,34 @@ class Believing:
         key = (item.device, item.quantity, item.path)
         seen = self._seen.get(key)
         if seen is None:
-            self._seen[key] = _Seen(item.stamp_s, now_s, item.value)
-            return Belief(item.value, item.quality, item.detail)
+            belief = Belief(item.value, item.quality, item.detail)
+            self._seen[key] = _Seen(item.stamp_s, now_s, belief)
+            return belief
         if item.stamp_s > seen.stamp_s:
-            if item.value == seen.value:
+            seen.stamp_s, seen.moved_s = item.stamp_s, now_s
+            if item.value == seen.belief.value:
                 seen.same += 1
             else:
                 seen.longest = max(seen.longest, seen.same)
                 seen.same, seen.moves = 0, seen.moves + 1
-            seen.stamp_s, seen.moved_s, seen.value = item.stamp_s, now_s, item.value
+                seen.belief = Belief(item.value, item.quality, item.detail)
         elif now_s - seen.moved_s > self.limits.stale_s:
             return Belief(None, Quality.MISSING, "stale: its stamp stands still")
-        if self._stands_still(item, seen):
+        if seen.same >= self.limits.still and self._stands_still(item, seen):
             return Belief(item.value, Quality.SUSPECT, "flatline: the very same value again and again")
-        return Belief(item.value, item.quality, item.detail)
+        if seen.belief.quality is not item.quality:
+            seen.belief = Belief(item.value, item.quality, item.detail)
+        return seen.belief
 
     def _stands_still(self, item: Reading, seen: _Seen) -> bool:
         moving = item.quantity in MOVING and isinstance(item.value, int | float) and item.value != 0
         return moving and seen.moves >= MOVES and seen.same >= max(self.limits.still, 3 * seen.longest)
 
-    def _together(self, quantity: str, found: list[tuple[Reading, Belief]]) -> Belief:
+    def _together(self, quantity: str, found: list[Belief]) -> Belief:
         """Return one belief from all ways by which a quantity came."""
-        usable = [belief for _, belief in found if belief.usable]
+        usable = [belief for belief in found if belief.usable]
         if not usable:
-            return found[0][1]
+            return found[0]
         good = [belief for belief in usable if belief.quality is Quality.GOOD] or usable
         if all(self._agree(good[0].value, other.value) for other in good[1:]):
             return good[0]

@@ -370,7 +370,8 @@ class Pictures:
             if power.quality is not Quality.GOOD or self._mode[k] not in ("online", "battery"):
                 continue
             mine = np.flatnonzero(fed & (at == isl.island[self.grid.upss.out_node[k]]))
-            lacking_kw = float(power.value or 0.0) - float(kw[mine].sum())
+            through_kw = self._passed_on(seen, isl.island, int(isl.island[self.grid.upss.out_node[k]]))
+            lacking_kw = float(power.value or 0.0) - float(kw[mine].sum()) - through_kw
             if not len(mine) or lacking_kw <= BALANCE_PART * float(power.value or 0.0) + BALANCE_KW:
                 continue
             blind = mine[~known[mine]]
@@ -379,6 +380,14 @@ class Pictures:
             kw[target] += lacking_kw * weight / weight.sum()
             notes.append(f"{name} delivers more than the meters below it account for")
         return tuple(notes)
+
+    def _passed_on(self, seen: Beliefs, island: np.ndarray, here: int) -> float:
+        """Return what other UPSs and charging batteries draw from an island, kW."""
+        upss, stores = self.grid.upss, self.grid.storages
+        inputs = (name for name, node in zip(upss.name, upss.in_node, strict=True) if island[node] == here)
+        charging = (name for name, node in zip(stores.name, stores.node, strict=True) if island[node] == here)
+        total = sum(max(float(seen.value(name, "p_in_kw", 0.0)), 0.0) for name in inputs)
+        return total + sum(float(seen.value(name, "p_kw", 0.0)) for name in charging)
 
     def _state(self) -> State:
         if self._initial is None:

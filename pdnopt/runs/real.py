@@ -48,7 +48,7 @@ def run_devices(
     hours : float, optional
         None: for ever.
     lease_path : Path, optional
-        A file that a standby shares; without it this controller leads.
+        A file that a standby shares; by default one beside the journal, so that every life has a token of its own.
     holder : str
         This controller's name in the lease and in the commands.
 
@@ -66,7 +66,7 @@ def run_devices(
     if journal.meta("network") is None:
         journal.set_meta("network", network_to_text(net))
         journal.set_meta("name", str(getattr(net, "name", "") or ""))
-    lease = None if lease_path is None else Lease(lease_path, holder, clock)
+    lease = Lease(lease_path or journal_path.with_name(f"{journal_path.name}.lease"), holder, clock)
     beats = _Beats(paths, clock)
     planner = WorkerPlanner(net)
     loop = ControlLoop(

@@ -23,6 +23,9 @@ from pdnopt.plan import Plan
 from pdnopt.plant.files import network_from_text
 from pdnopt.session import Session
 
+SENT_S = 60.0
+"""Commands of so long after the moment count as the answer to it: what the world did later is not played again."""
+
 __all__ = ["Comparison", "Course", "network_of", "picture_at", "replay_at"]
 
 
@@ -119,7 +122,7 @@ def _sent(past: Past, t_s: float, horizon_s: float) -> tuple[tuple[float, str, s
     rows = past.connection.execute(
         "SELECT command.t_s, body FROM command JOIN outcome ON command.id = outcome.command"
         " WHERE outcome.outcome = 'done' AND command.t_s >= ? AND command.t_s < ? ORDER BY command.rowid",
-        (t_s, t_s + horizon_s),
+        (t_s, t_s + min(SENT_S, horizon_s)),
     ).fetchall()
     bodies = [(float(at) - t_s, json.loads(body)) for at, body in rows]
     return tuple((at, body["device"], body["action"], body["value"]) for at, body in bodies)
@@ -146,7 +149,11 @@ def _course(
     plant.advance(horizon_s)
     ledger = plant.ledger
     over = max(ledger.violations.items(), key=lambda item: item[1].worst, default=None)
-    worst = "" if over is None else f"{over[0]} {100 * over[1].worst:.0f} % for {over[1].seconds:.0f} s"
+    worst = (
+        ""
+        if over is None
+        else f"{over[0]}: at most {100 * over[1].worst:.0f} %, over its limit for {over[1].seconds:.0f} s"
+    )
     return Course(
         name,
         len(told),

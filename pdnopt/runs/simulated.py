@@ -23,9 +23,7 @@ from pdnopt.protocols.messages import Heartbeat
 
 __all__ = ["EventWatch", "PacedClock", "Simulation", "simulate"]
 
-DELAY_S = 0.02
-"""Of every message, each way: a local network and a device's own processor."""
-MOST_SENSED = 24
+MOST_SENSED = 4
 """Transfer devices whose sensors are judged in a simulation: three weeks of history each."""
 
 
@@ -127,10 +125,13 @@ class Simulation:
         self.clock: Clock = simulated if speed is None else PacedClock(simulated, speed)
         self.side = GuardedSide(self.plant, simulated)
         drivers = {
-            name: PlantDriver(self.plant, self.side, NetworkFaults(delay_s=DELAY_S), k, name)
+            name: PlantDriver(self.plant, self.side, NetworkFaults(), k, name)
             for k, name in enumerate(("north", "south"))
         }
-        paths = Paths(drivers)
+        meters = (name for name in self.plant.devices if name.startswith(("load:", "asymmetric_load:")))
+        paths = Paths(
+            drivers, {name: ("north",) for name in meters}
+        )  # a rack's meter has one way, all else two
         self._beats = 0
         self.loop = ControlLoop(
             net,

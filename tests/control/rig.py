@@ -32,7 +32,7 @@ from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.readings import Reading
 from tests.plants import SMALL, random_plant
 
-SETTINGS = LoopSettings(playbook_most=0, shift_s=None)
+SETTINGS = LoopSettings(playbook_most=0, shift_s=None, retry_s=10.0)
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,12 +43,9 @@ class Process:
             assert line, f"{command} ended with {self.child.wait()}"
             self.said = json.loads(line)
 
-    def end(self, kill: bool = False) -> str:
-        """End it and return what else it said."""
-        if kill:
-            self.child.kill()
-        else:
-            self.child.terminate()
+    def end(self, number: signal.Signals = signal.SIGTERM) -> str:
+        """End it by a signal and return what else it said."""
+        self.child.send_signal(number)
         rest, _ = self.child.communicate(timeout=30)
         return rest
 
@@ -168,7 +166,7 @@ version: 1
 security: {{ca: ca.pem, certificate: controller.pem, key: controller.key, signing_key: signing.key}}
 connections:
   gw: {{kind: gateway, host: 127.0.0.1, port: {self.gateway_port}}}
-  mqtt: {{kind: mqtt, host: 127.0.0.1, port: {self.broker.port}}}
+  mqtt: {{kind: mqtt, host: 127.0.0.1, port: {self.broker.port}, stale_s: 1.0}}
 areas:
   hall: {{mode: automatic}}
 devices:
