@@ -232,7 +232,7 @@ def _devices(document: Document, data: Any, issues: list[Issue]) -> dict[str, De
             faults.append(Issue("InvalidId", document.where(place), name, name, allowed, todo))
         elif isinstance(entry, dict):
             made = _device(document, name, entry, faults)
-            if topics.setdefault(made.topic, name) != name:
+            if not faults and topics.setdefault(made.topic, name) != name:
                 allowed = f"not that of {topics[made.topic]}"
                 at = document.where(f"{place}.topic")
                 faults.append(

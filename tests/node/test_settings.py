@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest.importorskip("yaml", reason="the extra 'devices' is not installed")
-
 from pdnopt.errors import InputError, Issue
 from pdnopt.node.settings import read_node_settings
+
+yaml = pytest.importorskip("yaml", reason="the extra 'devices' is not installed")
 
 GOOD = """\
 pdnopt: node
@@ -140,3 +142,34 @@ def test_command(folder: Path) -> None:
     no_key = run(GOOD)  # the key is an empty file
     assert no_key.returncode == 2
     assert b"Ed25519" in no_key.stderr
+
+
+JUNK = [None, True, 0, -1, 1e308, "", "x" * 300, "a/b", [], [1], [[]], {}, {"a": 1}, {"": None}]
+
+
+def test_junk_anywhere_is_told_and_never_a_crash(folder: Path) -> None:
+    read, refused = 0, 0
+    for seed in range(200):
+        path = write(folder, json.dumps(spoilt(random.Random(seed))))
+        try:
+            read_node_settings(path)
+            read += 1
+        except InputError as error:
+            refused += len(error.issues) > 0
+    assert read + refused == 200
+    assert refused > 150
+
+
+def spoilt(draw: random.Random) -> Any:
+    """Return the good file with junk in one to three places, or a key that is junk."""
+    data = yaml.safe_load(GOOD)
+    data["devices"]["asymmetric_sgen:M1"]["rule"] = {"kind": "droop", "p_gain_kw": 1.0, "q_gain_kvar": 1.0}
+    for _ in range(draw.randint(1, 3)):
+        place, key = data, draw.choice(list(data))
+        while isinstance(place[key], dict) and place[key] and draw.random() < 0.8:
+            place, key = place[key], draw.choice(list(place[key]))
+        if draw.random() < 0.2:
+            place[str(draw.choice(JUNK))] = place.pop(key)
+        else:
+            place[key] = draw.choice(JUNK)
+    return data
