@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import subprocess
@@ -169,7 +170,7 @@ def spoilt(draw: random.Random) -> Any:
         while isinstance(place[key], dict) and place[key] and draw.random() < 0.8:
             place, key = place[key], draw.choice(list(place[key]))
         if draw.random() < 0.2:
-            place[str(draw.choice(JUNK))] = place.pop(key)
+            place[str(copy.deepcopy(draw.choice(JUNK)))] = place.pop(key)
         else:
-            place[key] = draw.choice(JUNK)
+            place[key] = copy.deepcopy(draw.choice(JUNK))
     return data
