@@ -76,7 +76,7 @@ def run(folder: Path, kills: int, seed: int) -> None:
             killer.start()
             first = driver.operate(command, chosen.ticket)
             killer.join()
-            node.end(kill=True)
+            node.end(signal.SIGKILL)
             cut += first.refusal is Refusal.UNREACHABLE
             before = told(port)
             assert before - moves == 1 if first.accepted else before - moves in (0, 1)
@@ -100,9 +100,9 @@ def run(folder: Path, kills: int, seed: int) -> None:
         print(f"{kills} kills, {cut} of them before the answer, {moves} moves")
     finally:
         if node is not None:
-            node.end(kill=True)
+            node.end(signal.SIGKILL)
         driver.close()
-        wire.end(kill=True)
+        wire.end(signal.SIGKILL)
         site.broker.end()
 
 

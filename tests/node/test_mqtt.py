@@ -292,7 +292,7 @@ def test_a_device_on_the_nodes_own_wire(site: Site) -> None:
         refused = carry_out(driver, site.command("switch:S0", "open", False, expects=False))
         assert refused.refusal is Refusal.PRECONDITION
         assert node.actuations() == 1
-        wire.end(kill=True)
+        wire.end(signal.SIGKILL)
         until(lambda: status.last().get("silent_devices") == ["switch:S0"], "the device is missed")
         assert reading(driver, "switch:S0", "closed") is None
         gone = carry_out(driver, site.command("switch:S0", "open", False))
@@ -301,7 +301,7 @@ def test_a_device_on_the_nodes_own_wire(site: Site) -> None:
         driver.close()
         status.link.close()
         node.close()
-        wire.end(kill=True)
+        wire.end(signal.SIGKILL)
 
 
 def test_two_processes_of_one_node(site: Site, inside: Inside) -> None:
