@@ -256,10 +256,15 @@ class BalanceRunner:
             worst_loading_percent=report.worst_loading_percent,
             network=str(self.net.name or ""),
             fingerprint=self.fingerprint,
-            notes=(_note(answer, rounds),),
+            notes=(self._note(answer, rounds),),
             phases=self.phases(before, after),
             unbalance=self.unbalance(before, after),
         )
+
+    def _note(self, answer: Answer, rounds: int) -> str:
+        if answer.status == "optimal":
+            return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
+        return f"stopped after {rounds} rounds, before programme and flow agreed"
 
     def phases(self, before: Sight, after: Sight) -> pd.DataFrame:
         """Return one row a feeder: currents by phase and of the neutral (A), spread (percent of the rating)."""
@@ -288,12 +293,6 @@ class BalanceRunner:
                 columns[f"vm_{phase}_{word}_pu"] = np.abs(v)
                 columns[f"va_{phase}_{word}_degree"] = np.degrees(np.angle(v))
         return pd.DataFrame(columns)
-
-
-def _note(answer: Answer, rounds: int) -> str:
-    if answer.status == "optimal":
-        return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
-    return f"stopped after {rounds} rounds, before programme and flow agreed"
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:

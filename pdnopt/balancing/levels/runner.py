@@ -91,10 +91,15 @@ class ZonedRunner(BalanceRunner):
             if not which or not found.solved:
                 break
         values = measure(self.area, inverters, sight, s_kva)
-        agreed = solved and not which
-        status = "optimal" if agreed else "feasible"
-        self.exchange = exchange
-        return Answer(status, values, {"p": s_kva.real / S_BASE_KW}), s_kva, sight, count
+        self._agreed = solved and not which
+        # every zone is at its optimum, the whole may not be: nothing is claimed to be proved
+        return Answer("feasible", values, {"p": s_kva.real / S_BASE_KW}), s_kva, sight, count
+
+    def _note(self, answer: Answer, rounds: int) -> str:
+        many = f"{len(self.zones)} zone{'' if len(self.zones) == 1 else 's'}"
+        if self._agreed:
+            return f"by {many}: programmes and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
+        return f"by {many}: stopped after {rounds} rounds, before programmes and flow agreed"
 
     def even(self, s_kva: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Return set-points (kVA, (3I,)) whose DC links are even, within the ratings."""
