@@ -257,5 +257,5 @@ def structures_of(payload: bytes) -> list[tuple[Structure, np.ndarray]]:
                 sparse[name] = csr_array((data, indices, indptr), shape=size)
             reach = Reach(*(sparse.pop(f"reach_{word}") for word in ("voltage", "current", "before", "beyond")))
             dense = {name: arrays[f"{k}.{name}"] for name in DENSE}
-            parts.append((Structure(reach=reach, **sparse, **dense), arrays[f"{k}.heads"]))
+            parts.append((Structure(reach=reach, sized_link=True, **sparse, **dense), arrays[f"{k}.heads"]))
     return parts

@@ -1,0 +1,1 @@
+"""What a controller and a device say to each other, whatever carries it: commands, replies, readings, time."""
