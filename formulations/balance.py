@@ -37,17 +37,21 @@ di = B dv - G dj                                                                
 y_fk >= Re(e^-jd (I + di) / e^j arg I)           for all d                                  (3)
 y_f_n >= Re(e^-jd sum_k (I + di) / e^j arg sum_k I)  for all d                              (4)
 u >= Re(e^-jd (V2 + dV2) / (|V1| e^j arg V2))    for all b, d                               (5)
-a_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
+y_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
 s_ik >= Re(e^-jd (p + jq)),  s_ik <= cos(pi / 16) s_max                                     (7)
-sum_k (p_ik + l_i s_ik) = b_i                   (s may be above |p + jq|: see `balancing.link`)  (8)
+sum_k (p_ik + l_i Re(conj(direction of s_ik at the point) s_ik)) = b_i                      (8)
 low <= p, q, b <= high                           (ratings, ramps; failed: 0; stale: as is)  (9)
 v_min - x <= |v| + Re(conj(v) dv) / |v| <= v_max + x                                        (10)
 y_fk <= rating_f + x_fk rating_f                                                            (11)
 
+Where nothing is left of (T1) to (T5), boxes say so with far fewer rows (`Nothing`):
+|a_k - a_j| <= slack rating_f,  |di of neutral and of V2, real and imaginary| <= slack      (12)
+
 Assumptions: the fixed-point linearisation is exact at its point only, so it is asked for again there until the programme
 and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point; far from it (4) and (5)
 understate by at most 1 - cos(pi / 16) = 1.9 %, (3), which has 8 sides, by 7.6 %; (7) leaves at most 1.9 % of an
-inverter's rating unused, and is never beyond it. (6) and (10) are tangents. (T6) leaves the neutral's own resistance out.
+inverter's rating unused, and is never beyond it. The lesser current in (6), and (10), are tangents:
+below the true one. (T6) leaves the neutral's own resistance out.
 
 Source: Bernstein, Wang, Dall'Anese, Le Boudec, Zhao 2018, IEEE Trans. Power Systems 33(6), "Load flow in multiphase
 distribution networks", eqs. 11-12, for (1); the lexicographic order is the project's own.
@@ -61,6 +65,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, kron
 
+from formulations.blocks.harmonics import HARMONICS
 from pdnopt.balancing.data import N_DIRECTIONS, SLACK, Nothing, Point, Structure
 from pdnopt.balancing.reach import Reach, without_rounding
 
@@ -92,6 +97,7 @@ class Balance:
     name = "balance"
     kind = "set-points"
     terms = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
+    harmonics = HARMONICS
 
     def build(self, structure: Structure) -> BalanceModel:
         """Return the programme of one network; its numbers are parameters (DPP)."""
@@ -189,19 +195,22 @@ class Balance:
         ]
 
     def constraint_spread(self, s: Structure, var: dict[str, Any]) -> list[Any]:
-        """(6): the three differences of phases, both ways."""
+        """(6), of every two phases both ways; and the differences of (12)."""
         counted = np.flatnonzero(s.counts)
         feeder = np.repeat(np.arange(len(counted)), 3)
         row, k = np.arange(3 * len(counted)), np.tile(np.arange(3), len(counted))
         part = 1.0 / s.scale[counted][feeder]
-        first, second = 3 * counted[feeder] + k, 3 * counted[feeder] + (k + 1) % 3
-        entries = (np.r_[part, -part], (np.r_[row, row], np.r_[first, second]))
-        apart = csr_array(entries, shape=(len(row), 3 * len(s.limit)))
+
+        def phases(turn: int) -> csr_array:
+            """Return the matrix of phase k + turn of every feeder, as part of its rating."""
+            column = 3 * counted[feeder] + (k + turn) % 3
+            return csr_array((part, (row, column)), shape=(len(row), 3 * len(s.limit)))
+
         each = csr_array((np.ones(len(row)), (row, feeder)), shape=(len(row), len(counted)))
+        own = phases(0)
         return [
-            var["apart"] == apart @ var["a"],
-            var["apart"] <= each @ var["spread"],
-            -var["apart"] <= each @ var["spread"],
+            var["apart"] == (own - phases(1)) @ var["a"],
+            *(own @ var["y"] - phases(turn) @ var["a"] <= each @ var["spread"] for turn in (1, 2)),
             var["spread"] <= var["t_spread"],
         ]
 
@@ -211,7 +220,9 @@ class Balance:
 
         add = csr_array(kron(np.eye(len(s.loss)), np.ones((1, 3))))
         p, q = var["p"], var["q"]
-        lost = cp.multiply(np.repeat(s.loss, 3), var["s"])  # not its tangent: where s turns round, that gives power away
+        lost = cp.multiply(par["loss_p"], p) + cp.multiply(par["loss_q"], q)
+        if s.sized_link:
+            lost = cp.multiply(np.repeat(s.loss, 3), var["s"])
         return [
             *_polygon(var["s"], p, q, N_DIRECTIONS),
             var["s"] <= par["s_high"],

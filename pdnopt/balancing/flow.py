@@ -201,6 +201,15 @@ class PhaseFlow:
         inflow = self.network.y @ v + self.drawn(told, v) - np.conj(extra / v)
         return np.asarray(np.where(self.network.slack, v * np.conj(inflow), 0.0) * S_BASE_KW)
 
+    def source_current(self, told: Injections, rows: np.ndarray, s_kva: np.ndarray, flow: Flow) -> np.ndarray:
+        """Return the currents out of the sources by row, pu, (3N,), of a solved flow; 0 where no source is."""
+        ups = self.network.ups
+        extra = np.zeros(3 * self.network.n, dtype=complex)
+        np.add.at(extra, rows, s_kva / S_BASE_KW)
+        for u, at in enumerate(self._at_ups):
+            extra[at] -= flow.ups_in_kw[u] * (1.0 + 1j * ups.tan_phi[u]) / 3.0 / S_BASE_KW
+        return np.asarray(np.conj(self.source_kva(flow.v, told, extra) / S_BASE_KW / flow.v))
+
     def _ups_in_kw(self, v: np.ndarray, told: Injections, extra: np.ndarray) -> np.ndarray:
         network, ups = self.network, self.network.ups
         out = self.source_kva(v, told, extra).real

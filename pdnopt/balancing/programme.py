@@ -61,9 +61,9 @@ class Programme:
     term. Only if it cannot be, or was not last time, are all terms solved.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.compilation = c = Compilation(model)
-        self.nothing: Any = getattr(model, "nothing", None)
+    def __init__(self, model: Any, compilation: Any = None, nothing: Any = None) -> None:
+        self.compilation = c = Compilation(model) if compilation is None else compilation
+        self.nothing: Any = getattr(model, "nothing", None) if nothing is None else nothing
         self._highs = HighsModel(relax=True)
         self._held = np.zeros(len(c.family), dtype=bool)
         self._memory = self._kept = {"boxed": NEW, "whole": NEW}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.acflow import powerflow
+from pdnopt.checker.filters import COMPENSATE, check_filters
 from pdnopt.checker.findings import CheckReport, Findings
 from pdnopt.checker.tolerances import ENERGY, RATING
 from pdnopt.errors import InputError, PowerFlowError
@@ -49,6 +50,7 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
     _loads(after, plan, findings)
     told: dict[int, np.ndarray] = {}
     devices = {name: values(net, TABLE, name) for name in ("s_max_mva", "loss_percent", "storage")}
+    filters = []
     for item in plan.actions:
         path = f"plan.step[{item.step}]"
         if not is_setpoint(item):
@@ -60,8 +62,8 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
             todo = "Solve again for this network."
             findings.add("UnknownDevice", path, str(item.device), item.device, "a micro-inverter", todo)
             continue
-        kva = _power(item)
-        if item.action != WORD or kva is None:
+        kva = None if item.action == COMPENSATE else _power(item)
+        if item.action not in (WORD, COMPENSATE) or (item.action == WORD and kva is None):
             allowed = "'setpoint' with p_kw and q_kvar, three finite numbers each"
             findings.add("BadAction", path, item.device, item.after, allowed, "Correct the command.")
             continue
@@ -69,9 +71,13 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
             todo = "Leave it out: solve again with it failed."
             findings.add("DeadDevice", path, item.device, item.action, "an inverter that works", todo)
             continue
+        if kva is None:
+            filters.append((row, item, path))
+            continue
         told[row] = kva
         _rating(net, devices, row, kva, item.device, path, plan.horizon_s, findings)
     _carry_out(after, told)
+    check_filters(after, filters, findings)
     return _judge(after, findings)
 
 

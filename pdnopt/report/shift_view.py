@@ -76,7 +76,7 @@ NAMES = {
 def read_shift(result: Result) -> ShiftView | None:
     """Return what to show, or None for a result that is no shift, or has no steps."""
     frame, schedule = result.timeline, result.schedule
-    if frame is None or schedule is None or not len(frame):
+    if frame is None or schedule is None or not len(frame) or result.phases is not None:
         return None
     feeds = [name for name in frame.columns if name.startswith("kW ")][:MOST_LINES]
     panels = [_panel("Load by feed", "kW", {short(name[3:]): frame[name].to_numpy(float) for name in feeds})]

@@ -63,12 +63,11 @@ def test_by_zones_as_good_as_the_whole(net: Any) -> None:
     for zones in (None, 3):
         session = Session(net, "balance", zones=zones, workers=1, time_limit_s=120.0)
         result = session.solve()
-        assert (result.status, result.issues) == ("optimal", [])
+        assert (result.status, result.issues) == ("feasible" if zones else "optimal", [])
         runner, s = session._runner, set_points(net, result)
         sight = runner._sight(runner._loads(session.options), s)
         found[zones] = measure(runner.area, runner.inverters, sight, s)
     none, zoned = found[None], found[3]
-    print(none, zoned)
     assert zoned["violations"] <= 1e-6
     assert zoned["vuf"] <= none["vuf"] * 1.01 + 5e-5
     assert zoned["spread"] <= none["spread"] * 1.01 + 1e-3

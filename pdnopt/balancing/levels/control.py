@@ -52,6 +52,7 @@ class _Options:
     workers: int
     p_load_kw: Any = None
     p_asymmetric_kw: Any = None
+    spectra: Any = None
 
 
 class Levels:

@@ -82,7 +82,7 @@ class Crew:
     def __init__(self, parts: Sequence[tuple[Structure, np.ndarray]], workers: int) -> None:
         self.sizes = [3 * len(structure.loss) for structure, _ in parts]
         self._bench = Bench(parts) if workers <= 1 else None
-        self._children: list[subprocess.Popen[bytes]] = []
+        self.children: list[subprocess.Popen[bytes]] = []
         if workers <= 1:
             return
         # largest first, each to whom has least: the same every time
@@ -95,16 +95,16 @@ class Crew:
             load[who] += self.sizes[k]
             self.home[k], self.place[k] = who, len(mine[who])
             mine[who].append(k)
-        self._children = [_start() for _ in range(workers)]
-        self._finalizer = weakref.finalize(self, _end, self._children)
-        for child, own in zip(self._children, mine, strict=True):
+        self.children = [_start() for _ in range(workers)]
+        self._finalizer = weakref.finalize(self, _end, self.children)
+        for child, own in zip(self.children, mine, strict=True):
             write_frame(_pipe(child.stdin), BUILD, _packed([parts[k] for k in own]))
-        for child in self._children:
+        for child in self.children:
             self._hear(child)
 
     def close(self) -> None:
         """End the workers."""
-        if self._children:
+        if self.children:
             self._finalizer()
 
     def keep(self) -> None:
@@ -118,7 +118,7 @@ class Crew:
     def _tell(self, kind: int) -> None:
         if self._bench is not None:
             (self._bench.keep if kind == KEEP else self._bench.rewind)()
-        for child in self._children:
+        for child in self.children:
             write_frame(_pipe(child.stdin), kind, b"")
 
     def solve(
@@ -130,7 +130,7 @@ class Crew:
         left_s = deadline_s - time.perf_counter()
         which = np.array([TERMS.index(name) for name in least], dtype=float)
         sent: list[list[int]] = []
-        for who, child in enumerate(self._children):
+        for who, child in enumerate(self.children):
             own = [job for job in jobs if self.home[job[0]] == who]
             sent.append([job[0] for job in own])
             if own:
@@ -139,7 +139,7 @@ class Crew:
                     numbers += [np.array([self.place[part], len(values)], dtype=float), values]
                 write_frame(_pipe(child.stdin), SOLVE, np.concatenate(numbers).tobytes())
         answers = {}
-        for child, parts in zip(self._children, sent, strict=True):
+        for child, parts in zip(self.children, sent, strict=True):
             if parts:
                 told = np.frombuffer(self._hear(child), dtype=float)
                 at = 0
@@ -257,5 +257,5 @@ def structures_of(payload: bytes) -> list[tuple[Structure, np.ndarray]]:
                 sparse[name] = csr_array((data, indices, indptr), shape=size)
             reach = Reach(*(sparse.pop(f"reach_{word}") for word in ("voltage", "current", "before", "beyond")))
             dense = {name: arrays[f"{k}.{name}"] for name in DENSE}
-            parts.append((Structure(reach=reach, **sparse, **dense), arrays[f"{k}.heads"]))
+            parts.append((Structure(reach=reach, sized_link=True, **sparse, **dense), arrays[f"{k}.heads"]))
     return parts

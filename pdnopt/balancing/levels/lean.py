@@ -76,9 +76,11 @@ class Lean:
     ----------
     model : BalanceModel
         Its parameters in the order in which their numbers will come.
+    whole : bool
+        All rows at once, by the interior-point method: for programmes of a hundred inverters that are solved once.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, whole: bool = False) -> None:
         import cvxpy as cp
 
         for parameter in model.parameters.values():
@@ -105,8 +107,9 @@ class Lean:
         split = _Splitter(np.asarray(indices), columns, n, place, inside, len(u), len(z))
         self._define(split, len(z))
         self._rest(split, np.arange(len(z), zeros), np.arange(zeros, shape[0]))
-        self._highs = HighsModel(relax=True)
-        self._active = np.zeros(0, dtype=int)
+        self._whole = whole
+        self._highs = HighsModel(relax=True, interior=whole)
+        self._active = np.arange(len(self._family) if whole else 0)
         self._basis: Any = None
         self._kept: tuple[np.ndarray, Any] = (self._active, None)
 
@@ -195,7 +198,7 @@ class Lean:
 
     def _prune(self, x: np.ndarray | None) -> None:
         """Go on with the rows that hold something, or nearly, and the basis of these."""
-        if x is None:
+        if x is None or self._whole:
             return
         basis = self._highs.basis()
         held = held_rows(basis)

@@ -64,14 +64,16 @@ class PartProgramme:
     structure : Structure
     heads : int
         Positions of feeders whose exchange is limited; none for the aggregate.
+    whole : bool
+        See `Lean`.
     """
 
-    def __init__(self, structure: Structure, heads: np.ndarray) -> None:
+    def __init__(self, structure: Structure, heads: np.ndarray, whole: bool = False) -> None:
         formulation: Any = find_formulation("balance")
         self.n_inverters = len(structure.loss)
         model = formulation.build(structure)
         self.names = model.terms
-        self.programme = Lean(_extended(model, structure, heads))
+        self.programme = Lean(_extended(model, structure, heads), whole)
 
     def solve(self, numbers: np.ndarray, deadline_s: float = inf) -> PartAnswer:
         """Solve at a point, warm from the last basis; ``numbers``: those of a `Point`, `EXCHANGE` and `AGREED`."""

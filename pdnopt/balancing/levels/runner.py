@@ -19,6 +19,7 @@ from pdnopt.balancing.points import Sight, look, point_of
 from pdnopt.balancing.programme import Answer
 from pdnopt.balancing.runner import AGREED_PU, BalanceRunner
 from pdnopt.errors import InputError, Issue
+from pdnopt.result import Result
 
 __all__ = ["ZonedRunner"]
 
@@ -56,6 +57,13 @@ class ZonedRunner(BalanceRunner):
             self._start_kva = found
         self.levels.keep()
 
+    def solve(self, options: Any, started: float, build_s: float) -> Result:
+        """Solve once; ``started`` is on the clock of time.perf_counter."""
+        if options.loads is not None:
+            todo = "Leave out zones, or solve step by step with p_asymmetric_kw."
+            raise InputError(Issue("NotHeld", "loads", "", "a course", "one moment by zones", todo))
+        return super().solve(options, started, build_s)
+
     def _terms(self, options: Any) -> tuple[str, ...]:
         if options.minimize is not None and tuple(options.minimize) != self.formulation.terms:
             allowed = "the order of all terms as it is"
@@ -68,8 +76,7 @@ class ZonedRunner(BalanceRunner):
     ) -> tuple[Answer, np.ndarray | None, Sight, int]:
         """Solve by rounds until flow and programmes agree in every zone."""
         inverters, structure = self.inverters, self.area.structure
-        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, inverters.now_kva)
-        s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
+        s_kva = self.start_kva(bounds)
         self.levels.rewind()
         sight = self._sight(told, s_kva)
         exchange, which, solved = None, None, False
@@ -91,10 +98,15 @@ class ZonedRunner(BalanceRunner):
             if not which or not found.solved:
                 break
         values = measure(self.area, inverters, sight, s_kva)
-        agreed = solved and not which
-        status = "optimal" if agreed else "feasible"
-        self.exchange = exchange
-        return Answer(status, values, {"p": s_kva.real / S_BASE_KW}), s_kva, sight, count
+        self._agreed = solved and not which
+        # every zone is at its optimum, the whole may not be: nothing is claimed to be proved
+        return Answer("feasible", values, {"p": s_kva.real / S_BASE_KW}), s_kva, sight, count
+
+    def _note(self, answer: Answer, rounds: int) -> str:
+        many = f"{len(self.zones)} zone{'' if len(self.zones) == 1 else 's'}"
+        if self._agreed:
+            return f"by {many}: programmes and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
+        return f"by {many}: stopped after {rounds} rounds, before programmes and flow agreed"
 
     def even(self, s_kva: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Return set-points (kVA, (3I,)) whose DC links are even, within the ratings."""

@@ -54,6 +54,7 @@ def cut(s: Structure, part: Part) -> Structure:
         v_min=s.v_min[v],
         v_max=s.v_max[v],
         loss=s.loss[part.inverters],
+        sized_link=True,
     )
 
 
