@@ -19,6 +19,7 @@ from pdnopt.candidates import contingencies
 from pdnopt.control.arbiter import Arbiter, Proposal
 from pdnopt.control.beliefs import Beliefs, Believing
 from pdnopt.control.desk import Answer, Ask
+from pdnopt.control.foresight import Foresight
 from pdnopt.control.ladder import Decision, Ladder, Rung
 from pdnopt.control.lease import Lease, LeaseError
 from pdnopt.control.picture import Picture, Pictures, with_numbers
@@ -43,9 +44,12 @@ from pdnopt.journal import Journal, JournalError
 from pdnopt.plan import Plan
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.commands import digest
+from pdnopt.protocols.readings import Quality
 
-__all__ = ["ControlLoop", "Foresight", "LoopSettings", "Tick"]
+__all__ = ["ControlLoop", "LoopSettings", "Tick"]
 
+WRITE_S = 60.0
+IDLE = ("watches", "prepares", "observes", "stands by")
 MOST_LOOKS = 10
 """Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
 
@@ -66,8 +70,9 @@ class LoopSettings:
         Of a plan: no step is sent later than so long after it was made, or so much later than it was verified for.
     retry_s : float
         Load that is not served is tried for again so often, where nothing else has changed.
-    distrust_s : float
-        A device that did not do as it was told is not counted on for so long.
+    distrust_s, doubt_s : float
+        A device that did not do as it was told is not counted on for so long; one that refused, or could not be read, for
+        ``doubt_s``, and for twice as long each time that it does so again.
     thin_part, blind_part : float
         From this part of missing readings on: no plans but for failures; no plans at all.
     playbook_most : int
@@ -84,28 +89,13 @@ class LoopSettings:
     slack_s: float = 3.0
     retry_s: float = 60.0
     distrust_s: float = 300.0
+    doubt_s: float = 10.0
     thin_part: float = 0.2
     blind_part: float = 0.5
     playbook_most: int = 1
     shift_s: float | None = 300.0
     reserve_s: float | None = None
     balance_s: float | None = None
-
-
-class Foresight:
-    """What is expected of loads and of failures; this one expects nothing."""
-
-    def risk(self, picture: Picture, seen: Beliefs, t_s: float) -> Mapping[str, Any] | None:
-        """Return failure probabilities as index, columns and values (`Ask.risk`); None: nothing out of the ordinary."""
-        return None
-
-    def loads(self, picture: Picture, t_s: float) -> Mapping[str, Any] | None:
-        """Return load vectors (`Ask.loads`); None: as they are now."""
-        return None
-
-    def advice(self) -> Sequence[tuple[str, str, str]]:
-        """Return component, reason and recommended repair of what a person should look at."""
-        return ()
 
 
 @dataclass(frozen=True)
@@ -132,8 +122,10 @@ class _Memory:
     tried_demand_kw: float = float("inf")
     pause_s: float = 0.0
     distrusted: dict[str, float] = field(default_factory=dict)
+    strikes: dict[str, int] = field(default_factory=dict)
     due_s: dict[str, float] = field(default_factory=dict)
     reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
+    written_s: float = float("-inf")
     halted: str = ""
 
 
@@ -162,7 +154,7 @@ class ControlLoop:
     foresight : Foresight, optional
     settings : LoopSettings, optional
     components : sequence of str, optional
-        What the playbook is prepared for; default: all but final circuits.
+        What the playbook is prepared for; default: sources, UPSs, transformers, transfer devices and batteries.
     confirm : callable, optional
         Asks a person about a step in an area whose mode is Manual; returns who has confirmed it, or None.
     """
@@ -194,7 +186,7 @@ class ControlLoop:
         self.foresight = foresight or Foresight()
         self.believing = Believing()
         self.arbiter = Arbiter()
-        may_fail = contingencies(net) if components is None else list(components)
+        may_fail = _likely(net) if components is None else list(components)
         self.playbook = Playbook(may_fail, self.settings.soft_s)
         self.ladder = Ladder(
             self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
@@ -228,10 +220,10 @@ class ControlLoop:
         What could not be found out is alarmed; the first tick then plans from what is really there.
         """
         try:
-            if self._leads():
-                for item in self.executor.settle(self.own_s):
-                    if item.outcome == "unknown":
-                        self._distrust(item.command.device)
+            if self.lease is None:
+                self._find_out()
+            else:
+                self._leads()
             self.journal.event(self.clock.utc_s(), "started", token=self.fencing)
         except PdnoptError as error:
             self._halt(str(error))
@@ -281,11 +273,30 @@ class ControlLoop:
             self._halt(str(error))
             did = f"halted: {error}"
         made = Tick(self.clock.utc_s(), picture, standing, did, time.perf_counter() - began, leads, over)
+        self._write_tick(made)
         self.ticks.append(made)
         del self.ticks[:-1000]
         if self.on_tick is not None:
             self.on_tick(made)
         return made
+
+    def _write_tick(self, made: Tick) -> None:
+        """Write what a tick came to: every one that did more than look, and one a minute."""
+        if self._know.halted or (made.did.startswith(IDLE) and made.t_s - self._know.written_s < WRITE_S):
+            return
+        self._know.written_s = made.t_s
+        try:
+            self.journal.event(
+                made.t_s,
+                "tick",
+                total_kw=round(made.picture.total_kw, 3),
+                unserved_kw={str(k): round(v, 3) for k, v in made.standing.unserved_by_priority.items()},
+                overloaded=list(made.overloaded),
+                failed=list(made.picture.failed),
+                did=made.did,
+            )
+        except JournalError as error:
+            self._halt(str(error))
 
     def _at_rest(self) -> Picture:
         """Read everything; where a device is on its way, once more when it has arrived."""
@@ -303,6 +314,12 @@ class ControlLoop:
     def _observe(self) -> Picture:
         """Read everything, judge it, write it down."""
         readings = self.paths.read_every_path(self.pictures.devices)
+        told = {item.device for item in readings if item.quality is not Quality.MISSING}
+        silent = [name for name in self.pictures.devices if name not in told]
+        if silent and told:  # an answer may have been lost once
+            again = self.paths.read_every_path(silent)
+            asked = set(silent)
+            readings = [*(item for item in readings if item.device not in asked), *again]
         now_s = self.clock.utc_s()
         self.watch.rebase(readings)
         self.seen = self.believing.judge(readings, now_s)
@@ -454,14 +471,16 @@ class ControlLoop:
         solved = decision.rung is Rung.SOLVED and decision.answer is not None
         know.reached = (failed, decision.answer.unserved_by_priority) if solved and decision.answer else None
         plan = as_carried_out(decision.plan, picture.limits_kw, picture.demand_kw)
-        if not plan.actions:
-            self._settle(picture, failed)
-            return f"stays ({trigger})"
-        if decision.rung is not Rung.SOLVED:
+        if decision.rung is Rung.SOLVED:
+            self.board.end(t_s, "", "fallback")
+        else:
             text = f"{trigger}: planned {decision.rung} ({'; '.join(decision.tried)})"
             self.board.raise_alarm(t_s, "", "fallback", Severity.MAJOR, text, "Look at the solver's process.")
-        else:
-            self.board.end(t_s, "", "fallback")
+            know.pause_s = self.settings.interval_s  # something better is asked for again
+        if not plan.actions:
+            if decision.rung is Rung.SOLVED:
+                self._settle(picture, failed)
+            return f"stays ({trigger}), {decision.rung}"
         self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
 
@@ -497,7 +516,7 @@ class ControlLoop:
     def _settle(self, picture: Picture, failed: tuple[str, ...]) -> None:
         know = self._know
         know.settled = (picture.fingerprint, failed)
-        know.stable, know.stable_failed = picture.fingerprint, failed
+        know.stable, know.stable_failed, know.reached = picture.fingerprint, failed, None
         know.pause_s = 0.0
         self.board.end(self.clock.utc_s(), "", "no plan")
 
@@ -638,6 +657,9 @@ class ControlLoop:
             self._halt(str(error))
         if execution.state is State.DONE:
             self.board.end(t_s, "", "stopped")
+            self.board.end(t_s, "", "slow")
+            for item in plan.actions:
+                self._know.strikes.pop(item.device, None)
         for device in execution.unknown:
             self._distrust(device)
         self._execution, self._carried = None, None
@@ -653,11 +675,18 @@ class ControlLoop:
         )
         todo = "Look at the device, then acknowledge." if device else "Look at the sequence's log."
         self.board.raise_alarm(self.clock.utc_s(), device, kind, severity, text, todo)
-        if device and kind in ("unknown state", "not moved", "stopped"):
+        if device and kind in ("unknown state", "not moved"):
             self._distrust(device)
+        elif (
+            device and kind == "stopped"
+        ):  # it said no, or nothing: soon it may be asked again, each time later
+            strikes = self._know.strikes.get(device, 0)
+            self._know.strikes[device] = strikes + 1
+            self._distrust(device, min(self.settings.doubt_s * 2.0**strikes, self.settings.distrust_s))
 
-    def _distrust(self, device: str) -> None:
-        self._know.distrusted[device] = self.clock.monotonic_s() + self.settings.distrust_s
+    def _distrust(self, device: str, for_s: float | None = None) -> None:
+        until_s = self.clock.monotonic_s() + (self.settings.distrust_s if for_s is None else for_s)
+        self._know.distrusted[device] = max(until_s, self._know.distrusted.get(device, until_s))
 
     # --- leading, and what ends it
 
@@ -669,7 +698,17 @@ class ControlLoop:
         if leads != led:
             self.journal.event(self.clock.utc_s(), "leads" if leads else "stands by", token=self.lease.token)
             self._know.settled = None
+            if leads:
+                if self._beat is not None:
+                    self._beat(self.lease.token)  # which ends what the leader before had selected
+                self._find_out()
         return leads
+
+    def _find_out(self) -> None:
+        """Read back what the journal holds open: after a start, and whenever this controller comes to lead."""
+        for item in self.executor.settle(self.own_s):
+            if item.outcome == "unknown":
+                self._distrust(item.command.device)
 
     def _halt(self, reason: str) -> None:
         """Send nothing more: the plant is only watched from now on, and a person is told."""
@@ -700,7 +739,10 @@ class ControlLoop:
             )
         self.board.only(t_s, "failed", names)
         doubtful: dict[str, str] = {}
+        limited = self.pictures.parts_of(picture.limits_kw)  # what is capped may well stand still
         for (device, quantity), belief in self.seen.doubtful().items():
+            if device in limited and belief.quality is Quality.SUSPECT:
+                continue
             doubtful.setdefault(device, f"{quantity}: {belief.reason}")
         for device, reason in doubtful.items():
             self.board.raise_alarm(
@@ -726,6 +768,13 @@ class ControlLoop:
                 "A meter lies, or load is drawn past the meters.",
             )
         self.board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
+
+
+PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")
+
+
+def _likely(net: Any) -> list[str]:
+    return [name for name in contingencies(net) if name.partition(":")[0] in PREPARED]
 
 
 def _lost(failed: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from pdnopt.cli import (
     placing,
     reporting,
     risking,
+    running,
     solving,
     sweeping,
     training,
@@ -34,6 +35,7 @@ Examples:
   pdnopt place hall_4n3 racks.csv --report out/place.html
   pdnopt forecast backtest loads.csv --model calibrated_lightgbm --horizon 24
   pdnopt risk hall_4n3 --sensors readings.csv
+  pdnopt run hall_4n3 --simulate --scenario demo_hour
   pdnopt report hall_4n3 out/report.html --failed ups:UPS-A
 
 \b
@@ -79,6 +81,9 @@ app.command("solve", help=solving.SOLVE_HELP)(solving.solve)
 app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("risk", help=risking.RISK_HELP)(risking.risk)
+app.command("run", help=running.RUN_HELP)(running.run)
+app.command("replay", help=running.REPLAY_HELP)(running.replay)
+app.command("alarms", help=running.ALARMS_HELP)(running.alarms)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(

@@ -140,10 +140,10 @@ def gateway(
     from pdnopt.gateway.running import open_gateway
     from pdnopt.protocols.clocks import SystemClock
 
+    running = open_gateway(read_gateway_map(file), SystemClock())
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, frame: ended.set())
-    running = open_gateway(read_gateway_map(file), SystemClock())
     typer.echo(f'{{"gateway": "{file.stem}", "port": {running.server.port}}}')
     ended.wait()
     running.close()

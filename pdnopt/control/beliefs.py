@@ -7,7 +7,6 @@ move and stands still to the last digit is suspect, however fresh its stamp.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ class Limits:
         A stamp that stands still for so long, by our clock, is stale.
     still : int
         Readings in a row that are the very same before a power that used to move counts as standing still
-        (`pdnopt.risk.meters` takes 12 too).
+        (`pdnopt.risk.meters` takes 12 too), and three times as many as it ever stood still before.
     apart_part, apart : float
         Two meters of one power may differ by this part of the larger, or by so many units.
     """
@@ -57,6 +56,9 @@ class Belief:
 
 
 NOTHING = Belief(None, Quality.MISSING, "never seen")
+
+MOVES = 3
+"""Changes that must have been seen before a value can be said to have stopped changing."""
 
 MOVING = ("p_kw", "q_kvar", "i_a")
 """Quantities that noise and load keep moving: one that stands still lies."""
@@ -97,9 +99,10 @@ class Beliefs:
 class _Seen:
     stamp_s: float
     moved_s: float  # our clock when the stamp last moved
-    value: Any
+    belief: Belief
     same: int = 0
     moves: int = 0
+    longest: int = 0
 
 
 class Believing:
@@ -111,50 +114,60 @@ class Believing:
 
     def judge(self, readings: Iterable[Reading], now_s: float) -> Beliefs:
         """Return what is believed of the readings of one moment; ``now_s`` is UTC by a clock that does not jump."""
-        ways: dict[tuple[str, str], list[tuple[Reading, Belief]]] = {}
+        found: dict[tuple[str, str], Belief] = {}
+        several: dict[tuple[str, str], list[Belief]] = {}
         for item in readings:
-            ways.setdefault((item.device, item.quantity), []).append((item, self._one(item, now_s)))
-        return Beliefs({key: self._together(key[1], found) for key, found in ways.items()})
+            key = (item.device, item.quantity)
+            belief = self._one(item, now_s)
+            if key in found:
+                several.setdefault(key, [found[key]]).append(belief)
+            else:
+                found[key] = belief
+        for key, beliefs in several.items():
+            found[key] = self._together(key[1], beliefs)
+        return Beliefs(found)
 
     def _one(self, item: Reading, now_s: float) -> Belief:
         """Judge one reading by its stamp and by what was read before."""
         if item.quality in (Quality.BAD, Quality.MISSING):
             return Belief(None, item.quality, item.detail or "no value")
         if item.stamp_s > now_s + self.limits.ahead_s:
-            return Belief(None, Quality.BAD, f"stamp {item.stamp_s - now_s:.0f} s in the future")
+            return Belief(None, Quality.BAD, "its stamp is in the future")
         key = (item.device, item.quantity, item.path)
         seen = self._seen.get(key)
         if seen is None:
-            self._seen[key] = _Seen(item.stamp_s, now_s, item.value)
-            return Belief(item.value, item.quality, item.detail)
+            belief = Belief(item.value, item.quality, item.detail)
+            self._seen[key] = _Seen(item.stamp_s, now_s, belief)
+            return belief
         if item.stamp_s > seen.stamp_s:
-            if item.value == seen.value:
+            seen.stamp_s, seen.moved_s = item.stamp_s, now_s
+            if item.value == seen.belief.value:
                 seen.same += 1
             else:
+                seen.longest = max(seen.longest, seen.same)
                 seen.same, seen.moves = 0, seen.moves + 1
-            seen.stamp_s, seen.moved_s, seen.value = item.stamp_s, now_s, item.value
+                seen.belief = Belief(item.value, item.quality, item.detail)
         elif now_s - seen.moved_s > self.limits.stale_s:
-            return Belief(
-                None, Quality.MISSING, f"stale: the stamp stands still for {now_s - seen.moved_s:.0f} s"
-            )
-        if self._stands_still(item, seen):
-            return Belief(item.value, Quality.SUSPECT, f"flatline: the very same {seen.same + 1} times")
-        return Belief(item.value, item.quality, item.detail)
+            return Belief(None, Quality.MISSING, "stale: its stamp stands still")
+        if seen.same >= self.limits.still and self._stands_still(item, seen):
+            return Belief(item.value, Quality.SUSPECT, "flatline: the very same value again and again")
+        if seen.belief.quality is not item.quality:
+            seen.belief = Belief(item.value, item.quality, item.detail)
+        return seen.belief
 
     def _stands_still(self, item: Reading, seen: _Seen) -> bool:
         moving = item.quantity in MOVING and isinstance(item.value, int | float) and item.value != 0
-        return moving and seen.moves >= self.limits.still and seen.same >= self.limits.still
+        return moving and seen.moves >= MOVES and seen.same >= max(self.limits.still, 3 * seen.longest)
 
-    def _together(self, quantity: str, found: list[tuple[Reading, Belief]]) -> Belief:
+    def _together(self, quantity: str, found: list[Belief]) -> Belief:
         """Return one belief from all ways by which a quantity came."""
-        usable = [belief for _, belief in found if belief.usable]
+        usable = [belief for belief in found if belief.usable]
         if not usable:
-            return found[0][1]
+            return found[0]
         good = [belief for belief in usable if belief.quality is Quality.GOOD] or usable
         if all(self._agree(good[0].value, other.value) for other in good[1:]):
             return good[0]
-        told = Counter(str(belief.value) for belief in good)
-        reason = "meters disagree: " + ", ".join(sorted(told))
+        reason = "meters disagree"
         if all(_is_number(belief.value) for belief in good):
             worst = min if quantity in WORST_IS_LEAST else max
             return Belief(worst(belief.value for belief in good), Quality.SUSPECT, reason)

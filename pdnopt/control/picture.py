@@ -12,7 +12,7 @@ otherwise the last measured value stands. A cord that is not measured is taken t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,8 @@ from pdnopt.units import KW_PER_MW
 __all__ = ["Numbers", "Picture", "Pictures", "with_numbers"]
 
 UNSEEN_FACTOR = 1.1
+UNSEEN_S = 12.0
+"""So long a device that is not read is taken to be where it was. It is read again before it is moved."""
 BALANCE_PART, BALANCE_KW = 0.05, 1.0
 """Meters of a UPS and of what hangs below it may differ by so much (two meters of class 1 to 2, losses of the wires)."""
 COMPANIONS = ("ups", "storage")
@@ -120,6 +122,9 @@ class Pictures:
         self._cord_kw = self.demand.cord_kw.copy()
         self._d_kw = self.demand.d_kw.copy()
         self._initial: State | None = None
+        self._now_s = 0.0
+        self._flags: dict[tuple[str, str], Any] = {}
+        self._seen_s: dict[str, float] = {}
         self.limits_kw: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
 
@@ -156,12 +161,20 @@ class Pictures:
         rows = [int(row) for row in self.grid.transfers.positions[k] if self._closed[row]]
         return self._names["switch"][rows[0]] if rows else None
 
+    def parts_of(self, units: Iterable[str]) -> frozenset[str]:
+        """Return the units and their cords."""
+        mine = set(units)
+        d = self.demand
+        cords = (name for name, u in zip(d.cord_name, d.cord_unit, strict=True) if d.name[u] in mine)
+        return frozenset({*mine, *cords}) if mine else frozenset()
+
     def column(self, table: str, name: str) -> np.ndarray:
         """Return a column of the network as given, with defaults."""
         return np.asarray(values(self.base, table, name))
 
     def picture(self, seen: Beliefs, t_s: float) -> Picture:
         """Return what is believed as a network and its failures."""
+        self._now_s = t_s
         failed: list[str] = []
         unknown: set[str] = set()
         numbers: Numbers = {}
@@ -171,8 +184,10 @@ class Pictures:
         self._stores(seen, failed, numbers)
         for table in ("bus", "line", "trafo", "trafo3w", "impedance"):
             names = self._names.get(table, ())
-            failed += [name for name in names if seen.value(name, "available", True) is False]
-        failed += [name for name in self.demand.cord_name if seen.value(name, "available", True) is False]
+            failed += [name for name in names if self._flag(seen, name, "available", True) is False]
+        failed += [
+            name for name in self.demand.cord_name if self._flag(seen, name, "available", True) is False
+        ]
         dark, estimated = self._loads(seen, numbers)
         self._budgets(seen, numbers)
         failed = sorted(failed)
@@ -193,6 +208,20 @@ class Pictures:
             self.notes,
         )
 
+    def _flag(self, seen: Beliefs, name: str, quantity: str, default: Any) -> Any:
+        """Return a value that stands until it is seen to be another one: what has failed stays so while it is not read."""
+        found = seen.value(name, quantity)
+        if found is not None:
+            self._flags[name, quantity] = found
+        return self._flags.get((name, quantity), default)
+
+    def _lost_sight(self, name: str, known: bool) -> bool:
+        """Whether a device has not been read for so long that it may be elsewhere."""
+        if known:
+            self._seen_s[name] = self._now_s
+            return False
+        return self._now_s - self._seen_s.get(name, float("-inf")) > UNSEEN_S
+
     # --- positions, modes, failures
 
     def _switches(self, seen: Beliefs, failed: list[str], unknown: set[str], numbers: Numbers) -> None:
@@ -201,23 +230,23 @@ class Pictures:
             if self._owned[k] or self._bypass[k]:
                 continue
             closed = seen.value(name, "closed")
-            if closed is None:
+            if self._lost_sight(name, closed is not None):
                 unknown.add(name)
-            else:
+            if closed is not None:
                 self._closed[k] = bool(closed)
-            if seen.value(name, "available", True) is False:
+            if self._flag(seen, name, "available", True) is False:
                 failed.append(f"{name}@stuck_{'closed' if self._closed[k] else 'open'}")
         grid = self.grid.transfers
         for k, name in enumerate(grid.name):
             found = seen.of(name, "position")
             rows = grid.positions[k]
-            if not found.usable:
+            if self._lost_sight(name, found.usable):
                 unknown.add(name)
-            else:
+            if found.usable:
                 self._closed[rows] = False
                 if found.value in self._position_row:
                     self._closed[self._position_row[found.value]] = True
-            if seen.value(name, "available", True) is False:
+            if self._flag(seen, name, "available", True) is False:
                 failed.append(f"{name}@stuck" if self._closed[rows].any() else name)
         if len(names):
             numbers.setdefault("switch", {})["closed"] = self._closed.tolist()
@@ -234,20 +263,20 @@ class Pictures:
         bypass = dict(zip(self.grid.upss.name, self.grid.upss.bypass, strict=True))
         for k, name in enumerate(names):
             mode = seen.value(name, "mode")
-            if mode not in UPS_MODES:
+            if self._lost_sight(name, mode in UPS_MODES):
                 unknown.add(name)
-            else:
+            if mode in UPS_MODES:
                 self._mode[k] = mode
             if bypass[name] >= 0:
                 self._closed[bypass[name]] = self._mode[k] in ("bypass", "eco")
-            if seen.value(name, "available", True) is False:
+            if self._flag(seen, name, "available", True) is False:
                 failed.append(name)
             else:
-                if seen.value(name, "inverter_ok", True) is False:
+                if self._flag(seen, name, "inverter_ok", True) is False:
                     failed.append(f"{name}@to_bypass")
-                if seen.value(name, "rectifier_ok", True) is False:
+                if self._flag(seen, name, "rectifier_ok", True) is False:
                     failed.append(f"{name}@rectifier")
-                if float(seen.value(name, "modules_part", 1.0)) < 1.0:
+                if float(self._flag(seen, name, "modules_part", 1.0)) < 1.0:
                     failed.append(f"{name}@module")
             soc[k] = float(seen.value(name, "soc_percent", soc[k]))
             warm[k] = float(seen.value(name, "temperature_c", warm[k]))
@@ -262,12 +291,12 @@ class Pictures:
             if self._source_kind[k] in COMPANIONS:
                 continue
             running = seen.value(name, "running")
-            if running is None:
+            if self._lost_sight(name, running is not None):
                 unknown.add(name)
-            else:
+            if running is not None:
                 self._running[k] = bool(running)
-            dead = seen.value(name, "available", True) is False
-            if dead or (running is False and self._source_kind[k] == "utility"):
+            dead = self._flag(seen, name, "available", True) is False
+            if dead or (not self._running[k] and self._source_kind[k] == "utility"):
                 failed.append(name)
         if any(kind == "genset" for kind in self._source_kind):
             told = [
@@ -284,7 +313,7 @@ class Pictures:
         for k, name in enumerate(names):
             soc[k] = float(seen.value(name, "soc_percent", soc[k]))
             power[k] = float(seen.value(name, "setpoint_kw", power[k] * KW_PER_MW)) / KW_PER_MW
-            if seen.value(name, "available", True) is False:
+            if self._flag(seen, name, "available", True) is False:
                 failed.append(name)
         numbers["storage"] = {"soc_percent": soc.tolist(), "p_mw": power.tolist()}
 
@@ -306,9 +335,12 @@ class Pictures:
             known[k] = power.quality is Quality.GOOD and power.value is not None
             kw[k] = max(float(power.value), 0.0) if known[k] else self._cord_kw[k] * UNSEEN_FACTOR
             fed[k] = bool(alive.value) if alive.usable else kw[k] > 0
-        self.limits_kw = {
-            name: float(limit) for name in d.name if (limit := seen.value(name, "limit_kw")) is not None
-        }
+        for name in d.name:
+            found = seen.of(name, "limit_kw")
+            if found.usable and found.value is not None:
+                self.limits_kw[name] = float(found.value)
+            elif found.usable:
+                self.limits_kw.pop(name, None)
         limited = np.array([name in self.limits_kw for name in d.name], dtype=bool)
         some_fed = d.sum_by_unit(fed.astype(float)) > 0
         self.notes = self._balanced(seen, kw, fed, known)
@@ -338,15 +370,24 @@ class Pictures:
             if power.quality is not Quality.GOOD or self._mode[k] not in ("online", "battery"):
                 continue
             mine = np.flatnonzero(fed & (at == isl.island[self.grid.upss.out_node[k]]))
-            lacking_kw = float(power.value or 0.0) - float(kw[mine].sum())
+            through_kw = self._passed_on(seen, isl.island, int(isl.island[self.grid.upss.out_node[k]]))
+            lacking_kw = float(power.value or 0.0) - float(kw[mine].sum()) - through_kw
             if not len(mine) or lacking_kw <= BALANCE_PART * float(power.value or 0.0) + BALANCE_KW:
                 continue
             blind = mine[~known[mine]]
             target = blind if len(blind) else mine
             weight = np.maximum(kw[target], 1e-9)
             kw[target] += lacking_kw * weight / weight.sum()
-            notes.append(f"{name} delivers {lacking_kw:.0f} kW more than the meters below it account for")
+            notes.append(f"{name} delivers more than the meters below it account for")
         return tuple(notes)
+
+    def _passed_on(self, seen: Beliefs, island: np.ndarray, here: int) -> float:
+        """Return what other UPSs and charging batteries draw from an island, kW."""
+        upss, stores = self.grid.upss, self.grid.storages
+        inputs = (name for name, node in zip(upss.name, upss.in_node, strict=True) if island[node] == here)
+        charging = (name for name, node in zip(stores.name, stores.node, strict=True) if island[node] == here)
+        total = sum(max(float(seen.value(name, "p_in_kw", 0.0)), 0.0) for name in inputs)
+        return total + sum(float(seen.value(name, "p_kw", 0.0)) for name in charging)
 
     def _state(self) -> State:
         if self._initial is None:

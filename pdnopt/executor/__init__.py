@@ -6,6 +6,7 @@ from pdnopt.executor.modes import Mode, Modes
 from pdnopt.executor.paths import Paths
 from pdnopt.executor.procedure import Procedure, Step, procedure_of
 from pdnopt.executor.recovery import recoveries
+from pdnopt.executor.sheet import confirm_on_terminal, sheet
 
 __all__ = [
     "Execution",
@@ -16,6 +17,8 @@ __all__ = [
     "Procedure",
     "State",
     "Step",
+    "confirm_on_terminal",
     "procedure_of",
     "recoveries",
+    "sheet",
 ]

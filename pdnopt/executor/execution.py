@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
+from typing import TYPE_CHECKING, Any
 
+from pdnopt.devicemap.limits import outside
 from pdnopt.errors import PdnoptError
 from pdnopt.executor.log import Alarm, Log
 from pdnopt.executor.modes import Mode, Modes
 from pdnopt.executor.paths import Paths
 from pdnopt.executor.procedure import Procedure, Step
 from pdnopt.executor.sending import Sender, Sent
-from pdnopt.plant.actions import Action
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.commands import Command
 from pdnopt.protocols.quantities import READ_BACK, STATES, is_reached, same_value
 from pdnopt.protocols.readings import Quality, Reading
+
+if TYPE_CHECKING:
+    from pdnopt.plant.actions import Action
 
 __all__ = ["Execution", "Settings", "State", "judge"]
 
@@ -70,7 +74,7 @@ class Execution:
         self._alarm, self._sender, self._settings = alarm, sender, settings
         self._next = 0
         self._pending: list[Sent] = []
-        self._reached: dict[str, Action] = {}  # what has been achieved, by device: it must stay so
+        self._reached: dict[str, tuple[str, Any]] = {}  # device -> action and value: it must stay so
         self._confirmed: set[int] = set()
         self._failed_step: int | None = None
         self._uncertain: set[str] = set()
@@ -169,13 +173,13 @@ class Execution:
 
     def _check_reached(self, found: Mapping[str, Mapping[str, Reading]]) -> None:
         """Somebody else may move what was achieved: an operator, a relay."""
-        for device, item in list(self._reached.items()):
+        for device, (action, value) in list(self._reached.items()):
             if any(sent.command.device == device for sent in self._pending):
                 continue
-            reading = found[device].get(READ_BACK[item.action])
-            if reading is None or reading.quality != Quality.GOOD or item.action not in STATES:
+            reading = found[device].get(READ_BACK[action])
+            if reading is None or reading.quality != Quality.GOOD or action not in STATES:
                 continue
-            if not is_reached(item.action, item.after, reading.value):
+            if not is_reached(action, value, reading.value):
                 del self._reached[device]
                 self._surprise(device, f"{device} was moved to {reading.value!r} by somebody else", step=None)
 
@@ -187,7 +191,7 @@ class Execution:
         )
         self._uncertain.discard(device)
         if outcome == "done":
-            self._reached[device] = _action(command)
+            self._reached[device] = (command.action, command.value)
             return
         if outcome == "unknown":
             self._uncertain.add(device)
@@ -239,12 +243,22 @@ class Execution:
     def _send(self, actions: Sequence[Action], number: int) -> None:
         """Send what is not so yet; first see that everything is as expected."""
         found = self._paths.read(sorted({item.device for item in actions}))
+        silent = [
+            name for name, told in found.items() if not any(r.quality == Quality.GOOD for r in told.values())
+        ]
+        found.update(self._paths.read(silent) if silent else {})  # an answer may have been lost once
         missing: list[Action] = []
         for item in actions:
+            beyond = outside(self._paths.limits(item.device), item.action, item.after)
+            if beyond:
+                self._surprise(
+                    item.device, f"{item.device}: {beyond}, the limits of the device map", step=None
+                )
+                return
             reading = found[item.device].get(READ_BACK[item.action])
             if reading is not None and reading.quality == Quality.GOOD:
                 if is_reached(item.action, item.after, reading.value):
-                    self._reached[item.device] = item
+                    self._reached[item.device] = (item.action, item.after)
                     continue
                 if (
                     item.action in STATES
@@ -295,10 +309,8 @@ class Execution:
         if self.state is not State.RECOVERING and self._may_lead_back():
             return
         if self.state is State.RECOVERING:
-            reached = (self._reached.get(item.device) for item in self._way_back)
             self.recovered = all(
-                found is not None and same_value(found.after, item.after)
-                for found, item in zip(reached, self._way_back, strict=True)
+                self._reached.get(item.device) == (item.action, item.after) for item in self._way_back
             )
             if not self.recovered:
                 self._alarm("", "not led back", f"the recovery step failed too, after: {self.reason}")
@@ -330,10 +342,6 @@ def judge(command: Command, reading: Reading | None) -> str:
     if command.action in STATES and command.expects is not None:
         return "not taken" if same_value(reading.value, command.expects) else "unknown"
     return "not taken"
-
-
-def _action(command: Command) -> Action:
-    return Action(0, 0.0, command.device, command.action, command.expects, command.value)
 
 
 def _said(reading: Reading | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from pdnopt.devicemap.limits import Limits
 from pdnopt.protocols.drivers import Driver
 from pdnopt.protocols.readings import Quality, Reading
 
@@ -20,18 +21,28 @@ class Paths:
         Name -> Driver.
     routes : mapping or None
         Device -> names of drivers; None, or a device that is not in it: all drivers in their order.
+    limits : mapping or None
+        Device -> how far it may be told to go.
     """
 
     def __init__(
-        self, drivers: Mapping[str, Driver], routes: Mapping[str, Sequence[str]] | None = None
+        self,
+        drivers: Mapping[str, Driver],
+        routes: Mapping[str, Sequence[str]] | None = None,
+        limits: Mapping[str, Limits] | None = None,
     ) -> None:
         self.drivers = dict(drivers)
+        self._limits = dict(limits or {})
         self._routes = {device: tuple(names) for device, names in (routes or {}).items()}
         self._all = tuple(self.drivers)
 
     def route(self, device: str) -> tuple[str, ...]:
         """Return the names of the drivers that reach a device, best first."""
         return self._routes.get(device, self._all)
+
+    def limits(self, device: str) -> Limits:
+        """Return how far a device may be told to go, by action."""
+        return self._limits.get(device, {})
 
     def read(self, devices: Iterable[str]) -> dict[str, dict[str, Reading]]:
         """Return device -> quantity -> reading; what one path cannot tell is asked of the next."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from pdnopt.plan import Plan
-from pdnopt.plant.actions import Action
 from pdnopt.protocols.commands import digest
+
+if TYPE_CHECKING:
+    from pdnopt.plan import Plan
+    from pdnopt.plant.actions import Action
 
 __all__ = ["Procedure", "Step", "procedure_of"]
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pdnopt.errors import Issue
-from pdnopt.plan import Plan
-from pdnopt.plant.actions import Action
+
+if TYPE_CHECKING:
+    from pdnopt.plan import Plan
+    from pdnopt.plant.actions import Action
 
 __all__ = ["recoveries", "way_back"]
 
@@ -30,7 +33,7 @@ REVERSE = {
 
 
 def recoveries(
-    plan: Plan, check: Callable[[Plan], Sequence[Issue]], delay_s: float = 1.0
+    plan: Plan, check: Callable[[Plan], Sequence[Issue]], delay_s: float = 4.0, hold_s: float = 60.0
 ) -> dict[int, tuple[Action, ...]]:
     """Return step -> verified actions that lead back to the state before it.
 
@@ -43,6 +46,9 @@ def recoveries(
         ``lambda plan: pdnopt.check(net, plan)``.
     delay_s : float
         So long after the step's own time the way back takes effect: the time-out of the read-back, and the device's time.
+    hold_s : float
+        The state that it leads to must hold so long. The plan was made because that state does not hold for good; it need
+        only hold until a new plan has been made for what is then so.
     """
     found: dict[int, tuple[Action, ...]] = {}
     steps = [(number, tuple(group)) for number, group in groupby(plan.actions, key=lambda item: item.step)]
@@ -53,7 +59,8 @@ def recoveries(
             stalled = tuple(
                 replace(item, after=None) if item.action == "transfer" else item for item in actions
             )
-            tried = replace(plan, actions=(*before, *stalled, *_from_stall(back)))
+            actions_then = (*before, *stalled, *_from_stall(back))
+            tried = replace(plan, actions=actions_then, horizon_s=min(plan.horizon_s, hold_s))
             if not any(issue.severity == "error" for issue in check(tried)):
                 found[number] = back
         before = (*before, *actions)
@@ -71,10 +78,11 @@ def way_back(actions: Sequence[Action], step: int, t_s: float) -> tuple[Action, 
             continue
         if item.before is None and item.action != "transfer":
             return ()
-        action = REVERSE.get(item.action, item.action)
-        back.append(
-            Action(step, t_s, item.device, action, item.after, item.before, f"leads back: {item.reason}")
+        action, reason = REVERSE.get(item.action, item.action), f"leads back: {item.reason}"
+        undone = replace(
+            item, step=step, t_s=t_s, action=action, before=item.after, after=item.before, reason=reason
         )
+        back.append(undone)
     return tuple(back)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pdnopt.executor.log import Log
 from pdnopt.executor.paths import Paths
-from pdnopt.plant.actions import Action
 from pdnopt.protocols.clocks import Clock
 from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.quantities import STATES
+
+if TYPE_CHECKING:
+    from pdnopt.plant.actions import Action
 
 __all__ = ["Sender", "Sent"]
 

@@ -52,13 +52,14 @@ class ModbusLine:
         self._not_before_s = float("-inf")
 
     def read(self, unit: int, address: int, count: int) -> list[int] | str:
-        """Return registers, or why there are none. A frame of another length is returned as it came."""
+        """Return registers, exactly as many as were asked for, or why there are none."""
         answer = self._ask("read_holding_registers", address, count=count, device_id=unit)
         if isinstance(answer, str):
             return answer
         if answer.isError():
             return f"exception {getattr(answer, 'exception_code', '?')}"
-        return list(answer.registers)
+        words = list(answer.registers)
+        return words if len(words) == count else f"DecodeError: {len(words)} words, asked for {count}"
 
     def write(self, unit: int, address: int, words: list[int]) -> str:
         """Write registers in one request; "" where the device has confirmed it, otherwise what went wrong."""
@@ -98,9 +99,8 @@ class ModbusUnit:
         now_s = self.line.clock.utc_s()
         if isinstance(words, str):
             names = ["available", *(cell.quantity for cell in layout(self.table))]
-            return [
-                Reading(self.device, name, None, Quality.MISSING, now_s, now_s, path, words) for name in names
-            ]
+            quality = Quality.BAD if words.startswith("DecodeError") else Quality.MISSING
+            return [Reading(self.device, name, None, quality, now_s, now_s, path, words) for name in names]
         header, values = decode_block(self.table, words, self.positions)
         stamp_s = now_s if header is None else header.stamp_s
         return [
@@ -125,7 +125,7 @@ class ModbusUnit:
         if wrong:
             return Reply(False, Refusal.UNREACHABLE, "written, perhaps; the device did not answer")
         result = self.line.read(self.unit, RESULT_ADDRESS, 1)
-        if isinstance(result, str) or len(result) != 1:
+        if isinstance(result, str):
             return Reply(False, Refusal.UNREACHABLE, "written; the device does not say what came of it")
         return reply_of(result[0])
 

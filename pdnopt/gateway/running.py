@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from pdnopt.devicemap.gateway import GatewayMap
 from pdnopt.errors import InputError, Issue
 from pdnopt.gateway.desk import Desk
 from pdnopt.gateway.guard import Guard, GuardSettings
-from pdnopt.gateway.memory import FileMemory
+from pdnopt.gateway.memory import Book
 from pdnopt.gateway.modbus import ModbusEquipment, ModbusLine, ModbusUnit
 from pdnopt.gateway.mqtt import MqttDoor, MqttSettings
 from pdnopt.gateway.server import GatewayServer
@@ -31,6 +30,7 @@ class Gateway:
     server: GatewayServer
     door: MqttDoor | None
     lines: tuple[ModbusLine, ...]
+    book: Book
 
     def close(self) -> None:
         """End all connections, the controller's first."""
@@ -39,6 +39,7 @@ class Gateway:
             self.door.close()
         for line in self.lines:
             line.close()
+        self.book.close()
 
 
 def open_gateway(settings: GatewayMap, clock: Clock) -> Gateway:
@@ -64,21 +65,20 @@ def open_gateway(settings: GatewayMap, clock: Clock) -> Gateway:
     lines: dict[tuple[str, int], ModbusLine] = {}
     units: dict[str, ModbusUnit] = {}
     guards: dict[str, Guard] = {}
+    book = Book(settings.state / "guards.sqlite")
     times = GuardSettings(**settings.guard)
     for name, entry in settings.devices.items():
         key = (entry.host, entry.port)
         if key not in lines:
             lines[key] = ModbusLine(entry.host, entry.port, entry.timeout_s, clock)
         units[name] = ModbusUnit(name, lines[key], entry.unit, entry.positions)
-        memory = FileMemory(settings.state / f"{quote(name, safe='')}.json")
-        guards[name] = Guard(
-            name, ModbusEquipment(units[name], entry.limits), clock, memory, verify, settings=times
-        )
+        equipment = ModbusEquipment(units[name], entry.limits)
+        guards[name] = Guard(name, equipment, clock, book.of(name), verify, settings=times)
 
     def read(devices: Sequence[str]) -> list[Reading]:
         return [item for name in devices for item in units[name].readings("")]
 
-    desk = Desk(guards, read)
+    desk = Desk(guards, read, book.together)
     door = None
     if settings.mqtt is not None:
         topics = {name: entry.topic for name, entry in settings.devices.items()}
@@ -88,8 +88,9 @@ def open_gateway(settings: GatewayMap, clock: Clock) -> Gateway:
     except InputError:
         if door is not None:
             door.close()
+        book.close()
         raise
-    return Gateway(desk, server, door, tuple(lines.values()))
+    return Gateway(desk, server, door, tuple(lines.values()), book)
 
 
 def _mqtt(found: dict[str, Any]) -> dict[str, Any]:

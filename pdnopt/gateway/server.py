@@ -118,10 +118,13 @@ class GatewayServer:
             log.info("%s connected from %s", name, address[0])
             line.settimeout(IDLE_S)
             self._converse(line, name, address)
-        except (ssl.SSLError, TimeoutError) as error:
+        except TimeoutError as error:
             self._refuse("no handshake" if line is None else "silence", address, str(error))
-        except OSError as error:
-            log.info("%s: %s", address[0], error)
+        except OSError as error:  # ssl.SSLError is one
+            if line is None:
+                self._refuse("no handshake", address, str(error))
+            else:
+                log.info("%s left: %s", address[0], error)
         finally:
             with self._lock:
                 self._open.pop(plain, None)

@@ -77,12 +77,16 @@ class Verifier:
             raise _no_key(path, type(key).__name__)
         self._key = key
         self._wrong = need("cryptography.exceptions").InvalidSignature
+        self._last: tuple[bytes, bytes] | None = None  # a heartbeat is looked at by every guard of a gateway
 
     def __call__(self, text: bytes, signature: bytes) -> bool:
+        if (text, signature) == self._last:
+            return True
         try:
             self._key.verify(signature, text)
         except self._wrong:
             return False
+        self._last = (text, signature)
         return True
 
 

@@ -32,7 +32,7 @@ from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.readings import Reading
 from tests.plants import SMALL, random_plant
 
-SETTINGS = LoopSettings(playbook_most=0, shift_s=None)
+SETTINGS = LoopSettings(playbook_most=0, shift_s=None, retry_s=10.0)
 
 
 @lru_cache(maxsize=64)
@@ -258,10 +258,12 @@ class Rig:
         ]
 
     def unserved(self) -> dict[int, float]:
-        """Return what is really not served now, by priority."""
-        d, snap = self.plant.world.demand, self.plant.snapshot()
+        """Return what is really not served now, by priority; units that have voltage again and restart do not count."""
+        d, snap, world = self.plant.world.demand, self.plant.snapshot(), self.plant.world
         out: dict[int, float] = {}
         for k in range(d.n):
+            if world.down[k] and self.plant.fed[k]:
+                continue
             lacking = float(d.d_kw[k] - snap.served_kw[k])
             out[int(d.priority[k])] = out.get(int(d.priority[k]), 0.0) + lacking
         return out

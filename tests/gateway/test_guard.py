@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pdnopt.errors import InputError
 from pdnopt.gateway.guard import Guard, GuardSettings
-from pdnopt.gateway.memory import FileMemory, GuardMemory, Remembered, VolatileMemory
+from pdnopt.gateway.memory import Book, FileMemory, GuardMemory, Remembered, VolatileMemory
 from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.messages import Heartbeat
 
@@ -152,12 +153,25 @@ def test_one_selection_at_a_time(bench: Bench) -> None:
     assert bench.guard.select(second).accepted
 
 
-def test_numbers_and_tokens_rise_across_restarts(tmp_path: Path) -> None:
-    bench = Bench(FileMemory(tmp_path / "guard.json"))
+def a_file(folder: Path) -> GuardMemory:
+    return FileMemory(folder / "guard.json")
+
+
+def a_book(folder: Path) -> GuardMemory:
+    return Book(folder / "guards.sqlite").of("switch:Q1")
+
+
+@pytest.mark.parametrize("memory", [a_file, a_book])
+def test_numbers_and_tokens_rise_across_restarts(
+    tmp_path: Path, memory: Callable[[Path], GuardMemory]
+) -> None:
+    bench = Bench(memory(tmp_path))
     old = bench.command(5)
     bench.guard.operate(old, bench.guard.select(old).ticket)
     bench.guard.select(bench.command(1, fencing=3, id="new leader"))
+    bench.memory = memory(tmp_path)
     bench.start()
+    assert bench.guard.remembered.last_reply == Reply(True)
     assert bench.guard.select(bench.command(9)).refusal is Refusal.OLD_LEADER
     assert bench.guard.select(bench.command(4, fencing=1)).refusal is Refusal.OLD_LEADER
     new = bench.command(1, fencing=3, id="new leader")
@@ -236,11 +250,32 @@ def test_killed_while_the_device_was_being_told_is_uncertain_and_moves_nothing_a
     assert bench.breaker.moves == 1
 
 
-def test_a_damaged_file_stops_the_guard(tmp_path: Path) -> None:
+def test_damaged_memory_stops_the_guard(tmp_path: Path) -> None:
     path = tmp_path / "guard.json"
-    path.write_text('{"fencing": 3')
-    with pytest.raises(InputError, match="Look at the device"):
-        Bench(FileMemory(path))
+    for text in ('{"fencing": 3', "{}", "[]", '{"fencing": "3", "last_reply": null}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="Look at the devices"):
+            Bench(FileMemory(path))
+    book = Book(tmp_path / "guards.sqlite")
+    Bench(book.of("switch:Q1"))
+    book.close()
+    book.path.write_bytes(b"no database" * 1000)
+    with pytest.raises(InputError, match="Look at the devices"):
+        Book(book.path)
+
+
+def test_a_new_token_is_one_write_for_all(tmp_path: Path) -> None:
+    book = Book(tmp_path / "guards.sqlite")
+    with book.together():
+        book.of("switch:A").save(Remembered(fencing=3))
+        book.of("switch:B").save(Remembered(fencing=3))
+        other = Book(tmp_path / "guards.sqlite")
+        assert other.load("switch:A").fencing == 0  # not yet
+    assert [other.load(name).fencing for name in ("switch:A", "switch:B")] == [3, 3]
+    for each in (book, other):
+        each.close()
+    with pytest.raises(OSError, match="closed"):
+        book.save("switch:A", Remembered())
 
 
 def test_silence_ends_external_set_points_once(bench: Bench) -> None:

@@ -32,7 +32,7 @@ def open_paths(devices: DeviceMap, clock: Clock) -> Paths:
     sign = None if devices.signing_key is None else Signer(devices.signing_key)
     drivers = {name: _driver(devices, item, clock, sign) for name, item in devices.connections.items()}
     routes = {name: [way.via for way in entry.paths] for name, entry in devices.devices.items()}
-    return Paths(drivers, routes)
+    return Paths(drivers, routes, {name: entry.limits for name, entry in devices.devices.items()})
 
 
 def modes_of(devices: DeviceMap) -> Modes:
