@@ -126,16 +126,20 @@ def kill_again_and_again(plant: RealPlant, kills: int, seed: int, gateway_too: b
     said += last.said
     check_nothing_lost(journal, said)
     assert last.process.child.returncode == 0
-    assert not [item for item in said if item[0] == "alarm" and item[1] == "unknown state"]
     commands, _, outcomes = rows(journal)
     assert set(outcomes) == commands
-    assert "unknown" not in outcomes.values()
-    done = Counter(name.split("/")[2] for name, outcome in outcomes.items() if outcome == "done")
+    done, unknown = (
+        Counter(name.split("/")[2] for name, outcome in outcomes.items() if outcome == word)
+        for word in ("done", "unknown")
+    )
+    alarms = [item for item in said if item[0] == "alarm" and item[1] == "unknown state"]
+    assert len(alarms) >= unknown.total()
+    assert gateway_too or not unknown  # nobody can read a device whose gateway is down
     line = ModbusLine("127.0.0.1", plant.modbus_port, 2.0, SystemClock())
     for unit, name in enumerate(plant.names, 1):
         header = ModbusUnit(name, line, unit).header()
         assert isinstance(header, Header)
-        assert header.actuations == done[name], name
+        assert done[name] <= header.actuations <= done[name] + unknown[name], name
     line.close()
     print(f"{kills} kills, {sum(map(bool, open_at_death))} with commands open, {Counter(outcomes.values())}")
     return Counter(outcomes.values())
