@@ -120,9 +120,9 @@ class Node:
 
     def _changing(self) -> dict[str, Any]:
         """Return the part of the status that is told at once when it changes."""
-        silent = any(guard.silent for guard in self.guards.values())
+        heard = all(guard.heard for guard in self.guards.values())
         found: dict[str, Any] = {
-            "controller": "silent" if silent else "heard",
+            "controller": "heard" if heard else "silent",
             "set_by": {
                 name: "local rule" if device.by_rule else "controller"
                 for name, device in self.devices.items()

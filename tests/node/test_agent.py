@@ -27,8 +27,11 @@ def set_by(bench: Bench, device: str) -> Any:
 def test_obeys_and_says_who_sets(bench: Bench) -> None:
     bench.step()
     assert set_by(bench, INVERTER) == "local rule"
+    assert bench.node.status()["controller"] == "silent"  # nobody has been heard yet
     assert bench.carry_out(bench.command(INVERTER, "setpoint", phases(1, 2, -3))).accepted
+    bench.beat()
     bench.step()
+    assert bench.node.status()["controller"] == "heard"
     assert bench.wires[INVERTER].state["setpoint"] == phases(1, 2, -3)
     assert set_by(bench, INVERTER) == "controller"
 
