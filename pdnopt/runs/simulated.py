@@ -129,9 +129,7 @@ class Simulation:
             for k, name in enumerate(("north", "south"))
         }
         meters = (name for name in self.plant.devices if name.startswith(("load:", "asymmetric_load:")))
-        paths = Paths(
-            drivers, {name: ("north",) for name in meters}
-        )  # a rack's meter has one way, all else two
+        paths = Paths(drivers, dict.fromkeys(meters, ("north",)))  # a rack's meter has one way, all else two
         self._beats = 0
         self.loop = ControlLoop(
             net,
