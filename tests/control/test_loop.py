@@ -117,6 +117,7 @@ def test_two_leaders_the_one_that_slept_is_refused_by_every_device(tmp_path: Pat
     rig.run(3.0)
     first = rig.new_loop(Lease(tmp_path / "lease", "north", SimulatedClock(rig.plant)))
     first.run(8.0)
+    assert rig.side.guard("rack:R1") is not None  # a guard hears heartbeats from its first breath
     rig.plant.fail("ups:UPS-A")
     first.tick()  # it has a plan, and is stopped (SIGSTOP, a frozen machine) before it sends anything
     assert first._execution is not None
