@@ -184,7 +184,7 @@ class Wearing(Foresight):
 
 def test_risk_is_told_and_asked_about_and_a_failure_has_precedence() -> None:
     rig = Rig("two_feed", 0, settings=replace(SETTINGS, shift_s=10.0))
-    rig.loop.foresight = Wearing()
+    rig.loop.ahead.foresight = Wearing()
     asked: list[str] = []
     plain = rig.planner.inner
 
