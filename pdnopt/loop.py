@@ -195,6 +195,8 @@ class ControlLoop:
         if self.lease is not None:
             with suppress(LeaseError):
                 self.lease.give_up()
+        with suppress(JournalError):
+            self.journal.event(self.clock.utc_s(), "stopped", token=self.fencing)
         self.planner.close()
         self.ahead.planner.close()
 

@@ -72,7 +72,7 @@ _CONNECTION = {
 _OF_KIND = {
     "gateway": _CONNECTION,
     "modbus": _CONNECTION,
-    "mqtt": {**_CONNECTION, "prefix": text(False), "stale_s": number(0.1, 3600.0, False)},
+    "mqtt": {**_CONNECTION, "prefix": text(False), "stale_s": number(0.1, 60.0, False)},
 }
 _AREA = {"mode": text(one_of=MODES)}
 _PATHS = Field("a list of 1 to 4 ways", lambda value: isinstance(value, list) and 1 <= len(value) <= 4)
@@ -107,7 +107,7 @@ class Connection:
     port: int
     timeout_s: float = 2.0
     prefix: str = "pdnopt"
-    stale_s: float = 10.0
+    stale_s: float = 2.5
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class _Cell:
 KW, PERCENT, PART, SECONDS = 0.01, 0.01, 0.0001, 0.1
 
 _CELLS: dict[str, tuple[_Cell, ...]] = {
-    "switch": (_Cell("closed", "flag"), _Cell("p_kw", "i32", KW)),
+    "switch": (_Cell("closed", "flag"), _Cell("p_kw", "i32", KW), _Cell("overload_used", "i16", PART)),
     "transfer": (
         _Cell("position", "position"),
         _Cell("preferred", "position"),
