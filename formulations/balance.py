@@ -3,7 +3,7 @@
 Sets
 ----
 V nodes by phase that no source holds (n), I inverters (i) with phases K = a, b, c (k), F feeders (f), B buses (b),
-D directions of a polygon (d): 8 of those that are turned to the point, 16 of others.
+D directions of a polygon (d): 8 of phase currents, 16 of others.
 
 Data (a *point*: the flow at the present set-points; see `pdnopt.balancing.flow`)
 ----
@@ -15,7 +15,8 @@ Variables
 p_ik, q_ik        set-point, delivery positive
 s_ik              apparent power
 b_i               what the battery on the DC link delivers (0 without one)
-dv_n, di_f        deviation of voltages and currents from the point, complex
+dj_ik             deviation of the inverters' currents from the point, complex; those of voltages dv_n and of currents di_f
+                  are written in it, by inv(Y) E and B inv(Y) E - G (`pdnopt.balancing.reach`)
 y_fk, y_f_n       current of a phase, of the neutral
 x_n, x_fk         how far beyond a limit
 
@@ -31,22 +32,26 @@ effort      sum of s_ik and |b_i|                                               
 
 subject to
 ----------
-Y dv = E dj,  dj = g (p - jq) - j at the point                                              (1)
+dv = inv(Y) E dj,  dj = g (p - jq) - j at the point                                         (1)
 di = B dv - G dj                                                                            (2)
 y_fk >= Re(e^-jd (I + di) / e^j arg I)           for all d                                  (3)
 y_f_n >= Re(e^-jd sum_k (I + di) / e^j arg sum_k I)  for all d                              (4)
 u >= Re(e^-jd (V2 + dV2) / (|V1| e^j arg V2))    for all b, d                               (5)
-a_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
+y_k - a_j <= rating_f spread_f,  a = Re((I + di) / e^j arg I)                               (6)
 s_ik >= Re(e^-jd (p + jq)),  s_ik <= cos(pi / 16) s_max                                     (7)
 sum_k (p_ik + l_i Re(conj(direction of s_ik at the point) s_ik)) = b_i                      (8)
 low <= p, q, b <= high                           (ratings, ramps; failed: 0; stale: as is)  (9)
 v_min - x <= |v| + Re(conj(v) dv) / |v| <= v_max + x                                        (10)
 y_fk <= rating_f + x_fk rating_f                                                            (11)
 
+Where nothing is left of (T1) to (T5), boxes say so with far fewer rows (`Nothing`):
+|a_k - a_j| <= slack rating_f,  |di of neutral and of V2, real and imaginary| <= slack      (12)
+
 Assumptions: the fixed-point linearisation is exact at its point only, so it is asked for again there until the programme
-and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point, and understate by at most
-1 - cos(pi / 8) = 7.6 % far from it; (7) leaves at most 1 - cos(pi / 16) = 1.9 % of an inverter's rating unused, and is never
-beyond it. (6) and (10) are tangents. (T6) leaves the neutral's own resistance out.
+and the flow agree. Polygons: (3), (4), (5) are turned so that they are exact at the point; far from it (4) and (5)
+understate by at most 1 - cos(pi / 16) = 1.9 %, (3), which has 8 sides, by 7.6 %; (7) leaves at most 1.9 % of an
+inverter's rating unused, and is never beyond it. The lesser current in (6), and (10), are tangents:
+below the true one. (T6) leaves the neutral's own resistance out.
 
 Source: Bernstein, Wang, Dall'Anese, Le Boudec, Zhao 2018, IEEE Trans. Power Systems 33(6), "Load flow in multiphase
 distribution networks", eqs. 11-12, for (1); the lexicographic order is the project's own.
@@ -60,22 +65,30 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, kron
 
-from pdnopt.balancing.data import N_DIRECTIONS, Point, Structure
+from formulations.blocks.harmonics import HARMONICS
+from pdnopt.balancing.data import N_DIRECTIONS, SLACK, Nothing, Point, Structure
+from pdnopt.balancing.reach import Reach, without_rounding
 
 __all__ = ["BALANCE", "Balance", "BalanceModel"]
 
 FEW = 8
-"""Directions of a polygon that is turned to its point, where it is exact."""
+"""Directions of a phase current's polygon, which is turned to its point and hardly moves from there."""
 
 
 @dataclass(frozen=True)
 class BalanceModel:
-    """The cvxpy problem, its parameters by the names of `Point`, and its variables by theirs."""
+    """The cvxpy problem, its parameters by the names of `Point`, and its variables by theirs.
+
+    ``defined`` are variables that equations give, each by those before it: the problem's first equations, in this order.
+    ``nothing`` says when nothing is left of the leading terms.
+    """
 
     problem: Any
     parameters: dict[str, Any]
     variables: dict[str, Any]
     terms: tuple[str, ...]
+    defined: tuple[str, ...]
+    nothing: Nothing | None = None
 
 
 class Balance:
@@ -84,6 +97,7 @@ class Balance:
     name = "balance"
     kind = "set-points"
     terms = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
+    harmonics = HARMONICS
 
     def build(self, structure: Structure) -> BalanceModel:
         """Return the programme of one network; its numbers are parameters (DPP)."""
@@ -92,18 +106,22 @@ class Balance:
         sizes = _sizes(structure)
         par = {f.name: cp.Parameter(sizes[f.name], name=f.name) for f in fields(Point)}
         var = self.variables(structure)
+        reach = structure.reach
         rows = [
-            *self.constraint_flow(structure, par, var),
-            *self.constraint_currents(structure, par, var),
-            *self.constraint_neutral(structure, par, var),
-            *self.constraint_unbalance(structure, par, var),
+            *self.constraint_injections(par, var),
+            *self.constraint_currents(reach, par, var),
+            *self.constraint_neutral(structure, reach, par, var),
+            *self.constraint_unbalance(par, var),
             *self.constraint_spread(structure, var),
+            *self.constraint_path(reach, var),
             *self.constraint_inverters(structure, par, var),
-            *self.constraint_limits(structure, par, var),
+            *self.constraint_limits(structure, reach, par, var),
             *self.objectives(structure, par, var),
+            *(var[name] >= 0 for name in SIZES),
+            *(var[f"t_{name}"] >= 0 for name in self.terms),
         ]
         problem = cp.Problem(cp.Minimize(sum(var[f"t_{name}"] for name in self.terms)), rows)
-        return BalanceModel(problem, par, var, self.terms)
+        return BalanceModel(problem, par, var, self.terms, DEFINED, _nothing(structure))
 
     def variables(self, s: Structure) -> dict[str, Any]:
         """Return all variables, by the names of the docstring."""
@@ -113,86 +131,87 @@ class Balance:
         counted, buses = int(s.counts.sum()), s.two.shape[0]
         shapes = {
             "p": 3 * i, "q": 3 * i, "s": 3 * i, "b": i, "b_abs": i, "dj_re": 3 * i, "dj_im": 3 * i,
-            "dv_re": v, "dv_im": v, "di_re": 3 * f, "di_im": 3 * f, "a": 3 * f, "a_cross": 3 * f, "y": 3 * f,
-            "n_re": counted, "n_im": counted, "y_n": counted, "w_re": buses, "w_im": buses, "spread": counted,
+            "a": 3 * f, "a_cross": 3 * f, "y": 3 * f,
+            "n_re": counted, "n_im": counted, "y_n": counted, "w_re": buses, "w_im": buses, "v2_re": buses, "v2_im": buses,
+            "spread": counted, "apart": 3 * counted,
             "x_v": v, "x_f": 3 * f,
         }  # fmt: skip
         out: dict[str, Any] = {name: cp.Variable(size, name=name) for name, size in shapes.items()}
         return out | {f"t_{name}": cp.Variable(name=f"t_{name}") for name in self.terms}
 
-    def constraint_flow(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
-        """(1): every row divided by its diagonal, so that short cables and weak lines count alike."""
+    def constraint_injections(self, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
+        """(1)."""
         import cvxpy as cp
 
-        size = 1.0 / np.abs(s.y.diagonal())
-        y, e = csr_array(s.y.multiply(size[:, None])), csr_array(s.enters.multiply(size[:, None]))
-        p, q, jr, ji, vr, vi = (var[name] for name in ("p", "q", "dj_re", "dj_im", "dv_re", "dv_im"))
+        p, q = var["p"], var["q"]
         return [
-            jr == cp.multiply(par["g_re"], p) + cp.multiply(par["g_im"], q) - par["j_re"],
-            ji == cp.multiply(par["g_im"], p) - cp.multiply(par["g_re"], q) - par["j_im"],
-            y.real @ vr - y.imag @ vi == e.real @ jr,
-            y.imag @ vr + y.real @ vi == e.real @ ji,
+            var["dj_re"] == cp.multiply(par["g_re"], p) + cp.multiply(par["g_im"], q) - par["j_re"],
+            var["dj_im"] == cp.multiply(par["g_im"], p) - cp.multiply(par["g_re"], q) - par["j_im"],
         ]
 
-    def constraint_currents(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
+    def constraint_currents(self, reach: Reach, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
         """(2), (3)."""
         import cvxpy as cp
 
-        c, g, vr, vi = s.current, s.at_source.real, var["dv_re"], var["dv_im"]
-        re, im = var["di_re"], var["di_im"]
+        re, im = _applied(reach.current, var)
         rows = [
-            re == c.real @ vr - c.imag @ vi - g @ var["dj_re"],
-            im == c.imag @ vr + c.real @ vi - g @ var["dj_im"],
             var["a"] == cp.multiply(par["turn_re"], re) + cp.multiply(par["turn_im"], im) + par["amps"],
             var["a_cross"] == cp.multiply(par["turn_re"], im) - cp.multiply(par["turn_im"], re),
         ]
         return rows + _polygon(var["y"], var["a"], var["a_cross"], FEW)
 
-    def constraint_neutral(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
+    def constraint_neutral(
+        self, s: Structure, reach: Reach, par: dict[str, Any], var: dict[str, Any]
+    ) -> list[Any]:
         """(4)."""
         import cvxpy as cp
 
-        add = _sum_of_phases(s)
-        re, im = add @ var["di_re"], add @ var["di_im"]
+        re, im = _applied(csr_array(_sum_of_phases(s) @ reach.current), var)
         turn_re, turn_im = par["neutral_turn_re"], par["neutral_turn_im"]
         return [
             var["n_re"] == cp.multiply(turn_re, re) + cp.multiply(turn_im, im) + par["neutral"],
             var["n_im"] == cp.multiply(turn_re, im) - cp.multiply(turn_im, re),
-            *_polygon(var["y_n"], var["n_re"], var["n_im"], FEW),
+            *_polygon(var["y_n"], var["n_re"], var["n_im"], N_DIRECTIONS),
         ]
 
-    def constraint_unbalance(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
+    def constraint_unbalance(self, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
         """(5); the largest is the term itself."""
         import cvxpy as cp
 
-        re, im, vr, vi = s.two.real, s.two.imag, var["dv_re"], var["dv_im"]
-        along, across = re @ vr - im @ vi, im @ vr + re @ vi
+        along, across = var["v2_re"], var["v2_im"]
         return [
             var["w_re"]
             == cp.multiply(par["two_turn_re"], along) + cp.multiply(par["two_turn_im"], across) + par["two"],
             var["w_im"] == cp.multiply(par["two_turn_re"], across) - cp.multiply(par["two_turn_im"], along),
-            *_polygon(var["t_vuf"], var["w_re"], var["w_im"], FEW),
+            *_polygon(var["t_vuf"], var["w_re"], var["w_im"], N_DIRECTIONS),
+        ]
+
+    def constraint_path(self, reach: Reach, var: dict[str, Any]) -> list[Any]:
+        """(1) for V2: that of the bus before, and what the way between them adds."""
+        re, im = _applied(reach.beyond, var)
+        return [
+            var["v2_re"] == reach.before @ var["v2_re"] + re,
+            var["v2_im"] == reach.before @ var["v2_im"] + im,
         ]
 
     def constraint_spread(self, s: Structure, var: dict[str, Any]) -> list[Any]:
-        """(6): six differences of phases a feeder."""
+        """(6), of every two phases both ways; and the differences of (12)."""
         counted = np.flatnonzero(s.counts)
-        pick = csr_array(
-            (
-                np.ones(3 * len(counted)),
-                (np.arange(3 * len(counted)), (3 * counted[:, None] + np.arange(3)).ravel()),
-            ),
-            shape=(3 * len(counted), 3 * len(s.limit)),
-        )
-        pairs = np.array(
-            [(j == a) * 1.0 - (j == b) * 1.0 for a in range(3) for b in range(3) if a != b for j in range(3)]
-        )
-        apart = csr_array(kron(np.diag(1.0 / s.scale[counted]), pairs.reshape(6, 3)))
-        each = csr_array(kron(np.eye(len(counted)), np.ones((6, 1))))
+        feeder = np.repeat(np.arange(len(counted)), 3)
+        row, k = np.arange(3 * len(counted)), np.tile(np.arange(3), len(counted))
+        part = 1.0 / s.scale[counted][feeder]
+
+        def phases(turn: int) -> csr_array:
+            """Return the matrix of phase k + turn of every feeder, as part of its rating."""
+            column = 3 * counted[feeder] + (k + turn) % 3
+            return csr_array((part, (row, column)), shape=(len(row), 3 * len(s.limit)))
+
+        each = csr_array((np.ones(len(row)), (row, feeder)), shape=(len(row), len(counted)))
+        own = phases(0)
         return [
-            (apart @ pick) @ var["a"] <= each @ var["spread"],
+            var["apart"] == (own - phases(1)) @ var["a"],
+            *(own @ var["y"] - phases(turn) @ var["a"] <= each @ var["spread"] for turn in (1, 2)),
             var["spread"] <= var["t_spread"],
-            var["spread"] >= 0,
         ]
 
     def constraint_inverters(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
@@ -211,16 +230,15 @@ class Balance:
             var["b_abs"] >= var["b"], var["b_abs"] >= -var["b"],
         ]  # fmt: skip
 
-    def constraint_limits(self, s: Structure, par: dict[str, Any], var: dict[str, Any]) -> list[Any]:
+    def constraint_limits(
+        self, s: Structure, reach: Reach, par: dict[str, Any], var: dict[str, Any]
+    ) -> list[Any]:
         """(10), (11)."""
         import cvxpy as cp
 
-        size = (
-            cp.multiply(par["volt_re"], var["dv_re"])
-            + cp.multiply(par["volt_im"], var["dv_im"])
-            + par["volts"]
-        )
-        rows = [var["x_v"] >= 0, var["x_f"] >= 0]
+        re, im = _applied(reach.voltage, var)
+        size = cp.multiply(par["volt_re"], re) + cp.multiply(par["volt_im"], im) + par["volts"]
+        rows: list[Any] = []
         low, high = np.flatnonzero(np.isfinite(s.v_min)), np.flatnonzero(np.isfinite(s.v_max))
         if len(low):
             rows.append(size[low] + var["x_v"][low] >= s.v_min[low])
@@ -248,6 +266,38 @@ class Balance:
 
 
 BALANCE = Balance()
+SIZES = ("s", "b_abs", "y", "y_n", "spread", "x_v", "x_f")
+"""What is never below 0; said, so that the programme is bounded without most of its rows too."""
+DEFINED = ("dj_re", "dj_im", "a", "a_cross", "n_re", "n_im", "w_re", "w_im", "apart")
+
+
+def _applied(matrix: csr_array, var: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the real and imaginary part of a matrix times dj."""
+    re, im = (without_rounding(csr_array(part)) for part in (matrix.real, matrix.imag))
+    x, y = var["dj_re"], var["dj_im"]
+    return re @ x - im @ y, im @ x + re @ y
+
+
+def _nothing(s: Structure) -> Nothing:
+    """Return the boxes inside (T2) to (T5) at their slack: by bus, by feeder."""
+    counted, buses = int(s.counts.sum()), s.two.shape[0]
+    vuf, neutral = SLACK["vuf"] / np.sqrt(2.0), SLACK["neutral"] * s.scale[s.counts] / np.sqrt(2.0)
+    spread = min(SLACK["spread"], SLACK["spread_sum"])
+    boxes = {
+        "w_re": np.full(buses, vuf), "w_im": np.full(buses, vuf), "n_re": neutral, "n_im": neutral,
+        "apart": np.full(3 * counted, spread),
+    }  # fmt: skip
+
+    def measure(values: dict[str, np.ndarray]) -> dict[str, float]:
+        apart = np.abs(values["apart"]).reshape(-1, 3).max(axis=1)
+        return {
+            "vuf": float(np.hypot(values["w_re"], values["w_im"]).max(initial=0.0)),
+            "spread": float(apart.max(initial=0.0)),
+            "spread_sum": float(apart.sum()),
+            "neutral": float((np.hypot(values["n_re"], values["n_im"]) / s.scale[s.counts]).sum()),
+        }
+
+    return Nothing(Balance.terms[:5], boxes, ("t_vuf", "spread", "y_n"), measure)
 
 
 def _polygon(size: Any, re: Any, im: Any, n: int) -> list[Any]:

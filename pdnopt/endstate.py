@@ -33,7 +33,8 @@ def replay(response: Response, demand: Demand, plan: Plan) -> State:
 
     actuator = Actuator(response.grid, demand)
     state = response.state
-    switching = [item for item in plan.actions if item.action != "setpoint"]  # set-points change no state
+    # set-points and compensation currents change no state
+    switching = [item for item in plan.actions if item.action not in ("setpoint", "compensate")]
     for _, batch in groupby(switching, key=lambda item: item.step):
         state = settle(response, actuator.act(state, batch))
     return state

@@ -107,6 +107,10 @@ class Result:
     phases, unbalance : DataFrame or None
         Of a balance, before and after: one row a feeder (currents by phase and of the neutral in A, spread in percent of
         the rating), and one row a bus (negative over positive sequence in percent, voltages by phase).
+    distortion, spectrum, compensation : DataFrame or None
+        Of a balance with spectra, without (before) and with (after) compensation: one row for every phase of every bus (THD,
+        percent of the fundamental voltage) and feeder (TDD, percent of IL) with the limits and what is broken; one row for
+        every place, phase and order; one row for every inverter, order and phase (rms A, angle from that phase's voltage).
     """
 
     problem: str
@@ -139,6 +143,9 @@ class Result:
     bill: Mapping[str, float] = field(default_factory=dict)
     phases: pd.DataFrame | None = None
     unbalance: pd.DataFrame | None = None
+    distortion: pd.DataFrame | None = None
+    spectrum: pd.DataFrame | None = None
+    compensation: pd.DataFrame | None = None
 
     @property
     def ok(self) -> bool:
@@ -186,6 +193,9 @@ class Result:
                     ("timeline", self.timeline),
                     ("phases", self.phases),
                     ("unbalance", self.unbalance),
+                    ("distortion", self.distortion),
+                    ("spectrum", self.spectrum),
+                    ("compensation", self.compensation),
                 )
                 if frame is not None
             },

@@ -24,12 +24,13 @@ _HEADLINES = {
 
 def render(result: Result) -> str:
     """Return the screen for one result."""
-    if result.timeline is not None:
+    if result.timeline is not None and result.phases is None:
         return "\n".join(
             [*_head_of_shift(result), *_course(result), *_actions(result), *_later(result), *_tail(result)]
         )
     if result.phases is not None:
-        return "\n".join([*_head_of_balance(result), *_phases(result), *_actions(result), *_tail(result)])
+        middle = [*_phases(result), *_harmonics(result)]
+        return "\n".join([*_head_of_balance(result), *middle, *_actions(result), *_tail(result)])
     if result.margins is not None:
         return "\n".join(
             [
@@ -133,6 +134,65 @@ def _phases(result: Result) -> list[str]:
         lines.append(f"  {row['component']:28.28s}  {sides[0]}  {sides[1]}")
     if len(frame) > MAX_ROWS:
         lines.append(f"    ... {len(frame) - MAX_ROWS} more feeders: result.phases")
+    return [*lines, *_ahead(result)]
+
+
+def _ahead(result: Result) -> list[str]:
+    """Say how the steps of a balance go, by the worst load vector of each."""
+    frame = result.timeline
+    if frame is None or not len(frame):
+        return []
+    battery = bool(frame["stored_kwh"].gt(0).any())
+    lines = [
+        "  step        at s   spread, %: before -> after   VUF, %: before -> after   inverters kVA"
+        + ("   batteries kW   kWh" if battery else "")
+    ]
+    for row in frame.head(MAX_ROWS).to_dict("records"):
+        spread, vuf = (
+            (row[f"{name}_before_percent"], row[f"{name}_after_percent"]) for name in ("spread", "vuf")
+        )
+        text = f"  {row['step']!s:8.8s}{row['t_s']:8.0f}        {spread[0]:8.2f} -> {spread[1]:8.2f}"
+        text += f"       {vuf[0]:8.3f} -> {vuf[1]:8.3f}       {row['inverter_kva']:9.1f}"
+        lines.append(text + (f"      {row['battery_kw']:9.1f}{row['stored_kwh']:6.1f}" if battery else ""))
+    if len(frame) > MAX_ROWS:
+        lines.append(f"    ... {len(frame) - MAX_ROWS} more steps: result.timeline")
+    return lines
+
+
+MOST_PLACES = 3
+"""Places named for each kind of distortion."""
+
+
+def _harmonics(result: Result) -> list[str]:
+    """Say how distorted voltages and currents are without and with compensation, and whose limit is broken."""
+    frame = result.distortion
+    if frame is None or not len(frame):
+        return []
+    before, after = (int((frame[f"broken_{word}"] != "").sum()) for word in ("before", "after"))
+    lines = [
+        f"  harmonics    beyond limits of IEEE 519: {before} of {len(frame)} phases of buses and feeders -> {after}"
+    ]
+    for kind, word, unit in (("voltage", "THD of voltage", "%"), ("current", "TDD of current", "% of IL")):
+        own = frame[frame["kind"] == kind]
+        if not len(own):
+            continue
+        most = [own[f"total_{when}_percent"].max() for when in ("before", "after")]
+        lines.append(f"    worst {word:20s} {most[0]:8.2f} -> {most[1]:.2f} {unit}")
+        order = "beyond_after_percent" if after else "beyond_before_percent"
+        worst = own[own["broken_before"] != ""].sort_values(order, ascending=False, kind="stable")
+        for row in worst.head(MOST_PLACES).to_dict("records"):
+            left = (
+                f"{row['broken_after']} by {row['beyond_after_percent']:.0f} %"
+                if row["broken_after"]
+                else "kept"
+            )
+            lines.append(
+                f"      {row['place']} {row['phase']}: {row['total_before_percent']:.2f} -> "
+                f"{row['total_after_percent']:.2f}, limit {row['total_limit_percent']:g}; beyond "
+                f"{row['broken_before']} by {row['beyond_before_percent']:.0f} % -> {left}"
+            )
+        if len(worst) > MOST_PLACES:
+            lines.append(f"      ... {len(worst) - MOST_PLACES} more: result.distortion")
     return lines
 
 
@@ -296,6 +356,10 @@ def describe(action: Action) -> str:
     if action.action == "setpoint":
         p, q = (", ".join(f"{x:.2f}" for x in action.after[name]) for name in ("p_kw", "q_kvar"))
         return f"set {action.device} to {p} kW and {q} kvar (a, b, c)"
+    if action.action == "compensate":
+        squares = [sum(x[k] ** 2 for x in action.after["i_a"]) for k in range(3)]
+        rms = ", ".join(f"{square**0.5:.2f}" for square in squares)
+        return f"let {action.device} compensate {len(action.after['order'])} harmonics with {rms} A rms (a, b, c)"
     if action.action == "prefer":
         return f"let {action.device} go to {action.after} first"
     if action.action == "mode":
@@ -311,7 +375,7 @@ def _actions(result: Result) -> list[str]:
         why = "the plant's own devices are enough"
         if result.margins is not None:
             why = "all stand right"
-        elif result.timeline is not None:
+        elif result.timeline is not None and result.phases is None:
             why = "nothing that could be moved now would lower the cost"
         elif result.phases is not None:
             why = "the set-points are right as they are"
@@ -338,8 +402,8 @@ def _summary(step: int, batch: list[Action]) -> list[str]:
         mine = [item for item in batch if item.action == kind]
         first = ", ".join(item.device for item in mine[:3]) + (", ..." if len(mine) > 3 else "")
         change = ""
-        if kind == "setpoint":
-            kind = "send set-points to"
+        if kind in ("setpoint", "compensate"):
+            kind = "send set-points to" if kind == "setpoint" else "send compensation currents to"
         if kind in ("cap", "shed", "restore"):
             change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
         rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")

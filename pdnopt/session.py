@@ -54,9 +54,10 @@ class Options:
         Validate the network first.
     loads : DataFrame, optional
         Of a problem of kind "allocation": load vectors in kW, index as net.load, columns (step, scenario) or plain.
-        The allocation holds for each of them.
+        The allocation holds for each of them. Of a balance: the same, index as net.asymmetric_load or names of loads;
+        set-points by step, the first of which are the plan, hold for every scenario or quantile of their step.
     step_s : float, optional
-        Length of a step of ``loads``; they must then cover ``horizon_s``.
+        Length of a step of ``loads``; they must then cover ``horizon_s``. Of a shift and a balance: 300 unless told.
     components : sequence of str, optional
         What may fail, one at a time, as for `sweep`; default: all but final circuits.
     doubles : sequence of (str, str)
@@ -68,7 +69,7 @@ class Options:
     max_moves : int, optional
         At most so many devices move in this call; of a shift in every step, by area.
     horizon : int, optional
-        Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each.
+        Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each. Of a balance: steps of ``loads`` (all).
     max_shift_kw : float, optional
         Of a shift: at most so much load moves in a step, by area.
     areas : dict, optional
@@ -83,6 +84,9 @@ class Options:
         Of a balance: inverters that do not answer; they keep the set-points they have.
     max_ramp_kva : float, optional
         Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
+    spectra : DataFrame, optional
+        Of a balance: measured harmonic currents, one row a circuit, order and phase (`pdnopt.balancing.harmonics.spectra`);
+        inverters with active filters then compensate them within what their set-points leave.
     corrective : bool
         Count on a reroute after each failure: what an overload's budget carries until it has relieved it, is allowed;
         the contingencies that need it are then rerouted and checked.
@@ -120,6 +124,7 @@ class Options:
     max_at_risk_kw: float | None = None
     stale: Sequence[str] = ()
     max_ramp_kva: float | None = None
+    spectra: Any = None
 
     def but(self, changes: dict[str, Any]) -> Options:
         """Return the options with some replaced. Raises InputError for unknown names and values out of range."""
@@ -210,7 +215,7 @@ class Session:
 
         errors = [issue for issue in validate(net) if issue.severity == "error"]
         if errors:
-            raise InputError(errors)
+            raise InputError([*errors, *_beside(self._formulation, net, self.options, errors)])
 
     def update(self, net: Any) -> None:
         """Go on with the plant as it is now: ``net`` is the same network with other numbers in its tables.
@@ -240,13 +245,19 @@ PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
 """Keywords of every problem that is solved before a failure."""
 ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
 SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
-BALANCE_ONLY = ("stale", "max_ramp_kva")
+BALANCE_ONLY = ("stale", "max_ramp_kva", "spectra")
 SWITCHING_ONLY = ("failed", "extend")
 FOREIGN = {
     "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
     "allocation": (*SWITCHING_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
     "multi-period": (*SWITCHING_ONLY, *ALLOCATION_ONLY, *BALANCE_ONLY),
-    "set-points": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, "extend"),
+    "set-points": (
+        "components",
+        "risk",
+        *ALLOCATION_ONLY,
+        *(k for k in SHIFT_ONLY if k != "horizon"),
+        "extend",
+    ),
 }
 """Keywords that a kind of problem does not know."""
 
@@ -268,6 +279,20 @@ def _refuse_foreign(formulation: Any, keywords: dict[str, Any]) -> None:
     ]
     if issues:
         raise InputError(issues)
+
+
+def _beside(formulation: Any, net: Any, options: Options, errors: list[Issue]) -> list[Issue]:
+    """Return what else the problem will not take, so that everything is told at once."""
+    if formulation.kind != "set-points":
+        return []
+    from pdnopt.balancing.checks import check_inputs
+
+    try:
+        issues = check_inputs(net, formulation.terms, options)
+    except Exception:  # tables that are broken as `errors` say cannot be asked for more
+        return []
+    known = {(issue.path, issue.id) for issue in errors}
+    return [issue for issue in issues if (issue.path, issue.id) not in known]
 
 
 def _is_nothing(value: Any) -> bool:

@@ -36,7 +36,14 @@ from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["balance_sources", "phase_loading_percent", "prepare", "run_pandapower", "run_pgm"]
+__all__ = [
+    "balance_sources",
+    "missing_zero_sequence",
+    "phase_loading_percent",
+    "prepare",
+    "run_pandapower",
+    "run_pgm",
+]
 
 PHASES = ("a", "b", "c")
 TRAFO_DEFAULTS = {"mag0_percent": 1e9, "mag0_rx": 0.0, "si0_hv_partial": 0.5}
@@ -61,21 +68,7 @@ def prepare(net: Any) -> None:
     InputError
         Lines in service without ``r0_ohm_per_km``, ``x0_ohm_per_km``, ``c0_nf_per_km``: every one named.
     """
-    issues = []
-    live = net.line["in_service"].to_numpy(bool)
-    for name in ("r0_ohm_per_km", "x0_ohm_per_km", "c0_nf_per_km"):
-        gone = (net.line[name].isna().to_numpy() if name in net.line else np.ones(len(net.line), bool)) & live
-        issues += [
-            Issue(
-                "MissingZeroSequence",
-                f"net.line.{name}",
-                component_name(net, "line", int(i)),
-                None,
-                "ohm/km or nF/km of the zero sequence (a 4-core LV cable: r0 and x0 about 4 times r and x)",
-                "Fill the column from the cable's data sheet.",
-            )
-            for i in net.line.index[gone]
-        ]
+    issues = missing_zero_sequence(net)
     if issues:
         raise InputError(issues)
     trafo = net.trafo
@@ -96,6 +89,26 @@ def prepare(net: Any) -> None:
             else pd.Series("wye", index=frame.index, dtype=object)
         )
         frame["type"] = kind.where(kind.isin(["wye", "delta"]), "wye")
+
+
+def missing_zero_sequence(net: Any) -> list[Issue]:
+    """Return the lines in service whose zero-sequence data is missing: every one named, and every column."""
+    issues = []
+    live = net.line["in_service"].to_numpy(bool)
+    for name in ("r0_ohm_per_km", "x0_ohm_per_km", "c0_nf_per_km"):
+        gone = (net.line[name].isna().to_numpy() if name in net.line else np.ones(len(net.line), bool)) & live
+        issues += [
+            Issue(
+                "MissingZeroSequence",
+                f"net.line.{name}",
+                component_name(net, "line", int(i)),
+                None,
+                "ohm/km or nF/km of the zero sequence (a 4-core LV cable: r0 and x0 about 4 times r and x)",
+                "Fill the column from the cable's data sheet.",
+            )
+            for i in net.line.index[gone]
+        ]
+    return issues
 
 
 def _fill(frame: pd.DataFrame, name: str, default: Any) -> None:

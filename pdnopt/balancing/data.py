@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["INSCRIBED", "N_DIRECTIONS", "S_BASE_KW", "Point", "Structure"]
+from pdnopt.balancing.reach import Reach
+
+__all__ = ["INSCRIBED", "N_DIRECTIONS", "SLACK", "S_BASE_KW", "Nothing", "Point", "Structure"]
 
 S_BASE_KW = 100.0
 """1 pu of power, a phase; near the size of a PDU, so that numbers in the programme are near 1."""
 N_DIRECTIONS = 16
 INSCRIBED = float(np.cos(np.pi / N_DIRECTIONS))
 """Radius of the circle inside the polygon: 0.981, 1.9 % below the rating."""
+
+
+SLACK = {"violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 2e-4, "neutral": 2e-4, "losses": 1e-3}
+"""How much worse a term may be, in its own unit, for the sake of those after it; of the sums over feeders: on average."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """When nothing is left of ``terms``: variables that equations define are within boxes (half widths).
+
+    The boxes lie inside what the terms' slack allows, so that they prove it with far fewer rows: those with ``idle``
+    variables say nothing more then. ``measure`` gives the terms' values.
+    """
+
+    terms: tuple[str, ...]
+    boxes: dict[str, np.ndarray]
+    idle: tuple[str, ...]
+    measure: Callable[[dict[str, np.ndarray]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,8 @@ class Structure:
     current : shape (3F, V)
     two : shape (B, V)
         Negative-sequence voltage.
+    reach : Reach
+        What the four make of the inverters' currents.
     limit : float, shape (F,)
         pu of current, inf: none.
     scale : float, shape (F,)
@@ -46,6 +69,7 @@ class Structure:
     at_source: csr_array
     current: csr_array
     two: csr_array
+    reach: Reach
     limit: np.ndarray
     scale: np.ndarray
     counts: np.ndarray

@@ -25,7 +25,7 @@ from pdnopt.balancing.network import PhaseNetwork
 from pdnopt.errors import PowerFlowError
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Flow", "Injections", "PhaseFlow", "read_injections"]
+__all__ = ["Flow", "Injections", "PhaseFlow", "read_injections", "read_owned_injections"]
 
 PHASES = ("a", "b", "c")
 TOLERANCE_PU = 1e-10
@@ -63,12 +63,20 @@ class Flow:
 
 def read_injections(net: Any, network: PhaseNetwork, inverters: np.ndarray) -> Injections:
     """Read loads, generators and batteries at live buses; without the inverters that are decided and UPS inputs."""
+    return read_owned_injections(net, network, inverters)[0]
+
+
+def read_owned_injections(
+    net: Any, network: PhaseNetwork, inverters: np.ndarray
+) -> tuple[Injections, dict[str, np.ndarray]]:
+    """Return the injections of `read_injections`, and by table which row each is of, -1: of another table, (K,)."""
     at = pd.Index(net.bus.index)
     plus, minus, power = [], [], []
     z: list[np.ndarray] = []
     i: list[np.ndarray] = []
     companion = np.zeros(len(net.load), dtype=bool)
     companion[network.ups.load] = True
+    owners: list[tuple[str, np.ndarray]] = []
     for table, sign in (
         ("load", 1.0), ("sgen", -1.0), ("storage", 1.0), ("asymmetric_load", 1.0), ("asymmetric_sgen", -1.0),
     ):  # fmt: skip
@@ -93,6 +101,7 @@ def read_injections(net: Any, network: PhaseNetwork, inverters: np.ndarray) -> I
         plus.append(rows.ravel())
         minus.append(np.where(delta[:, None], np.roll(rows, -1, axis=1), -1).ravel())
         power.append(s.ravel())
+        owners.append((table, np.repeat(part.index.to_numpy(int), 3)))
         for kind, out in (("z", z), ("i", i)):
             share = np.zeros((len(part), 3), dtype=complex)
             for axis, unit in (("p", 1.0), ("q", 1j)):
@@ -102,10 +111,14 @@ def read_injections(net: Any, network: PhaseNetwork, inverters: np.ndarray) -> I
             out.append(share.ravel())
     if not plus:
         none = np.zeros(0, dtype=int)
-        return Injections(none, none, none + 0j, none + 0j, none + 0j)
+        return Injections(none, none, none + 0j, none + 0j, none + 0j), {}
     p, q, s, zz, ii = (np.concatenate(part) for part in (plus, minus, power, z, i))
     some = s != 0
-    return Injections(p[some], q[some], s[some], zz[some], ii[some])
+    own = {
+        table: np.concatenate([row if name == table else np.full(len(row), -1) for name, row in owners])[some]
+        for table, _ in owners
+    }
+    return Injections(p[some], q[some], s[some], zz[some], ii[some]), own
 
 
 class PhaseFlow:
@@ -187,6 +200,15 @@ class PhaseFlow:
         """Return what comes out of the sources by row, kVA, complex (3N,); 0 where no source is."""
         inflow = self.network.y @ v + self.drawn(told, v) - np.conj(extra / v)
         return np.asarray(np.where(self.network.slack, v * np.conj(inflow), 0.0) * S_BASE_KW)
+
+    def source_current(self, told: Injections, rows: np.ndarray, s_kva: np.ndarray, flow: Flow) -> np.ndarray:
+        """Return the currents out of the sources by row, pu, (3N,), of a solved flow; 0 where no source is."""
+        ups = self.network.ups
+        extra = np.zeros(3 * self.network.n, dtype=complex)
+        np.add.at(extra, rows, s_kva / S_BASE_KW)
+        for u, at in enumerate(self._at_ups):
+            extra[at] -= flow.ups_in_kw[u] * (1.0 + 1j * ups.tan_phi[u]) / 3.0 / S_BASE_KW
+        return np.asarray(np.conj(self.source_kva(flow.v, told, extra) / S_BASE_KW / flow.v))
 
     def _ups_in_kw(self, v: np.ndarray, told: Injections, extra: np.ndarray) -> np.ndarray:
         network, ups = self.network, self.network.ups

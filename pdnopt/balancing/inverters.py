@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,33 @@ from pdnopt.plant.names import component_name, find_component
 from pdnopt.plant.tables import values
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Bounds", "Inverters", "check_phases", "read_bounds", "read_inverters"]
+__all__ = [
+    "Batteries",
+    "Bounds",
+    "Inverters",
+    "nearer",
+    "read_batteries",
+    "read_bounds",
+    "read_inverters",
+    "told_rows",
+]
 
 TABLE = "asymmetric_sgen"
 S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Batteries:
+    """What stands on the DC links, (I,); zeros where nothing does. Power is that at the DC link."""
+
+    there: np.ndarray
+    stored_kwh: np.ndarray
+    least_kwh: np.ndarray
+    most_kwh: np.ndarray
+    charge_kw: np.ndarray
+    discharge_kw: np.ndarray
+    eta_charge: np.ndarray
+    eta_discharge: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,7 @@ class Inverters:
         What the battery on the DC link may deliver over the horizon; 0 without one.
     now_kva : complex, shape (3I,)
         Present set-points.
+    batteries : Batteries
     """
 
     index: np.ndarray
@@ -50,6 +74,7 @@ class Inverters:
     b_low_kw: np.ndarray
     b_high_kw: np.ndarray
     now_kva: np.ndarray
+    batteries: Batteries
 
 
 @dataclass(frozen=True)
@@ -66,62 +91,8 @@ class Bounds:
     failed: np.ndarray
 
 
-def check_phases(net: Any) -> list[Issue]:
-    """Return what is wrong with phases of loads, names of phases, and ratings of inverters: every one named."""
-    issues = []
-    loads = net.asymmetric_load
-    options = loads["phase_options"].to_numpy() if "phase_options" in loads else ()
-    for row, text in zip(loads.index[: len(options)], options, strict=True):
-        words = [] if text is None or text != text else [part.strip() for part in str(text).split(",")]
-        if any(word not in ("", *PHASES) for word in words):
-            who, todo = component_name(net, "asymmetric_load", int(row)), "Write for example 'a,b'."
-            path = "net.asymmetric_load.phase_options"
-            issues.append(Issue("Enum", path, who, text, "letters of a, b, c with commas between", todo))
-    issues += _absent_phases(net) if "phases" in net.bus else []
-    mims = _mims(net)
-    for row, rating in zip(net[TABLE].index[mims], values(net, TABLE, "s_max_mva")[mims], strict=True):
-        if not (np.isfinite(rating) and rating > 0):
-            who, todo = component_name(net, TABLE, int(row)), "Give the apparent power of one phase, in MVA."
-            issues.append(
-                Issue("NotGreater", f"net.{TABLE}.s_max_mva", who, float(rating), "more than 0 MVA", todo)
-            )
-    for row, battery in zip(net[TABLE].index[mims], values(net, TABLE, "storage")[mims], strict=True):
-        if battery == battery and int(battery) not in net.storage.index:
-            who, todo = component_name(net, TABLE, int(row)), "Correct the index, or leave it empty."
-            issues.append(
-                Issue("InvalidId", f"net.{TABLE}.storage", who, battery, "a row of net.storage", todo)
-            )
-    return issues
-
-
-def _absent_phases(net: Any) -> list[Issue]:
-    """Return the powers on phases that ``net.bus.phases`` says their bus does not have, and words that are no phases."""
-    issues = []
-    present = {}
-    for row, text in zip(net.bus.index, net.bus["phases"], strict=True):
-        if not isinstance(text, str) or not text:
-            continue
-        if not set(text) <= set(PHASES) or len(set(text)) != len(text):
-            who, todo = component_name(net, "bus", int(row)), "Write for example 'abc' or 'b'."
-            allowed = "letters of a, b, c, each once"
-            issues.append(Issue("Enum", "net.bus.phases", who, text, allowed, todo))
-            continue
-        present[row] = text
-    todo = "Move it to a phase that the bus has."
-    for table in ("asymmetric_load", TABLE):
-        frame = net[table]
-        for row in frame.index[frame["bus"].isin(list(present))]:
-            has = present[frame.at[row, "bus"]]
-            for phase in PHASES:
-                drawn = abs(frame.at[row, f"p_{phase}_mw"]) + abs(frame.at[row, f"q_{phase}_mvar"])
-                if phase not in has and drawn > 0:
-                    path, who = f"net.{table}.p_{phase}_mw", component_name(net, table, int(row))
-                    allowed = f"0 MW: the bus has {has}"
-                    issues.append(Issue("NoSuchPhase", path, who, float(drawn), allowed, todo))
-    return issues
-
-
-def _mims(net: Any) -> np.ndarray:
+def told_rows(net: Any) -> np.ndarray:
+    """Return which rows of ``net.asymmetric_sgen`` are micro-inverters in service."""
     return np.asarray((values(net, TABLE, "kind") == "mim") & net[TABLE]["in_service"].to_numpy(bool))
 
 
@@ -136,12 +107,13 @@ def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverte
     at = pd.Index(net.bus.index)
     frame = net[TABLE]
     node = network.node[at.get_indexer(frame["bus"].to_numpy(int))] if len(frame) else np.zeros(0, dtype=int)
-    use = np.flatnonzero(_mims(net) & (node >= 0)) if len(frame) else np.zeros(0, dtype=int)
+    use = np.flatnonzero(told_rows(net) & (node >= 0)) if len(frame) else np.zeros(0, dtype=int)
     if not len(use):
         todo = "Add some with pdnopt.plant.create_micro_inverter."
         allowed = "a micro-inverter (kind 'mim') in service at a bus with voltage"
         raise InputError(Issue("NoDevice", f"net.{TABLE}", "", 0, allowed, todo))
-    low, high = _batteries(net, values(net, TABLE, "storage")[use], horizon_s)
+    batteries = read_batteries(net, values(net, TABLE, "storage")[use])
+    low, high = _steady_kw(batteries, horizon_s)
     now = np.column_stack(
         [frame[f"p_{k}_mw"].to_numpy(float) + 1j * frame[f"q_{k}_mvar"].to_numpy(float) for k in PHASES]
     )[use]
@@ -155,30 +127,54 @@ def read_inverters(net: Any, network: PhaseNetwork, horizon_s: float) -> Inverte
         b_low_kw=low,
         b_high_kw=high,
         now_kva=(now * scale * KW_PER_MW).ravel(),
+        batteries=batteries,
     )
 
 
-def _batteries(net: Any, battery: np.ndarray, horizon_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and most kW that each may deliver all through the horizon (charging negative)."""
-    low, high = np.zeros(len(battery)), np.zeros(len(battery))
-    known = {name: values(net, "storage", name) for name in
-             ("soc_min_percent", "efficiency_charge", "efficiency_discharge")} if len(net.storage) else {}  # fmt: skip
-    for k, index in enumerate(battery):
-        if index != index:
-            continue
-        place = net.storage.index.get_loc(int(index))
+def read_batteries(net: Any, battery: np.ndarray) -> Batteries:
+    """Return the batteries of the inverters whose ``storage`` is ``battery`` (a row of ``net.storage``, NaN: none)."""
+    out = {name: np.zeros(len(battery)) for name in Batteries.__dataclass_fields__ if name != "there"}
+    out["eta_charge"] += 1.0
+    out["eta_discharge"] += 1.0
+    there = np.zeros(len(battery), dtype=bool)
+    names = ("soc_min_percent", "efficiency_charge", "efficiency_discharge")
+    known = {name: values(net, "storage", name) for name in names} if len(net.storage) else {}
+    for k in np.flatnonzero(~np.isnan(battery.astype(float))):
+        place = net.storage.index.get_loc(int(battery[k]))
         row = net.storage.iloc[place]
         if not row["in_service"]:
             continue
+        there[k] = True
         whole_kwh = row["max_e_mwh"] * KW_PER_MW
-        soc, least = row["soc_percent"] / 100.0, known["soc_min_percent"][place] / 100.0
-        hours = max(horizon_s, 1.0) / S_PER_H
-        give = max(soc - least, 0.0) * whole_kwh * known["efficiency_discharge"][place] / hours
-        take = max(1.0 - soc, 0.0) * whole_kwh / known["efficiency_charge"][place] / hours
-        most = row.get("max_p_mw", np.nan), row.get("min_p_mw", np.nan)
-        charge_kw, discharge_kw = (np.inf if x != x else abs(x) * KW_PER_MW for x in most)
-        low[k], high[k] = -min(take, charge_kw), min(give, discharge_kw)
-    return low, high
+        charge, discharge = (row.get(name, np.nan) for name in ("max_p_mw", "min_p_mw"))
+        out["stored_kwh"][k] = row["soc_percent"] / 100.0 * whole_kwh
+        out["least_kwh"][k] = known["soc_min_percent"][place] / 100.0 * whole_kwh
+        out["most_kwh"][k] = whole_kwh
+        out["charge_kw"][k] = np.inf if charge != charge else abs(charge) * KW_PER_MW
+        out["discharge_kw"][k] = np.inf if discharge != discharge else abs(discharge) * KW_PER_MW
+        out["eta_charge"][k] = known["efficiency_charge"][place]
+        out["eta_discharge"][k] = known["efficiency_discharge"][place]
+    return Batteries(there=there, **out)
+
+
+def _steady_kw(batteries: Batteries, horizon_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and most kW that each may deliver all through the horizon (charging negative)."""
+    hours = max(horizon_s, 1.0) / S_PER_H
+    b = batteries
+    give = np.maximum(b.stored_kwh - b.least_kwh, 0.0) * b.eta_discharge / hours
+    take = np.maximum(b.most_kwh - b.stored_kwh, 0.0) / b.eta_charge / hours
+    return -np.minimum(take, b.charge_kw), np.minimum(give, b.discharge_kw)
+
+
+def nearer(bounds: Bounds, s_kva: np.ndarray, radius_kva: np.ndarray) -> Bounds:
+    """Return the bounds within a distance of set-points (3I): what is linear at a point is right near it."""
+    return replace(
+        bounds,
+        p_low=np.maximum(bounds.p_low, np.minimum(s_kva.real - radius_kva, bounds.p_high)),
+        p_high=np.minimum(bounds.p_high, np.maximum(s_kva.real + radius_kva, bounds.p_low)),
+        q_low=np.maximum(bounds.q_low, np.minimum(s_kva.imag - radius_kva, bounds.q_high)),
+        q_high=np.minimum(bounds.q_high, np.maximum(s_kva.imag + radius_kva, bounds.q_low)),
+    )
 
 
 def read_bounds(

@@ -33,7 +33,7 @@ from pdnopt.plant.graph import connected_parts
 from pdnopt.plant.names import component_name
 from pdnopt.units import SQRT3
 
-__all__ = ["ALPHA", "TO_PHASES", "Feeders", "PhaseNetwork", "read_phase_network"]
+__all__ = ["ALPHA", "TO_PHASES", "Feeders", "PhaseNetwork", "at_order", "not_held", "read_phase_network"]
 
 ALPHA = np.exp(2j * np.pi / 3)
 TO_PHASES = np.array([[1, 1, 1], [1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]])
@@ -88,6 +88,8 @@ class PhaseNetwork:
     feeders : Feeders
     ups : Companions
     model : Model
+    branches : int, shape (B,)
+        Rows of the model's branches that live; ``ends``: their nodes at tail and head, (B, 2).
     """
 
     node: np.ndarray
@@ -99,6 +101,8 @@ class PhaseNetwork:
     feeders: Feeders
     ups: Companions
     model: Model
+    branches: np.ndarray
+    ends: np.ndarray
 
     @property
     def n(self) -> int:
@@ -114,9 +118,11 @@ def read_phase_network(net: Any) -> PhaseNetwork:
     InputError
         Elements without a model by phase, and zero-sequence data that is missing: every one named.
     """
-    from pdnopt.acflow.three_phase import prepare
+    from pdnopt.acflow.three_phase import missing_zero_sequence, prepare
 
-    _refuse(net)
+    issues = [*not_held(net), *missing_zero_sequence(net)]
+    if issues:
+        raise InputError(issues)
     prepare(net)
     m = read_model(net)
     br = m.branches
@@ -149,11 +155,25 @@ def read_phase_network(net: Any) -> PhaseNetwork:
         slack[at] = True
         v_slack[at] = source["vm_pu"] * np.exp(1j * np.radians(source["va_degree"])) * turn
     feeders = _feeders(net, m, rows, blocks, ends, y, node, vn)
-    return PhaseNetwork(node[: m.n_bus], vn, y, slack, v_slack, island, feeders, m.ups, m)
+    return PhaseNetwork(node[: m.n_bus], vn, y, slack, v_slack, island, feeders, m.ups, m, rows, ends)
 
 
-def _refuse(net: Any) -> None:
-    """Raise InputError for what has no model by phase here."""
+def at_order(net: Any, network: PhaseNetwork, order: float) -> tuple[csr_array, csr_array]:
+    """Return admittances (3N, 3N) and the feeders' matrix (3F, 3N) at a harmonic order, without any source.
+
+    ``net`` is what the network was read from. r stays, x grows with the order, capacitances too, and magnetising
+    susceptances fall. Phases of a harmonic are phasors like any others: vector groups turn their sequences as ever.
+    """
+    m, n = network.model, network.n
+    vn_head = network.vn_kv[network.ends[:, 1]]
+    blocks = _two_ports(net, m, network.branches, vn_head, order)
+    y = _assemble(blocks, network.ends, n)
+    feeders = _feeders(net, m, network.branches, blocks, network.ends, y, network.node, network.vn_kv)
+    return y, feeders.matrix
+
+
+def not_held(net: Any) -> list[Issue]:
+    """Return what has no model by phase here."""
     issues = []
     for table in ("trafo3w", "impedance", "shunt", "ward", "motor"):
         frame = net[table]
@@ -170,16 +190,16 @@ def _refuse(net: Any) -> None:
                 who, path = component_name(net, "trafo", int(row)), "net.trafo.vector_group"
                 todo = "Name the transformer's vector group."
                 issues.append(Issue("NotHeld", path, who, name, "Dyn, YNyn, Yy, Yd, Dy or Dd", todo))
-    if issues:
-        raise InputError(issues)
+    return issues
 
 
-def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray) -> np.ndarray:
-    """Return the two-port of every branch by phase, pu, shape (B, 2, 2, 3, 3)."""
+def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray, order: float = 1.0) -> np.ndarray:
+    """Return the two-port of every branch by phase at an order of the frequency, pu, shape (B, 2, 2, 3, 3)."""
     br = m.branches
     z_base = vn_head**2 * 1e3 / (3.0 * S_BASE_KW)
-    series = z_base / (br.r_ohm[rows] + 1j * br.x_ohm[rows])
-    half = 0.5 * (br.g_s[rows] + 1j * br.b_s[rows]) * z_base
+    series = z_base / (br.r_ohm[rows] + 1j * order * br.x_ohm[rows])
+    b_s = np.where(br.b_s[rows] > 0, order, 1.0 / order) * br.b_s[rows]
+    half = 0.5 * (br.g_s[rows] + 1j * b_s) * z_base
     ratio = br.ratio[rows] * np.exp(1j * br.shift_rad[rows])
     zero, zero_half = series.copy(), np.zeros_like(half)
     kind = np.full(len(rows), "ynyn", dtype=object)
@@ -189,10 +209,10 @@ def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray) -> np.
             length = source["length_km"]
             zero[k] = (
                 z_base[k] * source["parallel"]
-                / ((source["r0_ohm_per_km"] + 1j * source["x0_ohm_per_km"]) * length)
+                / ((source["r0_ohm_per_km"] + 1j * order * source["x0_ohm_per_km"]) * length)
             )  # fmt: skip
             c0 = source["c0_nf_per_km"] * 1e-9 * length * source["parallel"]
-            zero_half[k] = 0.5j * 2.0 * np.pi * net.f_hz * c0 * z_base[k]
+            zero_half[k] = 0.5j * 2.0 * np.pi * order * net.f_hz * c0 * z_base[k]
         elif br.table[row] == "trafo":
             kind[k] = GROUPS[str(source["vector_group"]).lower()]
             r = source["vkr0_percent"]
@@ -202,7 +222,8 @@ def _two_ports(net: Any, m: Model, rows: np.ndarray, vn_head: np.ndarray) -> np.
                     source["vkr_percent"], np.sqrt(source["vk_percent"] ** 2 - source["vkr_percent"] ** 2)
                 )
             )
-            zero[k] = abs(series[k]) * own / complex(r, x)
+            size = z_base[k] / abs(complex(br.r_ohm[row], br.x_ohm[row]))
+            zero[k] = size * own / complex(r, order * x)
     by_sequence = np.zeros((len(rows), 3, 2, 2), dtype=complex)
     for place, turn in ((1, ratio), (2, np.conj(ratio))):
         by_sequence[:, place] = _pi(series, half, turn)

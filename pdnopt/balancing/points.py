@@ -14,12 +14,14 @@ from pdnopt.balancing.data import INSCRIBED, S_BASE_KW, Point, Structure
 from pdnopt.balancing.flow import Injections, PhaseFlow
 from pdnopt.balancing.inverters import Bounds, Inverters
 from pdnopt.balancing.network import TO_PHASES, PhaseNetwork
+from pdnopt.balancing.reach import reach_of, without_rounding
 from pdnopt.plant.graph import connected_parts
 
 __all__ = ["Area", "Sight", "look", "point_of", "read_area"]
 
 SMALL = 1e-9
-ROUNDING = 1e-12
+WITHIN = 1e-5
+"""Part of a rating that is left free: a current is a tangent at the point, and the flow a hair above it."""
 NEGATIVE = np.linalg.inv(TO_PHASES)[2]
 
 
@@ -71,7 +73,7 @@ def read_area(net: Any, network: PhaseNetwork, inverters: Inverters, start: Sigh
     slack = network.slack[::3]
     nodes = np.flatnonzero(mine & ~slack & ~through)
     rows, gone = _rows(nodes), _rows(np.flatnonzero(through))
-    limit = network.feeders.limit_ka / network.feeders.base_ka
+    limit = (1.0 - WITHIN) * network.feeders.limit_ka / network.feeders.base_ka
     mean = np.abs(start.current).reshape(-1, 3).mean(axis=1)
     scale = np.where(np.isfinite(limit), limit, np.maximum(mean, SMALL))
     pattern = _feeder_nodes(network)
@@ -86,23 +88,28 @@ def read_area(net: Any, network: PhaseNetwork, inverters: Inverters, start: Sigh
     if len(gone):
         back = -splu(csc_array(y[gone][:, gone])).solve(y[gone][:, rows].toarray())
         matrix, currents = (
-            matrix + _sparse(y[rows][:, gone] @ back),
-            currents + _sparse(current[:, gone] @ back),
+            matrix + without_rounding(csr_array(y[rows][:, gone] @ back)),
+            currents + without_rounding(csr_array(current[:, gone] @ back)),
         )
     low, high = _voltage_limits(net, network)
     two = np.tile(NEGATIVE, len(nodes))
     at = np.repeat(np.arange(len(nodes)), 3)
+    negative = csr_array((two, (at, np.arange(len(rows)))), shape=(len(nodes), len(rows)))
     place = np.full(3 * network.n, -1)
     place[rows] = np.arange(len(rows))
     hangs = np.flatnonzero(place[inverters.rows] >= 0)
     k = len(inverters.rows)
     shown = np.flatnonzero(used & network.feeders.spread)
+    matrix, currents = csr_array(matrix), csr_array(currents)
+    enters = csr_array((np.ones(len(hangs)), (place[inverters.rows[hangs]], hangs)), shape=(len(rows), k))
+    at_source = _at_source(network, inverters)[own]
     structure = Structure(
-        y=csr_array(matrix),
-        enters=csr_array((np.ones(len(hangs)), (place[inverters.rows[hangs]], hangs)), shape=(len(rows), k)),
-        at_source=_at_source(network, inverters)[own],
-        current=csr_array(currents),
-        two=csr_array((two, (at, np.arange(len(rows)))), shape=(len(nodes), len(rows))),
+        y=matrix,
+        enters=enters,
+        at_source=at_source,
+        current=currents,
+        reach=reach_of(matrix, enters, currents, at_source, negative),
+        two=negative,
         limit=limit[feeders],
         scale=scale[feeders],
         counts=network.feeders.spread[feeders],
@@ -116,11 +123,6 @@ def read_area(net: Any, network: PhaseNetwork, inverters: Inverters, start: Sigh
 def _rows(nodes: np.ndarray) -> np.ndarray:
     """Return the rows of nodes (or of feeders)."""
     return np.asarray((3 * nodes[:, None] + np.arange(3)).ravel())
-
-
-def _sparse(dense: np.ndarray) -> csr_array:
-    """Return a matrix without what is only rounding."""
-    return csr_array(np.where(np.abs(dense) > ROUNDING * np.abs(dense).max(initial=0.0), dense, 0.0))
 
 
 def _feeder_nodes(network: PhaseNetwork) -> np.ndarray:

@@ -1,21 +1,36 @@
-"""The programme as arrays on one persistent HiGHS model: compiled by cvxpy once, then only numbers."""
+"""The programme on one persistent HiGHS model: rows of the pool only where they are needed, terms one after another.
+
+A polygon has many sides, of which one or two matter. So the model starts with the rows that mattered before; what its answer
+breaks is added, until nothing is broken: the answer is that of the whole programme.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
-from pdnopt.engine.highs import HighsModel
+from pdnopt.balancing.compilation import Compilation, Linear
+from pdnopt.balancing.data import SLACK
+from pdnopt.engine.highs import HighsModel, Outcome, extended
 
 __all__ = ["Answer", "Programme"]
 
-SLACK = {"violations": 1e-6, "vuf": 2e-5, "spread": 5e-4, "spread_sum": 5e-4, "neutral": 1e-3, "losses": 1e-3}
-"""How much worse a term may be, in its own unit, for the sake of those after it; ``PART`` of its value comes on top."""
+MEANS = ("spread_sum", "neutral")
+"""Sums over feeders."""
 PART = 1e-3
+"""Part of a term by which it may be worse on top."""
+BROKEN = 1e-5
+"""A row of the pool is broken from here on, pu. HiGHS keeps rows to 1e-7."""
+BROKEN_SIZE = 1e-4
+"""The same where a row only says how large an inverter's apparent power is: 10 VA, of which only effort and losses hear."""
+TOGETHER = ("losses", "effort")
+"""The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
+by no more than `TIE` of the most that the second can be."""
+TIE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -27,76 +42,161 @@ class Answer:
     values: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Where solves start from: rows of the pool, the basis of each term's LP, whether that was the last that was solved."""
+
+    rows: np.ndarray
+    bases: dict[str, Any]
+    used: bool = True
+
+
+NEW = Memory(np.zeros(0, dtype=int), {})
+
+
 class Programme:
-    """A convex model compiled to ``A x + b`` in a cone of zeros and of nonnegatives."""
+    """A convex model, solved at one point after another. No term ("t_" and its name) is below 0.
 
-    def __init__(self, model: Any) -> None:
-        import cvxpy as cp
+    Where nothing was left of the leading terms last time, that is tried first, as boxes (`Nothing`): one LP instead of one a
+    term. Only if it cannot be, or was not last time, are all terms solved.
+    """
 
-        self.model = model
-        for parameter in model.parameters.values():
-            parameter.value = np.ones(parameter.shape)
-        data, _, _ = model.problem.get_problem_data(cp.CLARABEL)
-        self._cone = data["param_prob"]
-        self._equal = int(data["dims"].zero)
-        at = self._cone.var_id_to_col
-        self._column = {
-            name: np.arange(at[variable.id], at[variable.id] + variable.size)
-            for name, variable in model.variables.items()
-        }
+    def __init__(self, model: Any, compilation: Any = None, nothing: Any = None) -> None:
+        self.compilation = c = Compilation(model) if compilation is None else compilation
+        self.nothing: Any = getattr(model, "nothing", None) if nothing is None else nothing
         self._highs = HighsModel(relax=True)
-        self._basis: Any = None
-        self._kept: Any = None
+        self._held = np.zeros(len(c.family), dtype=bool)
+        self._memory = self._kept = {"boxed": NEW, "whole": NEW}
+        self._tolerance = np.where(c.concerns("s"), BROKEN_SIZE, BROKEN)
+        self._way = "whole"
+        self._rows = NEW.rows
+        self._counted = len(c.column.get("spread", ()))
+        self._busy = {"whole": np.ones(len(c.family), dtype=bool)}
+        if self.nothing is not None:
+            self._boxed = np.concatenate([c.places[name] for name in self.nothing.boxes])
+            self._half = np.concatenate(list(self.nothing.boxes.values()))
+            idle = np.any([c.concerns(name) for name in self.nothing.idle], axis=0)
+            self._busy["boxed"] = ~idle
 
     def keep(self) -> None:
-        """Keep the last basis: `rewind` goes back to it."""
-        self._kept = self._basis
+        """Keep bases and rows: `rewind` goes back to them."""
+        self._kept = self._memory
 
     def rewind(self) -> None:
         """Forget what was solved since `keep`, so that an answer does not depend on it."""
-        self._basis = self._kept
+        self._memory = self._kept
 
     def solve(self, point: Any, terms: tuple[str, ...], deadline_s: float = inf) -> Answer:
-        """Solve term after term at a point; successive calls start from the last basis until `rewind`."""
-        self._load(point)
-        n = self._n
+        """Solve term after term at a point; successive calls start from the last bases until `rewind`."""
+        linear = self.compilation.at(point)
+        n = 0 if self.nothing is None else len(self.nothing.terms)
+        if n and terms[:n] == self.nothing.terms and len(terms) > n and self._memory["boxed"].used:
+            answer = self._boxed_answer(linear, terms, n, deadline_s)
+            if answer.status != "infeasible":
+                return answer
+            self._memory = self._memory | {"boxed": replace(self._memory["boxed"], used=False)}
+        return self._solve("whole", linear, terms, deadline_s)
+
+    def _boxed_answer(self, linear: Linear, terms: tuple[str, ...], n: int, deadline_s: float) -> Answer:
+        answer = self._solve("boxed", linear, terms[n:], deadline_s)
+        if not answer.values:
+            return answer
+        return replace(answer, terms={terms[0]: 0.0, **self.nothing.measure(answer.values), **answer.terms})
+
+    def _solve(self, way: str, linear: Linear, terms: tuple[str, ...], deadline_s: float) -> Answer:
+        self._way, memory = way, self._memory[way]
+        self._rows = memory.rows
+        self._load(linear)
+        column = {term: self.compilation.column[f"t_{term}"] for term in terms}
         found: dict[str, float] = {}
-        x, status = None, "optimal"
+        bases: dict[str, Any] = {}
+        x: np.ndarray | None = None
+
+        def answer(status: str) -> Answer:
+            return Answer(status, found, {} if x is None else self.compilation.values(linear, x))
+
         for term in terms:
-            column = self._column[f"t_{term}"]
-            if x is not None and x[column].item() <= SLACK.get(
-                term, 0.0
-            ):  # no term is below 0: it is settled
-                found[term] = max(x[column].item(), 0.0)
-                self._highs.set_col_bounds(column, np.array([-inf]), np.array([SLACK[term]]))
+            slack = self.slack(term)
+            if term == TOGETHER[1] and TOGETHER[0] in bases and x is not None:
+                found[term] = x[column[term]].item()
                 continue
-            cost = np.zeros(n)
-            cost[column] = 1.0
-            self._highs.set_cost(cost)
-            outcome = self._highs.solve(deadline_s)
+            if x is not None and x[column[term]].item() <= slack:  # no term is below 0: it is settled
+                found[term] = max(x[column[term]].item(), 0.0)
+                self._hold(column[term], slack)
+                continue
+            basis = memory.bases.get(term)
+            if basis is not None:
+                self._highs.start_from(extended(basis, self._highs.n_rows))
+            tie = column[TOGETHER[1]] if term == TOGETHER[0] and terms[-2:] == TOGETHER else None
+            outcome = self._minimise(linear, column[term], tie, deadline_s)
             if outcome.x is None:
-                return Answer(outcome.status if x is None else "feasible", found, self._values(x))
+                return answer(outcome.status if x is None else "feasible")
             x = outcome.x
+            found[term] = max(x[column[term]].item(), 0.0)
             if outcome.status != "optimal":
-                return Answer("feasible", found | {term: outcome.objective}, self._values(x))
-            found[term] = max(outcome.objective, 0.0)
-            most = outcome.objective + PART * abs(outcome.objective) + SLACK.get(term, 0.0)
-            self._highs.set_col_bounds(column, np.array([-inf]), np.array([most]))
-        self._basis = self._highs.basis()
-        return Answer(status, found, self._values(x))
+                return answer("feasible")
+            self._hold(column[term], (1.0 + PART) * found[term] + slack)
+            bases[term] = self._highs.basis()
+        new = Memory(self._rows, {term: extended(basis, self._highs.n_rows) for term, basis in bases.items()})
+        self._memory = self._memory | {way: new}
+        return answer("optimal")
 
-    def _load(self, point: Any) -> None:
-        for field in fields(point):
-            self.model.parameters[field.name].value = getattr(point, field.name)
-        _, _, a, b = self._cone.apply_parameters()
-        matrix = csr_array(a)
-        high = np.full(len(b), inf)
-        high[: self._equal] = -b[: self._equal]
-        self._n = matrix.shape[1]
-        free = np.full(self._n, inf)
-        self._highs.load(matrix, -b, high, -free, free, np.zeros(self._n, dtype=bool))
-        if self._basis is not None:
-            self._highs.start_from(self._basis)
+    def slack(self, term: str) -> float:
+        """Return how much worse a term may be for the sake of those after it."""
+        return SLACK.get(term, 0.0) * (self._counted if term in MEANS else 1.0)
 
-    def _values(self, x: np.ndarray | None) -> dict[str, np.ndarray]:
-        return {} if x is None else {name: x[at] for name, at in self._column.items()}
+    def _load(self, linear: Linear) -> None:
+        matrix, floor = linear.rows(self._rows)
+        parts, low, high = [linear.equal], [linear.level], [linear.level]
+        col_high = linear.high
+        if self._way == "boxed":
+            boxes, box_low, box_high = linear.box(self._boxed, self._half)
+            parts, low, high = [*parts, boxes], [*low, box_low], [*high, box_high]
+            col_high = linear.high.copy()
+            col_high[self.compilation.column[f"t_{self.nothing.terms[0]}"]] = SLACK[self.nothing.terms[0]]
+        whole = csr_array(vstack([*parts, matrix]))
+        low, high = [*low, floor], [*high, np.full(len(floor), inf)]
+        free = np.zeros(whole.shape[1], dtype=bool)
+        col_low = linear.low.copy()
+        for name, column in self.compilation.column.items():
+            if name.startswith("t_"):
+                col_low[column] = np.maximum(col_low[column], 0.0)
+        self._highs.load(whole, np.concatenate(low), np.concatenate(high), col_low, col_high, free)
+
+    def _hold(self, column: np.ndarray, most: float) -> None:
+        self._highs.set_col_bounds(column, np.zeros(1), np.array([most]))
+
+    def _minimise(
+        self, linear: Linear, column: np.ndarray, tie: np.ndarray | None, deadline_s: float
+    ) -> Outcome:
+        """Minimise one column; rows that the answer breaks are added until there are none."""
+        cost = np.zeros(self.compilation.n)
+        cost[column] = 1.0
+        if tie is not None:
+            cost[tie] = TIE
+        self._highs.set_cost(cost)
+        while True:
+            outcome = self._highs.solve(deadline_s, believe=self._way == "boxed")
+            if outcome.x is None:
+                return outcome
+            new = self._broken(linear.beyond(outcome.x))
+            if not len(new):
+                return outcome
+            if outcome.status != "optimal":  # cut off: not an answer of the whole programme
+                return Outcome("no_incumbent", None, inf, outcome.bound)
+            matrix, floor = linear.rows(new)
+            self._highs.add_rows(matrix, floor, np.full(len(new), inf))
+            self._rows = np.r_[self._rows, new]
+
+    def _broken(self, beyond: np.ndarray) -> np.ndarray:
+        """Return of every broken polygon the side that is broken most; not from nothing, its neighbours too."""
+        beyond = np.where(self._busy[self._way], beyond, 0.0)
+        beyond[self._rows] = 0.0
+        broken = np.flatnonzero(beyond > self._tolerance)
+        family = self.compilation.family[broken]
+        order = np.lexsort((-beyond[broken], family))
+        worst = broken[order[np.r_[True, np.diff(family[order]) > 0][: len(order)]]]
+        new = np.zeros(len(beyond), dtype=bool)
+        new[self.compilation.beside[worst].ravel() if self._memory[self._way].bases else worst] = True
+        new[self._rows] = False
+        return np.flatnonzero(new)

@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pdnopt.balancing.data import S_BASE_KW
-from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow, read_injections
+from pdnopt.balancing.checks import check_call, check_inputs, check_terms
+from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
+from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
+from pdnopt.balancing.harmonics import Filtered, Filtering, Fundamental, as_checked
 from pdnopt.balancing.inverters import (
     Bounds,
-    check_phases,
+    nearer,
     read_bounds,
     read_inverters,
 )
+from pdnopt.balancing.loads import Loads, loads_kw
 from pdnopt.balancing.network import read_phase_network
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
 from pdnopt.checker import Checker, CheckReport
-from pdnopt.errors import InputError, Issue
+from pdnopt.errors import InputError
 from pdnopt.plan import Plan
 from pdnopt.plant.actions import Action
 from pdnopt.plant.fingerprint import fingerprint
@@ -29,13 +32,15 @@ from pdnopt.result import Result, Status
 
 __all__ = ["BalanceRunner"]
 
-ROUNDS = 8
+ROUNDS = 12
+FREE_ROUNDS = 3
+"""After so many rounds set-points move at most half an inverter's rating, then a quarter ...: what swings comes to rest."""
 AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
 """Powers on the DC link agree within this part of an inverter's rating: losses are tangents. The checker takes 5e-3."""
-SETTLED_PU = 1e-3
-"""Set-points move less than this part of 100 kVA between two rounds."""
+AS_TOLD = {"violations": 1e-5, "vuf": 5e-5, "spread": 5e-4}
+"""The flow's terms are not more than this, and what a polygon understates, above those of the programme."""
 DIGITS = 4
 """Of kW and kvar that are sent: 0.1 W."""
 UNMOVED_KW = 1e-3
@@ -57,13 +62,14 @@ class BalanceRunner:
 
     def __init__(self, net: Any, formulation: Any, options: Any) -> None:
         self.net, self.formulation = net, formulation
-        issues = check_phases(net)
+        issues = check_inputs(net, formulation.terms, options)
         if issues:
             raise InputError(issues)
         self.base = Plan(problem="balance").apply(net)
         self.network = read_phase_network(self.base)
         self.flow = PhaseFlow(self.network)
         self.inverters = read_inverters(self.base, self.network, options.horizon_s)
+        self.loads = Loads(net, self.base, self.network, self.inverters)
         self.checker = Checker(net)
         self.fingerprint = fingerprint(net)
         told = self._loads(options)
@@ -71,7 +77,20 @@ class BalanceRunner:
         self.area = read_area(self.base, self.network, self.inverters, start)
         self.programme = Programme(formulation.build(self.area.structure))
         self._start_kva = self.inverters.now_kva
+        self._courses: dict[tuple[int, ...], Any] = {}
+        self._filtering: Filtering | None = None
+        if options.spectra is not None:
+            self.filtering.read(options.spectra)  # refuses what is wrong before anything is solved
         self._prime()
+        if options.spectra is not None:
+            self._prime_filters(options, told)
+
+    @property
+    def filtering(self) -> Filtering:
+        """What answers harmonics."""
+        if self._filtering is None:
+            self._filtering = Filtering(self.base, self.network, self.inverters, self.formulation.harmonics)
+        return self._filtering
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
@@ -80,22 +99,43 @@ class BalanceRunner:
     def _prime(self) -> None:
         """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
         bounds = read_bounds(self.base, self.inverters, (), (), None)
-        told = read_injections(self.base, self.network, self.inverters.index)
+        told = self.loads.at({})
         _, found, _, _ = self.search(told, bounds, self.formulation.terms, np.inf)
         if found is not None:
             self._start_kva = found
         self.programme.keep()
 
+    def _prime_filters(self, options: Any, told: Injections) -> None:
+        """Solve for the session's spectra: every solve with these orders starts from there."""
+        bounds = read_bounds(self.base, self.inverters, (), (), None)
+        sight = self._sight(told, self._start_kva)
+        deadline_s = time.perf_counter() + options.time_limit_s
+        filtered = self._filtered(options, told, bounds, sight, self._start_kva, deadline_s)
+        if filtered.status == "optimal":
+            self.filtering.keep()
+
     # --- one solve
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
+        if options.loads is not None:
+            from pdnopt.balancing.course import Course, read_vectors, solve_course
+
+            vectors = read_vectors(self.net, options)
+            shape = tuple(vectors.step.tolist())
+            if shape not in self._courses:
+                self._courses[shape] = Course(self, vectors.step)
+            return solve_course(self._courses[shape], vectors, options, started, build_s)
         deadline_s = started + options.time_limit_s
         begun = time.perf_counter()
-        terms = self._terms(options)
-        told = self._loads(options)
-        ramp = options.max_ramp_kva
-        bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
+        try:
+            terms = self._terms(options)
+            told = self._loads(options)
+            ramp = options.max_ramp_kva
+            bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
+        except InputError as error:  # the first fault found: look for all others
+            issues = check_call(self.net, self.formulation.terms, options)
+            raise InputError(issues or error.issues) from error
         before = self._sight(told, self.inverters.now_kva)
         update_s, begun = time.perf_counter() - begun, time.perf_counter()
         answer, s_kva, after, rounds = self.search(told, bounds, terms, deadline_s)
@@ -103,10 +143,19 @@ class BalanceRunner:
         if s_kva is None:
             s_kva, after = np.where(np.repeat(bounds.failed, 3), 0.0, self.inverters.now_kva), before
         plan = self._plan(options, bounds, s_kva)
+        filtered = None
+        if options.spectra is not None:
+            filtered = self._filtered(options, told, bounds, after, s_kva, deadline_s)
+            plan = replace(plan, actions=(*plan.actions, *filtered.actions))
+            solve_s, begun = solve_s + time.perf_counter() - begun, time.perf_counter()
         report = self.checker.report(plan)
+        if filtered is not None:
+            report = as_checked(self.net, plan, options.spectra, filtered, report)
         check_s = time.perf_counter() - begun
         status = self._status(answer, report)
         result = self._result(options, answer, plan, report, status, before, after, rounds, terms)
+        if filtered is not None:
+            result = filtered.added_to(result)
         times = {"build_s": build_s, "update_s": update_s, "solve_s": solve_s, "check_s": check_s}
         return replace(result, timings={**times, "total_s": time.perf_counter() - started})
 
@@ -115,14 +164,14 @@ class BalanceRunner:
     ) -> tuple[Answer, np.ndarray | None, Sight, int]:
         """Solve at a point, go there, and again until programme and flow agree."""
         inverters = self.inverters
-        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, inverters.now_kva)
-        s_kva = np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
+        s_kva = self.start_kva(bounds)
         sight = self._sight(told, s_kva)
         self.programme.rewind()
         best: np.ndarray | None = None
         answer = Answer("no_incumbent", {}, {})
         for count in range(1, ROUNDS + 1):
-            point = point_of(self.area, inverters, bounds, sight, s_kva)
+            near = self.near(bounds, s_kva, count)
+            point = point_of(self.area, inverters, near, sight, s_kva)
             new = self.programme.solve(point, terms, deadline_s)
             if best is not None and new.status != "optimal":  # cut off: the answer before it is whole
                 return replace(answer, status="feasible"), best, sight, count - 1
@@ -131,18 +180,70 @@ class BalanceRunner:
             answer = new
             kva = (new.values["p"] + 1j * new.values["q"]) * S_BASE_KW
             kva = np.where(np.repeat(bounds.told, 3), kva, s_kva)
-            expected = sight.v[self.area.rows] + new.values["dv_re"] + 1j * new.values["dv_im"]
-            moved = np.abs(kva - s_kva).max() / S_BASE_KW
+            change = new.values["dj_re"] + 1j * new.values["dj_im"]
+            expected = sight.v[self.area.rows] + self.area.structure.reach.voltage @ change
             s_kva = best = kva
             sight = self._sight(told, s_kva)
-            apart = np.abs(sight.v[self.area.rows] - expected).max(initial=0.0)
-            link = np.abs(self.link_kw(s_kva) - new.values["b"] * S_BASE_KW)[bounds.told]
-            even = bool((link <= AGREED_PART * inverters.s_max_kva[bounds.told]).all())
-            if apart <= AGREED_PU and even and (moved <= SETTLED_PU or count > 2):
+            even = self.link_agrees(s_kva, new.values["b"] * S_BASE_KW, bounds)
+            if self.agree(sight, expected) and even and as_told(answer, self.seen(sight)):
                 break
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
+
+    def near(self, bounds: Bounds, s_kva: np.ndarray, count: int) -> Bounds:
+        """Return the bounds of a round."""
+        if count <= FREE_ROUNDS:
+            return bounds
+        return nearer(bounds, s_kva, 0.5 ** (count - FREE_ROUNDS) * np.repeat(self.inverters.s_max_kva, 3))
+
+    def agree(self, sight: Sight, expected: np.ndarray) -> bool:
+        """Whether the voltages of a flow are those that the programme expected."""
+        return bool(np.abs(sight.v[self.area.rows] - expected).max(initial=0.0) <= AGREED_PU)
+
+    def link_agrees(self, s_kva: np.ndarray, b_kw: np.ndarray, bounds: Bounds) -> bool:
+        """Whether the powers on the DC links are those of the programme."""
+        apart = np.abs(self.link_kw(s_kva) - b_kw)[bounds.told]
+        return bool((apart <= AGREED_PART * self.inverters.s_max_kva[bounds.told]).all())
+
+    def seen(self, sight: Sight) -> dict[str, float]:
+        """Return the leading terms of a flow: how far beyond limits, worst unbalance, worst spread."""
+        area, s = self.area, self.area.structure
+        size = np.abs(sight.current).reshape(-1, 3)[area.feeders]
+        v = np.abs(sight.v[area.rows])
+        with np.errstate(invalid="ignore"):
+            over = np.nan_to_num(size / s.limit[:, None] - 1.0, nan=-1.0)
+        beyond = [over.ravel(), v - s.v_max, s.v_min - v]
+        spread = (size.max(axis=1) - size.min(axis=1))[s.counts] / s.scale[s.counts]
+        return {
+            "violations": max(0.0, *(float(part.max(initial=0.0)) for part in beyond)),
+            "vuf": float(sight.unbalance[area.nodes].max(initial=0.0)),
+            "spread": float(spread.max(initial=0.0)),
+        }
+
+    def start_kva(self, bounds: Bounds) -> np.ndarray:
+        """Return the set-points from which a search starts: those of the table's loads, where they may be told."""
+        s_kva = np.where(np.repeat(bounds.told, 3), self._start_kva, self.inverters.now_kva)
+        return np.where(np.repeat(bounds.failed, 3), 0.0, s_kva)
+
+    def _filtered(
+        self,
+        options: Any,
+        told: Injections,
+        bounds: Bounds,
+        sight: Sight,
+        s_kva: np.ndarray,
+        deadline_s: float,
+    ) -> Filtered:
+        """Return what the filters do about harmonics, with what the set-points leave of their ratings."""
+        replaced = loads_kw(self.net, options)
+        net = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
+        rows = self.inverters.rows
+        flow = self.flow.solve(told, rows, s_kva, sight.v)
+        sources = self.flow.source_current(told, rows, s_kva, flow)
+        state = Fundamental(net, flow.v, sight.current, sources, flow.ups_in_kw, s_kva, bounds.told)
+        spectra = self.filtering.read(options.spectra)
+        return self.filtering.solve(spectra, state, options.latency_s + COMMAND_S, deadline_s)
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
@@ -150,18 +251,14 @@ class BalanceRunner:
         return np.asarray(by_phase.real.sum(axis=1) + self.inverters.loss * np.abs(by_phase).sum(axis=1))
 
     def _terms(self, options: Any) -> tuple[str, ...]:
-        terms = tuple(options.minimize or self.formulation.terms)
-        wrong = [name for name in terms if name not in self.formulation.terms]
-        if wrong or len(set(terms)) != len(terms):
-            allowed = f"each at most once: {', '.join(self.formulation.terms)}"
-            raise InputError(Issue("Enum", "minimize", "", list(terms), allowed, "Correct the terms."))
-        return terms
+        issues = check_terms(self.formulation.terms, options)
+        if issues:
+            raise InputError(issues)
+        return tuple(options.minimize or self.formulation.terms)
 
     def _loads(self, options: Any) -> Injections:
         """Return the loads now, with those that replace the tables'."""
-        replaced = loads_kw(self.net, options)
-        base = self.base if not replaced else Plan("balance", loads_kw=replaced).apply(self.net)
-        return read_injections(base, self.network, self.inverters.index)
+        return self.loads.at(loads_kw(self.net, options))
 
     def _sight(self, told: Injections, s_kva: np.ndarray) -> Sight:
         v = self.flow.solve(told, self.inverters.rows, s_kva).v
@@ -169,7 +266,13 @@ class BalanceRunner:
 
     # --- what is returned
 
-    def _plan(self, options: Any, bounds: Bounds, s_kva: np.ndarray) -> Plan:
+    def _plan(
+        self,
+        options: Any,
+        bounds: Bounds,
+        s_kva: np.ndarray,
+        loads: dict[str, dict[int, float]] | None = None,
+    ) -> Plan:
         inverters = self.inverters
         rounded = np.round(s_kva.real, DIGITS) + 1j * np.round(s_kva.imag, DIGITS)
         actions = []
@@ -185,7 +288,7 @@ class BalanceRunner:
             actions=tuple(actions),
             horizon_s=options.horizon_s,
             latency_s=options.latency_s,
-            loads_kw=loads_kw(self.net, options),
+            loads_kw=loads_kw(self.net, options) if loads is None else loads,
         )
 
     def _status(self, answer: Answer, report: CheckReport) -> Status:
@@ -267,44 +370,19 @@ class BalanceRunner:
         return pd.DataFrame(columns)
 
 
+def as_told(answer: Answer, seen: dict[str, float]) -> bool:
+    """Whether the leading terms of a flow are those of the programme."""
+    return all(
+        value <= answer.terms[name] / INSCRIBED + AS_TOLD[name]
+        for name, value in seen.items()
+        if name in answer.terms
+    )
+
+
 def _note(answer: Answer, rounds: int) -> str:
     if answer.status == "optimal":
         return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
     return f"stopped after {rounds} rounds, before programme and flow agreed"
-
-
-def loads_kw(net: Any, options: Any) -> dict[str, dict[int, float]]:
-    """Return the demands that replace the tables', as a plan keeps them.
-
-    Raises
-    ------
-    InputError
-        Rows that are no load, NaN, and negative powers; all at once.
-    """
-    issues, out = [], {}
-    for table, keyword in (("load", "p_load_kw"), ("asymmetric_load", "p_asymmetric_kw")):
-        given = getattr(options, keyword)
-        if given is None:
-            continue
-        series = pd.Series(given, dtype=float)
-        for row, kw in zip(series.index.to_numpy(), series.to_numpy(float), strict=True):
-            path = f"solve({keyword}=...)"
-            if row not in net[table].index:
-                todo = "Correct the index."
-                issues.append(Issue("InvalidId", path, f"{table}:{row}", row, f"a row of net.{table}", todo))
-            elif not (np.isfinite(kw) and kw >= 0):
-                todo = "Fill the gap, or leave the row out."
-                issues.append(
-                    Issue("NonFinite", path, f"{table}:{row}", kw, "a finite number, 0 kW or more", todo)
-                )
-        out[table] = {
-            int(row): float(kw)
-            for row, kw in zip(series.index.to_numpy(), series, strict=True)
-            if row in net[table].index
-        }
-    if issues:
-        raise InputError(issues)
-    return {table: rows for table, rows in out.items() if rows}
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:

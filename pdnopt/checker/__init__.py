@@ -8,5 +8,6 @@ rules from PLANT.md and docs/ARCHITECTURE.md (rules 1-15).
 
 from pdnopt.checker.checking import Checker, check
 from pdnopt.checker.findings import CheckReport, StateSummary
+from pdnopt.checker.harmonic_limits import check_harmonics, harmonic_voltages
 
-__all__ = ["CheckReport", "Checker", "StateSummary", "check"]
+__all__ = ["CheckReport", "Checker", "StateSummary", "check", "check_harmonics", "harmonic_voltages"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pdnopt.acflow import powerflow
+from pdnopt.checker.filters import COMPENSATE, check_filters
 from pdnopt.checker.findings import CheckReport, Findings
 from pdnopt.checker.tolerances import ENERGY, RATING
 from pdnopt.errors import InputError, PowerFlowError
@@ -47,6 +48,9 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
         down.add(by_name[str(name)])
         after[TABLE].loc[by_name[str(name)], "in_service"] = False
     _loads(after, plan, findings)
+    told: dict[int, np.ndarray] = {}
+    devices = {name: values(net, TABLE, name) for name in ("s_max_mva", "loss_percent", "storage")}
+    filters = []
     for item in plan.actions:
         path = f"plan.step[{item.step}]"
         if not is_setpoint(item):
@@ -58,8 +62,8 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
             todo = "Solve again for this network."
             findings.add("UnknownDevice", path, str(item.device), item.device, "a micro-inverter", todo)
             continue
-        kva = _power(item)
-        if item.action != WORD or kva is None:
+        kva = None if item.action == COMPENSATE else _power(item)
+        if item.action not in (WORD, COMPENSATE) or (item.action == WORD and kva is None):
             allowed = "'setpoint' with p_kw and q_kvar, three finite numbers each"
             findings.add("BadAction", path, item.device, item.after, allowed, "Correct the command.")
             continue
@@ -67,12 +71,23 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
             todo = "Leave it out: solve again with it failed."
             findings.add("DeadDevice", path, item.device, item.action, "an inverter that works", todo)
             continue
-        for k, letter in enumerate(LETTERS):
-            after[TABLE].loc[row, f"p_{letter}_mw"] = kva[k].real / 1e3
-            after[TABLE].loc[row, f"q_{letter}_mvar"] = kva[k].imag / 1e3
-        after[TABLE].loc[row, "scaling"] = 1.0
-        _rating(net, row, kva, item.device, path, plan.horizon_s, findings)
+        if kva is None:
+            filters.append((row, item, path))
+            continue
+        told[row] = kva
+        _rating(net, devices, row, kva, item.device, path, plan.horizon_s, findings)
+    _carry_out(after, told)
+    check_filters(after, filters, findings)
     return _judge(after, findings)
+
+
+def _carry_out(after: Any, told: dict[int, np.ndarray]) -> None:
+    """Write the set-points into the tables."""
+    rows = list(told)
+    for k, letter in enumerate(LETTERS):
+        after[TABLE].loc[rows, f"p_{letter}_mw"] = [kva[k].real / 1e3 for kva in told.values()]
+        after[TABLE].loc[rows, f"q_{letter}_mvar"] = [kva[k].imag / 1e3 for kva in told.values()]
+    after[TABLE].loc[rows, "scaling"] = 1.0
 
 
 def _names(net: Any) -> dict[str, int]:
@@ -102,19 +117,26 @@ def _power(item: Any) -> np.ndarray | None:
 
 
 def _rating(
-    net: Any, row: int, kva: np.ndarray, device: str, path: str, horizon_s: float, findings: Findings
+    net: Any,
+    devices: dict[str, np.ndarray],
+    row: int,
+    kva: np.ndarray,
+    device: str,
+    path: str,
+    horizon_s: float,
+    findings: Findings,
 ) -> None:
     """Apparent power of each phase, and the balance of the DC link."""
     place = net[TABLE].index.get_loc(row)
-    s_max = values(net, TABLE, "s_max_mva")[place] * 1e3
+    s_max = devices["s_max_mva"][place] * 1e3
     worst = float(np.abs(kva).max())
     if worst > s_max * (1.0 + RATING):
         allowed = f"at most {s_max:g} kVA a phase"
         findings.add("Overload", path, device, f"{worst:.3f} kVA", allowed, "Lower the set-point.")
-    lost = values(net, TABLE, "loss_percent")[place] / 100.0
+    lost = devices["loss_percent"][place] / 100.0
     link_kw = float(kva.real.sum() + lost * np.abs(kva).sum())
     low, high = 0.0, 0.0
-    battery = values(net, TABLE, "storage")[place]
+    battery = devices["storage"][place]
     if battery == battery and bool(net.storage.at[int(battery), "in_service"]):
         at = net.storage.index.get_loc(int(battery))
         most = abs(float(net.storage["max_p_mw"].iloc[at])) * 1e3
@@ -142,22 +164,24 @@ def _loads(after: Any, plan: Any, findings: Findings) -> None:
             f"{q}_{k}_{u}" for k in LETTERS for q, u in (("p", "mw"), ("q", "mvar"))
         )  # fmt: skip
         real = [column for column in columns if column.startswith("p_")]
+        frame = after[table]
+        known = [row for row, kw in rows.items() if row in frame.index and np.isfinite(kw)]
+        before = dict(zip(known, frame.loc[known, real].sum(axis=1).to_numpy(float), strict=True))
+        scaled = {row: rows[row] / 1e3 / before[row] for row in known if before[row] > 0}
         for row, kw in rows.items():
-            if row not in after[table].index or not np.isfinite(kw):
-                todo = "Solve again for this network."
-                findings.add(
-                    "PlanNetMismatch", "plan.loads_kw", f"{table}:{row}", kw, "a row and its kW", todo
-                )
-                continue
-            before = float(after[table].loc[row, real].sum())
-            if before > 0:
-                after[table].loc[row, list(columns)] *= kw / 1e3 / before
-                after[table].loc[row, "scaling"] = 1.0
-            elif kw > 0:
+            if row not in before:
+                todo, allowed = "Solve again for this network.", "a row and its kW"
+            elif row not in scaled and kw > 0:
                 todo = "Give the row a power in the table first: its phases and power factor come from there."
-                findings.add(
-                    "PlanNetMismatch", "plan.loads_kw", f"{table}:{row}", kw, "0 kW: it draws nothing", todo
-                )
+                allowed = "0 kW: it draws nothing"
+            else:
+                continue
+            findings.add("PlanNetMismatch", "plan.loads_kw", f"{table}:{row}", kw, allowed, todo)
+        factor = np.array(list(scaled.values()))[:, None]
+        frame.loc[list(scaled), list(columns)] = (
+            frame.loc[list(scaled), list(columns)].to_numpy(float) * factor
+        )
+        frame.loc[list(scaled), "scaling"] = 1.0
 
 
 def _judge(after: Any, findings: Findings) -> CheckReport:

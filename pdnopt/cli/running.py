@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, working
+from pdnopt.cli.guard import EXIT_NOT_USABLE, AsJson, Debug, Network, guarded, print_json, working, writable
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["ALARMS_HELP", "REPLAY_HELP", "RUN_HELP", "alarms", "replay", "run"]
@@ -18,6 +18,7 @@ RUN_HELP = """Control a plant: an emulated one (--simulate) or real devices (--d
 \b
 Examples:
   pdnopt run hall_4n3 --simulate --scenario demo_hour
+  pdnopt run hall_4n3 --simulate --scenario demo_hour --report out/run.html
   pdnopt run two_feed --simulate --scenario my_storm.yaml --speed 10
   pdnopt run hall.json --devices devices.yaml --journal /var/lib/pdnopt/journal.db
   pdnopt run hall.json --devices devices.yaml --journal j.db --lease /shared/lease.db --holder north
@@ -37,6 +38,7 @@ Examples:
   pdnopt replay journal.db
   pdnopt replay journal.db --at 1800                      how the plant stood half an hour after the beginning
   pdnopt replay journal.db --at 1799 --instead reserve    solves it then, and lets three emulated plants live on
+  pdnopt replay journal.db --report run.html               for people: figures, course, commands, alarms
   pdnopt replay journal.db --export tables/               every table as Parquet
 """
 
@@ -50,6 +52,9 @@ Examples:
 """
 
 JournalFile = Annotated[Path, typer.Argument(metavar="JOURNAL", help="What `pdnopt run` has written.")]
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a report of the run: one HTML file.")
+]
 SHOWN = ("watches", "prepares", "observes")
 
 
@@ -94,6 +99,7 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="--devices: shared with a standby controller.")
     ] = None,
     holder: Annotated[str, typer.Option(metavar="NAME", help="This controller's name.")] = "controller",
+    report: Report = None,
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="POST every new alarm there, over HTTPS.")
     ] = None,
@@ -140,6 +146,14 @@ def run(
         print_json(summary)
     else:
         _tell(summary)
+    if report is not None:
+        from pdnopt.journal import read_past
+
+        past = read_past(journal)
+        try:
+            _report(past, report, as_json)
+        finally:
+            past.close()
     if loop.halted:
         raise typer.Exit(EXIT_NOT_USABLE)
 
@@ -191,6 +205,7 @@ def replay(
         float, typer.Option(metavar="S", help="How long the emulated plants live on.")
     ] = 900.0,
     export: Annotated[Path | None, typer.Option(metavar="DIR", help="Write every table as Parquet.")] = None,
+    report: Report = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -203,6 +218,8 @@ def replay(
         if export is not None:
             for path in past.export(export):
                 typer.echo(str(path), err=as_json)
+        if report is not None:
+            _report(past, report, as_json)
         if instead is not None and at is None:
             todo = "Say when, for instance --at 600."
             raise InputError(Issue("Missing", "--at", "", None, "a moment, with --instead", todo))
@@ -262,6 +279,13 @@ def alarms(
         typer.echo(f"{'':>5}  {'':19}  {'':8} {row['recommended']}")
     if not rows:
         typer.echo("no alarms")
+
+
+def _report(past: Any, path: Path, as_json: bool) -> None:
+    from pdnopt.report import write_run_report
+
+    written = writable(path, lambda: write_run_report(past, path))
+    typer.echo(f"report: {written}", err=as_json)
 
 
 def _network(name: str, load_level: float | None) -> Any:

@@ -21,7 +21,7 @@ from pdnopt.cli.guard import (
     writable,
 )
 from pdnopt.cli.risks import read_risks
-from pdnopt.cli.tables import read_loads, read_pairs
+from pdnopt.cli.tables import read_loads, read_pairs, read_spectra_table
 from pdnopt.errors import InputError, Issue
 
 __all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
@@ -36,6 +36,8 @@ Examples:
   pdnopt solve feeder.json --minimize unserved,losses --json
   pdnopt solve ring_bus reserve --evacuate ups:R2 --max-moves 4
   pdnopt solve ring_bus reserve --loads quantiles.csv --peaks 3 --doubles ups:R1,ups:P1
+  pdnopt solve mim_pod balance --stale asymmetric_sgen:MIM-A1 --max-ramp-kva 0.5
+  pdnopt solve mim_pod balance --spectra spectra.csv
   pdnopt solve hall_4n3 shift --risk "transfer:STS-A-B@stuck + ups:UPS-A=0.02/h" --risk ups:UPS-A=0.1/h
 
 \b
@@ -77,7 +79,8 @@ def solve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="reserve, shift: load vectors in kW, CSV or Parquet: first column the row of net.load, then a column each.",
+            help="reserve, shift, balance: load vectors in kW, CSV or Parquet: first column the row of net.load (balance: "
+            "of net.asymmetric_load) or names, then a column each: steps, or step@quantile.",
         ),
     ] = None,
     peaks: Annotated[
@@ -116,10 +119,11 @@ def solve(
         ),
     ] = None,
     horizon: Annotated[
-        int | None, typer.Option(metavar="STEPS", help="shift: steps looked ahead. [default: 12]")
+        int | None,
+        typer.Option(metavar="STEPS", help="Steps looked ahead. [default: 12; balance: those of --loads]"),
     ] = None,
     step_s: Annotated[
-        float | None, typer.Option(metavar="S", help="shift: length of a step, in s. [default: 300]")
+        float | None, typer.Option(metavar="S", help="shift, balance: length of a step, in s. [default: 300]")
     ] = None,
     max_moves: Annotated[
         int | None,
@@ -129,6 +133,26 @@ def solve(
     ] = None,
     max_shift_kw: Annotated[
         float | None, typer.Option(metavar="KW", help="shift: at most so much load moves in a step.")
+    ] = None,
+    stale: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE:NAME",
+            help="balance: an inverter that does not answer and stays as it is; once for each.",
+        ),
+    ] = None,
+    max_ramp_kva: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KVA", help="balance: P and Q of a phase change by at most so much (in a step)."
+        ),
+    ] = None,
+    spectra: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="balance: measured harmonic currents, CSV or Parquet: circuit, order, phase, i_a or percent, angle_degree.",
+        ),
     ] = None,
     corrective: Annotated[
         bool, typer.Option("--corrective", help="reserve: count on a reroute after each failure.")
@@ -157,6 +181,9 @@ def solve(
         "max_moves": max_moves,
         "max_shift_kw": max_shift_kw,
         "corrective": corrective or None,
+        "stale": stale,
+        "max_ramp_kva": max_ramp_kva,
+        "spectra": None if spectra is None else read_spectra_table(spectra),
     }
 
     with working("reading the network"):

@@ -10,34 +10,60 @@ from pdnopt.errors import InputError, Issue
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_loads", "read_pairs", "read_risk_table"]
+__all__ = ["read_loads", "read_pairs", "read_risk_table", "read_spectra_table"]
 
 FORMATS = (".csv", ".parquet")
 
 
 def read_loads(path: Path) -> pd.DataFrame:
-    """Return load vectors in kW: the first column the rows of net.load, one more column for each vector.
+    """Return load vectors in kW: the first column rows of the loads' table, or their names, one more column for each vector.
+
+    Headers "step@scenario" (3@0.9) are steps with a scenario or quantile each; others are steps.
 
     Raises
     ------
     InputError
-        A file that cannot be read, is no table, or whose first column are no row numbers.
+        A file that cannot be read, is no table, or whose first column are neither row numbers nor names of loads.
     """
     import pandas as pd
 
     frame = _read(path, "--loads")
-    rows = pd.to_numeric(pd.Series(frame.index), errors="coerce")
-    wrong = frame.index[(rows.isna() | (rows % 1 != 0)).to_numpy()].tolist()
+    entries = pd.Series(frame.index)
+    rows = pd.to_numeric(entries, errors="coerce")
+    named = entries.astype(str).str.startswith(("load:", "asymmetric_load:"))
+    wrong = frame.index[((rows.isna() | (rows % 1 != 0)) & ~named).to_numpy()].tolist()
     if wrong:
-        todo = "Write the index of net.load in the first column."
-        raise InputError(Issue("InvalidId", "--loads", str(path), wrong[:5], "row numbers of net.load", todo))
-    frame.index = pd.Index(rows.astype(int), name="load")
-    return _numbers(frame, path, "--loads", "kW")
+        todo = "Write the index of net.load in the first column, or names as asymmetric_load:R1."
+        allowed = "row numbers of net.load, or names of loads"
+        raise InputError(Issue("InvalidId", "--loads", str(path), wrong[:5], allowed, todo))
+    frame.index = pd.Index(entries if named.all() else rows.where(~named, entries), name="load")
+    if not named.any():
+        frame.index = frame.index.astype(int)
+    frame = _numbers(frame, path, "--loads", "kW")
+    if len(frame.columns) and frame.columns.astype(str).str.contains("@").all():
+        pairs = [str(column).split("@", 1) for column in frame.columns]
+        frame.columns = pd.MultiIndex.from_tuples([(_number(a), _number(b)) for a, b in pairs])
+    return frame
+
+
+def _number(text: str) -> int | float | str:
+    """Return a number where a text is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()
 
 
 def read_risk_table(path: Path) -> pd.DataFrame:
     """Return probabilities of failing: the first column names of components, one more column a step. Raises InputError."""
     return _numbers(_read(path, "--risk"), path, "--risk", "probabilities from 0 to 1")
+
+
+def read_spectra_table(path: Path) -> pd.DataFrame:
+    """Return measured spectra: columns circuit, order, phase, i_a or percent, angle_degree. Raises InputError."""
+    return _read(path, "--spectra").reset_index()
 
 
 def read_pairs(texts: list[str]) -> list[tuple[str, str]]:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     from pdnopt.engine.worker import Rows
 
-__all__ = ["STATUSES", "HighsModel", "Outcome", "SolverError", "refuse_nan"]
+__all__ = [
+    "STATUSES",
+    "HighsModel",
+    "Outcome",
+    "SolverError",
+    "extended",
+    "refuse_nan",
+]
 
 NO_LIMIT = 2**31 - 1
 
@@ -97,6 +104,18 @@ def _quiet_highs() -> highspy.Highs:
         os.dup2(kept, STDOUT)
         os.close(kept)
         os.close(nowhere)
+
+
+def extended(basis: Any, n_rows: int) -> Any:
+    """Return a basis with rows added below that hold nothing."""
+    present = list(basis.row_status)
+    if len(present) == n_rows:
+        return basis
+    out = highspy.HighsBasis()
+    out.valid = True
+    out.col_status = list(basis.col_status)
+    out.row_status = present + [highspy.HighsBasisStatus.kBasic] * (n_rows - len(present))
+    return out
 
 
 class HighsModel:
@@ -180,6 +199,11 @@ class HighsModel:
 
         self._highs.cbMipImprovingSolution.subscribe(better)
         self._highs.cbMipInterrupt.subscribe(waiting)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows now."""
+        return int(self._highs.getNumRow())
 
     def basis(self) -> Any:
         """Return the basis of the LP solved last, for `start_from`."""

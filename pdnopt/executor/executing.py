@@ -149,11 +149,11 @@ class Executor:
                     still.append(command)
                     continue
                 observed = None if reading is None else reading.value
-                self.log.ended(command.id, self.clock.utc_s(), outcome, observed, "read back after a restart")
-                settled.append(Settled(command, outcome, observed))
                 if outcome == "unknown":
                     text = f"{command.device}: it is not known whether {command.action} was carried out; look at it"
                     self.alarm(command.device, "unknown state", text)
+                self.log.ended(command.id, self.clock.utc_s(), outcome, observed, "read back after a restart")
+                settled.append(Settled(command, outcome, observed))
             open_commands = still
             if open_commands:
                 self.clock.sleep(self.settings.poll_s)

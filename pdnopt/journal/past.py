@@ -54,12 +54,14 @@ class Past:
         for (body,) in self.connection.execute(
             "SELECT body FROM scan WHERE id >= ? AND t_s <= ? ORDER BY id", (row[0], t_s)
         ):
-            for item in json.loads(zlib.decompress(body)):
-                device, quantity, value, quality, stamp_s, received_s, path, detail = item
-                found[device, quantity, path] = Reading(
-                    device, quantity, value, Quality(quality), stamp_s, received_s, path, detail
-                )
+            for item in map(_reading, json.loads(zlib.decompress(body))):
+                found[item.device, item.quantity, item.path] = item
         return list(found.values())
+
+    def scans(self) -> Iterator[tuple[float, list[Reading]]]:
+        """Yield time and what was new of every scan, the oldest first."""
+        for t_s, body in self.connection.execute("SELECT t_s, body FROM scan ORDER BY id"):
+            yield float(t_s), [_reading(row) for row in json.loads(zlib.decompress(body))]
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table of `journal.schema`, packed columns as JSON text."""
@@ -91,6 +93,12 @@ class Past:
         """Yield time, kind and body of every event, the oldest first."""
         for t_s, kind, body in self.connection.execute("SELECT t_s, kind, body FROM event ORDER BY id"):
             yield float(t_s), str(kind), json.loads(body)
+
+
+def _reading(row: list[Any]) -> Reading:
+    """Return what `journal.book.reading_row` wrote."""
+    device, quantity, value, quality, stamp_s, received_s, path, detail = row
+    return Reading(device, quantity, value, Quality(quality), stamp_s, received_s, path, detail)
 
 
 def _known(name: str) -> str:

@@ -133,6 +133,18 @@ COLUMNS: tuple[Column, ...] = (
         100.0,
         "total harmonic distortion of its output voltage",
     ),
+    # SOURCE: assumed, on the high side of what makers of PWM inverters with filters publish; harmonics only
+    _c(
+        "ups",
+        "r_out_percent",
+        "float64",
+        1.0,
+        "%",
+        0.0,
+        100.0,
+        "output resistance, of its rating, for harmonics",
+    ),
+    _c("ups", "x_out_percent", "float64", 5.0, "%", 0.0, 100.0, "output reactance at f_hz, for harmonics"),
     _c(
         "ups",
         "cost_per_kwh",

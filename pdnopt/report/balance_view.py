@@ -54,13 +54,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class BalanceView:
-    """Everything of the section; ``more``: feeders that are not shown."""
+    """Everything of the section; ``more``: feeders that are not shown; ``course``: rows of the steps ahead, if there are."""
 
     feeders: list[Feeder]
     more: int
     bus: str
     phasors: list[Phasor]
     profile: Profile
+    course: list[dict[Any, Any]]
     radius: float = RADIUS
     width: float = WIDTH
     height: float = HEIGHT
@@ -79,6 +80,7 @@ def read_balance(result: Result) -> BalanceView | None:
     return BalanceView(
         feeders=feeders,
         more=len(phases) - len(feeders),
+        course=[] if result.timeline is None else [dict(row) for _, row in result.timeline.iterrows()],
         bus=str(worst["bus"]),
         phasors=[_phasor(worst, phase) for phase in PHASES],
         profile=_profile(buses.sort_values("vuf_before_percent", kind="stable").tail(MOST_BUSES)),

@@ -11,6 +11,7 @@ from pdnopt.errors import InputError, PlanError
 from pdnopt.plant.fingerprint import fingerprint
 from pdnopt.report.allocation_view import read_allocation
 from pdnopt.report.balance_view import read_balance
+from pdnopt.report.harmonics_view import read_harmonics
 from pdnopt.report.loadings import read_loadings
 from pdnopt.report.pages import render, versions, write_page
 from pdnopt.report.shift_view import read_shift
@@ -59,6 +60,7 @@ def render_html(result: Result, net: Any, when: datetime | None = None) -> str:
         allocation=read_allocation(result),
         shift=read_shift(result),
         balance=read_balance(result),
+        harmonics=read_harmonics(result),
     )
 
 

@@ -30,7 +30,7 @@ def key_figures(result: Result, shown: Sequence[Loading]) -> tuple[Figure, ...]:
     """Return what a reader must see first: what is served, left, avoided or evened out."""
     if result.margins is not None and len(result.margins):
         return _of_an_allocation(result, result.margins)
-    if result.timeline is not None and len(result.timeline):
+    if result.timeline is not None and len(result.timeline) and result.phases is None:
         return _of_a_shift(result, shown)
     if result.phases is not None and len(result.phases):
         return _of_a_balance(result, shown)

@@ -50,6 +50,9 @@ TERMS = {
     "spread_sum": ("spread of phases, sum of feeders", ""),
     "neutral": ("neutral currents over ratings, sum", ""),
     "effort": ("effort of the inverters", "kVA"),
+    "excess": ("harmonics beyond limits (sum of parts)", ""),
+    "thd_v": ("THD of voltage, worst bus", "%"),
+    "tdd": ("TDD of current, worst feeder", "% of IL"),
     "interrupted": ("interrupted load", "kW"),
     "overload": ("use of overload budgets", ""),
     "actions": ("actions that switch", ""),
@@ -62,7 +65,12 @@ TERMS = {
     "grid_peak": ("grid peak", "kW"),
 }
 
-VERBS = {"setpoint": "Send set-points to", "mode": "Change the mode of", "power": "Set"}
+VERBS = {
+    "setpoint": "Send set-points to",
+    "compensate": "Send compensation currents to",
+    "mode": "Change the mode of",
+    "power": "Set",
+}
 
 NOUNS = {
     "asymmetric_load": "load",
@@ -281,7 +289,7 @@ def _title(result: Result) -> str:
 def _actions_line(result: Result) -> str:
     plan = result.plan
     if not plan.actions:
-        if result.ok and result.timeline is not None:
+        if result.ok and result.timeline is not None and result.phases is None:
             return "Nothing that could be moved now would lower the cost."
         return (
             "No command is needed: the plant's own devices are enough."

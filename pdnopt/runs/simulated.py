@@ -129,9 +129,7 @@ class Simulation:
             for k, name in enumerate(("north", "south"))
         }
         meters = (name for name in self.plant.devices if name.startswith(("load:", "asymmetric_load:")))
-        paths = Paths(
-            drivers, {name: ("north",) for name in meters}
-        )  # a rack's meter has one way, all else two
+        paths = Paths(drivers, dict.fromkeys(meters, ("north",)))  # a rack's meter has one way, all else two
         self._beats = 0
         self.loop = ControlLoop(
             net,
@@ -146,7 +144,7 @@ class Simulation:
             confirm=confirm,
         )
         self.loop.watch = EventWatch(self.plant, paths, self.loop.clock, self.loop.pictures.status_devices)
-        self.loop.foresight = self._foresight()
+        self.loop.ahead.foresight = self._foresight()
         if journal.meta("network") is None:
             journal.set_meta("network", network_to_text(net))
             journal.set_meta("name", str(getattr(net, "name", "") or ""))

@@ -35,22 +35,28 @@ def result(session: Session) -> Result:
     return session.solve()
 
 
-def spread_percent(flow: Any) -> np.ndarray:
-    """Return highest minus lowest phase of each line with load, percent of its rating."""
-    amps = flow.res_line_3ph[AMPS].to_numpy(float)
-    return np.asarray(
-        100.0 * (amps.max(axis=1) - amps.min(axis=1)) / (flow.line["max_i_ka"] * flow.line["df"])
-    )
-
-
 def test_every_pdu_is_even_in_runpp_3ph(net: Any, result: Result) -> None:
+    """Unbalance from above 2 % to below 1 % everywhere, and the spread of every line and transformer cut by 90 %."""
     before = powerflow(net, engine="pandapower", three_phase=True)
     after = powerflow(result.plan.apply(net), engine="pandapower", three_phase=True)
     assert result.status == "optimal"
-    assert spread_percent(before).max() > 4.0
-    assert spread_percent(after).max() < 0.1 * spread_percent(before).max()
-    assert after.res_bus_3ph["unbalance_percent"].max() < before.res_bus_3ph["unbalance_percent"].max() < 1.0
-    assert after.res_line_3ph["i_n_ka"].max() < 0.1 * before.res_line_3ph["i_n_ka"].max()
+    assert before.res_bus_3ph["unbalance_percent"].max() > 2.0
+    assert after.res_bus_3ph["unbalance_percent"].max() < 0.1
+    assert len(cuts(before, after)) == 16  # 12 near cables, 2 far ones, 2 isolating transformers
+    assert cuts(before, after).min() > 0.9
+    assert after.res_line_3ph["i_n_ka"].max() < 0.5 * before.res_line_3ph["i_n_ka"].max()
+
+
+def cuts(before: Any, after: Any) -> np.ndarray:
+    """Return by which part the spread is less, for every line and transformer behind the UPSs."""
+    parts = []
+    for table, columns in (("line", AMPS), ("trafo", [f"i_{k}_lv_ka" for k in "abc"])):
+        uneven, even = (
+            np.ptp(flow[f"res_{table}_3ph"][columns].to_numpy(float), axis=1) for flow in (before, after)
+        )
+        some = uneven > 1e-6
+        parts.append(1.0 - even[some] / uneven[some])
+    return np.concatenate(parts)
 
 
 def test_result_tells_what_runpp_3ph_finds(net: Any, result: Result) -> None:
@@ -64,13 +70,14 @@ def test_result_tells_what_runpp_3ph_finds(net: Any, result: Result) -> None:
 
 
 def test_powers_come_from_somewhere(net: Any, result: Result) -> None:
-    """By hand: what the phases give and 3 % of their kVA comes from the battery; the B side has none."""
+    """By hand: what the phases give and 3 % of their kVA comes from the battery; the last ten, side B's, have none."""
     after = result.plan.apply(net).asymmetric_sgen
     kva = 1e3 * (after[P].to_numpy(float) + 1j * after[Q].to_numpy(float))
-    assert np.abs(kva).max() <= 5.0
+    rated = np.repeat([0.4, 1.25, 0.4, 1.25], [6, 4, 6, 4])
+    assert (np.abs(kva).max(axis=1) <= rated + 1e-4).all()  # sent to 0.1 W
     link = kva.real.sum(axis=1) + 0.03 * np.abs(kva).sum(axis=1)
-    assert link[6:] == pytest.approx(np.zeros(6), abs=0.02)
-    assert np.abs(kva).max(axis=1).min() > 0.5
+    assert link[10:] == pytest.approx(np.zeros(10), abs=0.002)
+    assert (np.abs(kva).max(axis=1) > 0.5 * rated).all()
 
 
 def test_failed_and_stale_inverters_are_not_told_anything(net: Any, session: Session) -> None:
@@ -85,22 +92,25 @@ def test_failed_and_stale_inverters_are_not_told_anything(net: Any, session: Ses
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_fifth_failed_at_random_keeps_all_limits(net: Any, session: Session, seed: int) -> None:
+    """4 of 20; none of these draws takes three of the four at one far PDU."""
     names = [f"asymmetric_sgen:{name}" for name in net.asymmetric_sgen["name"]]
-    failed = [str(name) for name in np.random.default_rng(seed).choice(names, 3, replace=False)]
+    failed = [str(name) for name in np.random.default_rng(seed).choice(names, 4, replace=False)]
     result = session.solve(failed=failed)
     assert (result.status, result.issues) == ("optimal", [])
     after = powerflow(result.plan.apply(net), engine="pandapower", three_phase=True)
-    assert after.res_line_3ph["loading_percent"].max() < 100.0
+    for table in ("line", "trafo"):
+        assert after[f"res_{table}_3ph"]["loading_percent"].max() < 100.0
     assert after.res_ups["loading_percent"].max() < 100.0
+    assert after.res_bus_3ph[["vm_a_pu", "vm_b_pu", "vm_c_pu"]].min(axis=None) > 0.9
     assert after.res_bus_3ph["unbalance_percent"].max() < 1.0
 
 
 def test_one_ups_carries_the_pod_once_its_phases_are_even(net: Any) -> None:
-    """UPS-B is lost: phase a of UPS-A has 107 % of a third of 450 kVA; all three phases together 99 %."""
+    """UPS-B is lost: the fullest phase of UPS-A has 104 % of a third of 450 kVA; all three phases together 99.2 %."""
     alone = Plan(failed=("ups:UPS-B",)).apply(net)
-    assert powerflow(alone, three_phase=True).res_ups["loading_percent"].iloc[0] > 106.0
+    assert powerflow(alone, three_phase=True).res_ups["loading_percent"].iloc[0] > 103.0
     result = solve(alone, "balance", validate=False)
     assert (result.status, result.issues) == ("optimal", [])
     after = powerflow(result.plan.apply(alone), three_phase=True)
@@ -118,9 +128,9 @@ def test_what_cannot_be_kept_is_infeasible_and_named() -> None:
 
 
 def test_ramps_hold_set_points_near_where_they_are(net: Any, session: Session) -> None:
-    result = session.solve(max_ramp_kva=0.25)
+    result = session.solve(max_ramp_kva=0.15)
     for action in result.plan.actions:
-        assert np.abs([*action.after["p_kw"], *action.after["q_kvar"]]).max() <= 0.25 + 1e-4
+        assert np.abs([*action.after["p_kw"], *action.after["q_kvar"]]).max() <= 0.15 + 1e-4
 
 
 def test_same_loads_same_set_points(net: Any) -> None:
@@ -144,5 +154,5 @@ def test_the_plan_survives_json(net: Any, result: Result) -> None:
     again = Plan.from_json(result.plan.to_json())
     assert again == result.plan
     assert check(net, again) == []
-    assert "send set-points to 12 devices" in str(result)
+    assert "send set-points to 20 devices" in str(result)
     assert len(result.to_dict()["unbalance"]) == len(result.unbalance)  # type: ignore[arg-type]

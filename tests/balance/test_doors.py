@@ -20,12 +20,12 @@ def test_solve_writes_a_plan_and_a_report(tmp_path: Path) -> None:
     code, out, err = run("solve", "mim_pod", "balance", "--out", str(plan), "--report", str(report))
     assert (code, "OPTIMAL" in out) == (0, True), err
     actions = json.loads(plan.read_text(encoding="utf-8"))["actions"]
-    assert [item["action"] for item in actions] == ["setpoint"] * 12
+    assert [item["action"] for item in actions] == ["setpoint"] * 20
     page = report.read_text(encoding="utf-8")
     assert "Balance of phases on mim_pod" in page
     assert page.count("<polyline") >= 2
     assert "Phasors at" in page
-    assert "Send set-points to 12 inverters" in page
+    assert "Send set-points to 20 inverters" in page
 
 
 def test_bad_input_is_told_without_a_traceback() -> None:

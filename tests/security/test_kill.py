@@ -133,7 +133,7 @@ def kill_again_and_again(plant: RealPlant, kills: int, seed: int, gateway_too: b
         for word in ("done", "unknown")
     )
     alarms = [item for item in said if item[0] == "alarm" and item[1] == "unknown state"]
-    assert len(alarms) == unknown.total()
+    assert len(alarms) >= unknown.total()
     assert gateway_too or not unknown  # nobody can read a device whose gateway is down
     line = ModbusLine("127.0.0.1", plant.modbus_port, 2.0, SystemClock())
     for unit, name in enumerate(plant.names, 1):
