@@ -79,7 +79,7 @@ class BalanceRunner:
         told = self._loads(options)
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
-        self.programme = Programme(formulation.build(self.area.structure))
+        self._compile(options)
         self._start_kva = self.inverters.now_kva
         self._selection: Selection | None = None
         self._courses: dict[tuple[int, ...], Any] = {}
@@ -97,7 +97,11 @@ class BalanceRunner:
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
-        return BalanceRunner(net, self.formulation, options)
+        return type(self)(net, self.formulation, options)
+
+    def _compile(self, options: Any) -> None:
+        """Build what is solved: here one programme of the whole plant."""
+        self.programme = Programme(self.formulation.build(self.area.structure))
 
     def _prime(self) -> None:
         """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
@@ -372,10 +376,15 @@ class BalanceRunner:
             worst_loading_percent=report.worst_loading_percent,
             network=str(self.net.name or ""),
             fingerprint=self.fingerprint,
-            notes=(_note(answer, rounds),),
+            notes=(self._note(answer, rounds),),
             phases=self.phases(before, after),
             unbalance=self.unbalance(before, after),
         )
+
+    def _note(self, answer: Answer, rounds: int) -> str:
+        if answer.status == "optimal":
+            return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
+        return f"stopped after {rounds} rounds, before programme and flow agreed"
 
     def phases(self, before: Sight, after: Sight) -> pd.DataFrame:
         """Return one row a feeder: currents by phase and of the neutral (A), spread (percent of the rating)."""
@@ -413,12 +422,6 @@ def as_told(answer: Answer, seen: dict[str, float]) -> bool:
         for name, value in seen.items()
         if name in answer.terms
     )
-
-
-def _note(answer: Answer, rounds: int) -> str:
-    if answer.status == "optimal":
-        return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
-    return f"stopped after {rounds} rounds, before programme and flow agreed"
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:

@@ -12,6 +12,7 @@ from pdnopt.cli import (
     emulating,
     forecasting,
     networks,
+    nodes,
     placing,
     reporting,
     risking,
@@ -107,6 +108,7 @@ devices = typer.Typer(
 devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("node", help=nodes.NODE_HELP)(nodes.node)
 app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 

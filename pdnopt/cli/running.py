@@ -108,6 +108,7 @@ def run(
 ) -> None:
     """Run the control loop."""
     from pdnopt.alarms import Messenger, WebhookHook
+    from pdnopt.executor import confirm_on_terminal
     from pdnopt.loop import LoopSettings
 
     if simulate == (devices is not None):
@@ -124,7 +125,7 @@ def run(
     keywords: dict[str, Any] = {
         "settings": settings,
         "told": None if messenger is None else messenger.send,
-        "confirm": None if as_json else _confirm,
+        "confirm": None if as_json else confirm_on_terminal,
     }
     try:
         if devices is not None:
@@ -320,14 +321,6 @@ def _in_range(**values: float | None) -> None:
 def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-def _confirm(step: Any) -> str | None:
-    """Ask at the terminal about one step of a switching sheet."""
-    typer.echo(f"step {step.number}:")
-    for item in step.actions:
-        typer.echo(f"  {item.device}: {item.action} {item.before!r} -> {item.after!r}  ({item.reason})")
-    return "terminal" if typer.confirm("carry it out?", default=False) else None
 
 
 def _show(tick: Any, start_s: float | None = None) -> None:

@@ -39,6 +39,7 @@ from pdnopt.devicemap.common import (
     FORMAT,
     MAPPING,
     PORT,
+    TOPIC,
     check_positions,
     device_field,
     read_identity,
@@ -72,7 +73,7 @@ _CONNECTION = {
 _OF_KIND = {
     "gateway": _CONNECTION,
     "modbus": _CONNECTION,
-    "mqtt": {**_CONNECTION, "prefix": text(False), "stale_s": number(0.1, 3600.0, False)},
+    "mqtt": {**_CONNECTION, "prefix": text(False), "stale_s": number(0.1, 60.0, False)},
 }
 _AREA = {"mode": text(one_of=MODES)}
 _PATHS = Field("a list of 1 to 4 ways", lambda value: isinstance(value, list) and 1 <= len(value) <= 4)
@@ -82,13 +83,9 @@ _DEVICE = {
     "takes_s": number(0.0, 3600.0, False),
     "limits": Field("a mapping", required=False),
 }
-_TOPIC = Field(
-    "text without +, # and /",
-    lambda value: isinstance(value, str) and 0 < len(value) <= 100 and not set(value) & set("+#/"),
-)
 _WAY = {
     "gateway": {"via": text()},
-    "mqtt": {"via": text(), "topic": _TOPIC},
+    "mqtt": {"via": text(), "topic": TOPIC},
     "modbus": {
         "via": text(),
         "unit": whole(1, 247),
@@ -107,7 +104,7 @@ class Connection:
     port: int
     timeout_s: float = 2.0
     prefix: str = "pdnopt"
-    stale_s: float = 10.0
+    stale_s: float = 2.5
 
 
 @dataclass(frozen=True)

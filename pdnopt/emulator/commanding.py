@@ -209,7 +209,7 @@ class Panel:
             new, old = (int(feeds[rows == r][0]) for r in (goal, here))
             if w.now.live[new] and w.now.live[old] and w.in_sync(new, old):
                 return Move(float(v.tr_s[k]), lambda: self._swap(device, k, here, goal))
-        return Move(0.0, lambda: self.plant.begin_transfer(k, goal))
+        return Move(0.0, lambda: self.plant.transfers.begin(k, goal))
 
     def _prefer(self, k: int, goal: int) -> None:
         self.plant.world.s.tr_preferred[k] = goal

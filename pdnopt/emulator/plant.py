@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from pdnopt.emulator.ledger import Ledger
 from pdnopt.emulator.metering import Meters
 from pdnopt.emulator.network import present_network
 from pdnopt.emulator.sensors import Sensors
+from pdnopt.emulator.transfers import Transfers
 from pdnopt.emulator.units import Units
 from pdnopt.emulator.upstream import switches_of
+from pdnopt.emulator.wishes import Wishes
 from pdnopt.emulator.world import Snapshot, World
 from pdnopt.errors import InputError, Issue
-from pdnopt.plant.tables import values
 from pdnopt.protocols.commands import Reply
 from pdnopt.protocols.readings import Reading
 
@@ -75,8 +76,7 @@ class EmulatedPlant:
         self.units, self.clocks, self.panel = Units(self.world), Clocks(self.world), Panel(self)
         self.meters = Meters(self, seed)
         self.sensors = Sensors(self, seed)
-        self._loads_kw: dict[str, dict[int, float]] = {}
-        self._factor: dict[str, float] = {}
+        self.transfers, self.wishes = Transfers(self), Wishes(self.world)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._wrong: dict[tuple[str, str], int] = {}
@@ -85,8 +85,6 @@ class EmulatedPlant:
         self._runs_out_s = inf
         self._source_kw: np.ndarray | None = None
         self._living: np.ndarray | None = None
-        self._retransfer_due_s = np.full(self.world.view.n_tr, inf)
-        self._retransfer_s = values(self.world.net, "transfer", "retransfer_s")
 
     # --- what devices there are
 
@@ -136,16 +134,14 @@ class EmulatedPlant:
     def next_event_s(self) -> float:
         """When something happens by itself, seconds since the beginning; inf for never."""
         queued = self._queue[0][0] if self._queue else inf
-        moves, _ = self.world.devices.next_event(self.world.s)
         self._looked()
         return float(
             min(
                 queued,
-                moves,
+                self.transfers.due_s(),
                 self._runs_out_s,
                 self.units.due_s(),
                 self.clocks.walk_in_due_s(self.t_s),
-                self._retransfer_due_s.min(initial=inf),
             )
         )
 
@@ -215,8 +211,8 @@ class EmulatedPlant:
         while self._queue and self._queue[0][0] <= self.t_s + SAME_S:
             heapq.heappop(self._queue)[2]()
             self._react()  # what arrives at the same moment sees what the first has done
-        self._end_transfers()
-        self._retransfer()
+        self.transfers.end()
+        self.transfers.go_back()
         self._react()
 
     def _react(self) -> None:
@@ -242,7 +238,7 @@ class EmulatedPlant:
         self.ledger.interrupt(w, lost, self.t_s)
         for k in back:
             self.ledger.say(self.t_s, w.demand.name[k], "is back")
-        self._watch_preferred()
+        self.transfers.watch()
         self._snap = self._rates = self._living = None
 
     # --- what runs out
@@ -281,65 +277,6 @@ class EmulatedPlant:
             w.s.st_kw[k] = min(float(w.s.st_kw[k]), 0.0)
         if any(empty.values()):
             w.forget_supplies()
-
-    # --- transfer devices
-
-    def begin_transfer(self, k: int, goal: int) -> None:
-        """Break: leave the position, and make the other one ``transfer_ms`` later."""
-        w = self.world
-        w.s.closed[w.view.tr_positions[k]] = False
-        w.s.tr_orphan[k] = False
-        w.s.tr_goal[k], w.s.tr_since[k] = goal, self.t_s
-
-    def _end_transfers(self) -> None:
-        w, v = self.world, self.world.view
-        due, which = w.devices.next_event(w.s)
-        if due > self.t_s + SAME_S:
-            return
-        for k in which:
-            goal, name = int(w.s.tr_goal[k]), v.names["transfer"][k]
-            w.s.tr_goal[k], w.s.tr_since[k] = -1, np.nan
-            if goal < 0:
-                continue  # its dwell has ended: it looks again
-            feed, out = int(v.tr_feeds[k][v.tr_positions[k] == goal][0]), int(v.tr_out[k])
-            w.now = w.devices.settle(w.s, self.t_s)
-            if self.misbehaves(name, "stall_open"):
-                self.ledger.say(self.t_s, name, "stalls open", f"on the way to {v.names['switch'][goal]}")
-            elif w.outage.tr_stuck[k] or w.outage.sw_locked[goal]:
-                w.s.tr_orphan[k] = True
-                self.ledger.say(self.t_s, name, "stalls open", "its goal was lost on the way")
-            elif w.now.live[feed] and w.now.live[out] and not w.yields(out):
-                self.ledger.say(self.t_s, name, "inhibits", "its output is fed otherwise")
-            else:
-                w.s.closed[goal] = True
-                w.s.tr_dwell_until[k] = self.t_s + v.tr_min_dwell_s[k]
-                w.s.tr_orphan[k] = not w.now.live[feed]
-                self.ledger.say(self.t_s, name, "transfers", f"to {v.names['switch'][goal]}")
-            w.settle(self.t_s)
-
-    def _watch_preferred(self) -> None:
-        """Start or stop the clocks of transfers that return to their preferred source (``retransfer_s``)."""
-        w, v = self.world, self.world.view
-        for k in np.flatnonzero(np.isfinite(self._retransfer_s) & v.tr_auto):
-            want = int(w.s.tr_preferred[k])
-            here = v.transfer_position(int(k), w.s.closed)
-            able = want >= 0 and here >= 0 and here != want and not w.outage.tr_stuck[k]
-            if able:
-                feed = int(v.tr_feeds[k][v.tr_positions[k] == want][0])
-                able = (
-                    bool(w.now.live[feed]) and not w.outage.sw_locked[want] and not w.outage.sw_locked[here]
-                )
-            if not able:
-                self._retransfer_due_s[k] = inf
-            elif not isfinite(self._retransfer_due_s[k]):
-                self._retransfer_due_s[k] = self.t_s + self._retransfer_s[k]
-
-    def _retransfer(self) -> None:
-        v = self.world.view
-        for k in np.flatnonzero(self._retransfer_due_s <= self.t_s + SAME_S):
-            self._retransfer_due_s[k] = inf
-            want = v.names["switch"][int(self.world.s.tr_preferred[k])]
-            self.panel.take(v.names["transfer"][k], "transfer", want)
 
     # --- failures
 
@@ -425,41 +362,20 @@ class EmulatedPlant:
 
     def set_loads(self, loads_kw: Mapping[str, Mapping[int, float]]) -> None:
         """Give rows of the load tables other demands, kW (all that are not named: as the network has them)."""
-        self._loads_kw = {table: dict(rows) for table, rows in loads_kw.items()}
-        self._apply_loads()
+        self.wishes.set(loads_kw)
+        self._react()
 
     def scale_loads(self, factor: float) -> None:
         """Let every load ask for ``factor`` times what the network says."""
-        d = self.world.as_given
-        loads: dict[str, dict[int, float]] = {}
-        for number, table in enumerate(("load", "asymmetric_load")):
-            mine = d.table == number
-            index = self.world.net[table].index[d.row[mine]]
-            loads[table] = dict(zip(index.tolist(), (d.p_kw[mine] * factor).tolist(), strict=True))
-        self.set_loads(loads)
+        self.wishes.scale(factor)
+        self._react()
 
     def overload(self, unit: str, factor: float) -> None:
         """Let a rack or load (or "all") ask for ``factor`` times what it asks for otherwise; 1 ends it."""
-        self._factor[unit] = factor
+        self.wishes.overload(unit, factor)
         self.ledger.say(
             self.t_s, unit, "asks for more" if factor > 1 else "asks for less", f"times {factor:g}"
         )
-        self._apply_loads()
-
-    def _apply_loads(self) -> None:
-        w = self.world
-        loads = self._loads_kw
-        if self._factor:
-            d = w.as_given
-            loads = {}
-            every = self._factor.get("all", 1.0)
-            for k, (number, row) in enumerate(zip(d.table, d.row, strict=True)):
-                table = ("load", "asymmetric_load")[int(number)]
-                index = int(w.net[table].index[row])
-                kw = self._loads_kw.get(table, {}).get(index, float(d.p_kw[k]))
-                factor = every * self._factor.get(d.name[int(d.unit[k])], 1.0)
-                loads.setdefault(table, {})[index] = kw * factor
-        w.set_loads(loads)
         self._react()
 
     def unknown_failure(self, name: str) -> list[Issue]:

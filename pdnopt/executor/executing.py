@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pdnopt.errors import InputError, Issue
 from pdnopt.executor.execution import Execution, Settings, State, judge
 from pdnopt.executor.log import Alarm, Log
 from pdnopt.executor.modes import Modes
@@ -47,6 +48,11 @@ class Executor:
     controller : str
         Goes into the commands' ids.
     settings : Settings, optional
+
+    Raises
+    ------
+    InputError
+        A path keeps readings for longer than the read-back has patience.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Executor:
     ) -> None:
         self.paths, self.log, self.clock, self.modes = paths, log, clock, modes
         self.settings = settings or Settings()
+        _check_freshness(paths, self.settings.patience_s)
         self.alarm: Alarm = alarm or _to_log
         self._sender = Sender(paths, log, clock, controller, self.settings.command_s)
 
@@ -142,15 +149,39 @@ class Executor:
                     still.append(command)
                     continue
                 observed = None if reading is None else reading.value
-                self.log.ended(command.id, self.clock.utc_s(), outcome, observed, "read back after a restart")
-                settled.append(Settled(command, outcome, observed))
                 if outcome == "unknown":
                     text = f"{command.device}: it is not known whether {command.action} was carried out; look at it"
                     self.alarm(command.device, "unknown state", text)
+                self.log.ended(command.id, self.clock.utc_s(), outcome, observed, "read back after a restart")
+                settled.append(Settled(command, outcome, observed))
             open_commands = still
             if open_commands:
                 self.clock.sleep(self.settings.poll_s)
         return settled
+
+
+def _check_freshness(paths: Paths, patience_s: float) -> None:
+    """See that a verdict of the read-back rests on readings that came after the command: none is kept for longer than that.
+
+    Raises
+    ------
+    InputError
+        A path keeps them for longer.
+    """
+    issues = [
+        Issue(
+            "Range",
+            f"connections.{name}.stale_s",
+            name,
+            kept_s,
+            f"at most {patience_s:g} s, the patience of the read-back",
+            "Lower it, and let the devices publish at least twice as often.",
+        )
+        for name, driver in paths.drivers.items()
+        if (kept_s := getattr(driver, "stale_s", 0.0)) > patience_s
+    ]
+    if issues:
+        raise InputError(issues)
 
 
 def _to_log(device: str, kind: str, text: str) -> None:

@@ -186,21 +186,22 @@ class Execution:
     def _end(self, item: Sent, outcome: str, reading: Reading | None) -> None:
         command = item.command
         device, value = command.device, None if reading is None else reading.value
-        self._log.ended(
-            command.id, self._clock.utc_s(), outcome, value, "" if reading is None else reading.detail
-        )
-        self._uncertain.discard(device)
-        if outcome == "done":
-            self._reached[device] = (command.action, command.value)
-            return
-        if outcome == "unknown":
+        detail = "" if reading is None else reading.detail
+        if (
+            outcome == "unknown"
+        ):  # alarmed before it is written off: after a death in between it is still open
             self._uncertain.add(device)
             text = f"{device}: {command.action} to {command.value!r} was sent, but {_said(reading)}; look at the device"
             self._alarm(device, "unknown state", text)
         else:
-            self._alarm(
-                device, "not moved", f"{device} did not {command.action} to {command.value!r} in its time"
-            )
+            self._uncertain.discard(device)
+        self._log.ended(command.id, self._clock.utc_s(), outcome, value, detail)
+        if outcome == "done":
+            self._reached[device] = (command.action, command.value)
+            return
+        if outcome == "not taken":
+            text = f"{device} did not {command.action} to {command.value!r} in its time"
+            self._alarm(device, "not moved", text)
         self._surprise(device, f"{device} did not reach {command.value!r}", step=item.step)
 
     # going on

@@ -10,7 +10,7 @@ overload budgets and the batteries - and judges it:
 * nobody: the plant's own devices only;
 * rules: founding document 8994213's breadth-first reroute, carried out at its own times, once the failure is seen;
 * rules, then shed: the same, then loads are shed by priority until no rating is exceeded (the document sheds nothing);
-* pdnopt: the control loop, event driven (a change is known 0.25 s later) and every minute, by guards and executor; a plan
+* pdnopt: the control loop, event driven (a change is known 0.25 s later) and every 150 s, by guards and executor; a plan
   costs 0.9 s of the plant's time.
 
 Whether a safe plan existed is decided without pdnopt: the same failure is run once more with everything that may be shed
@@ -59,8 +59,10 @@ DOUBLE = 0.25
 QUIET_S, RUN_S = 11.0, 1800.0
 LATENCY_S = 0.5
 THINK_S = 0.9
-INTERVAL_S = 60.0
+INTERVAL_S = 150.0
 RETRY_S = 300.0
+SOFT_S, HARD_S = 20.0, 60.0
+"""Wall time for a solve: the machine that runs a campaign may be busy. The CPU time of the slowest one is reported."""
 WAYS = ("nobody", "rules", "rules, then shed", "pdnopt")
 
 
@@ -141,7 +143,14 @@ def by_pdnopt(job: Job, net: Any, plant: EmulatedPlant) -> dict[str, Any]:
         clock,
         planner,
         Modes(default=Mode.AUTOMATIC),
-        settings=LoopSettings(interval_s=INTERVAL_S, retry_s=RETRY_S, playbook_most=0, shift_s=None),
+        settings=LoopSettings(
+            interval_s=INTERVAL_S,
+            soft_s=SOFT_S,
+            hard_s=HARD_S,
+            retry_s=RETRY_S,
+            playbook=False,
+            shift_s=None,
+        ),
         components=[],
         beat=beat,
         watch=ReportingWatch(plant),
@@ -196,10 +205,10 @@ class _Thinking:
         self.plans, self.worst_s = 0, 0.0
 
     def answer(self, ask: Ask, hard_s: float) -> Answer:
-        begun = time.perf_counter()
+        begun = time.process_time()
         answer = self.inner.answer(ask, hard_s)
         self.plans += 1
-        self.worst_s = max(self.worst_s, time.perf_counter() - begun)
+        self.worst_s = max(self.worst_s, time.process_time() - begun)
         self.clock.sleep(THINK_S)
         return answer
 
@@ -271,7 +280,11 @@ def _loaded(net: Any, job: Job) -> EmulatedPlant:
 @lru_cache(maxsize=len(CASES))
 def _planner(case: str) -> InProcessPlanner:
     """The sessions of a case, compiled once: they take loads and states as numbers."""
-    return InProcessPlanner(Pictures(pdnopt.load_case(case)).base)
+    planner = InProcessPlanner(Pictures(pdnopt.load_case(case)).base)
+    planner.answer(
+        Ask("reroute", {}, (), SOFT_S), HARD_S
+    )  # compiles; a controller has done so before anything fails
+    return planner
 
 
 def done(path: Path) -> dict[int, list[dict[str, Any]]]:
@@ -369,7 +382,9 @@ def main() -> int:
     rows = campaign(options.runs, options.workers, options.out)
     table(rows)
     safe = {row["seed"] for row in rows if row["safe"]}
-    print(f"\na safe plan existed in {len(safe)} of {options.runs} runs\n")
+    slowest = max((row.get("worst_s", 0.0) for row in rows), default=0.0)
+    print(f"\nthe slowest plan took {slowest:.2f} s of CPU time; it is charged {THINK_S} s of the plant's")
+    print(f"a safe plan existed in {len(safe)} of {options.runs} runs\n")
     bad = [row for row in rows if row["way"] == "pdnopt" and row["trips"] and row["safe"]]
     for row in bad:
         print(f"seed {row['seed']}: {row['case']} at {row['level']:.2%}, {row['failed']}: {row['trips'][:3]}")

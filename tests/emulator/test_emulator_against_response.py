@@ -28,12 +28,12 @@ PICKUP_S = 0.02
 END_OF_CURVES = 140.0
 RUNS_OUT = ("trips", "goes to bypass", "goes off", "battery empty", "fuel empty", "has no power flow")
 CASES = (
-    ("two_feed", None, 3),
+    ("two_feed", None, 4),
     ("hall_2n", 0.9, 60),
-    ("hall_3n2", None, 60),
-    ("hall_4n3", 0.9, 50),
-    ("hall_catcher", 0.9, 60),
-    ("ring_bus", None, 90),
+    ("hall_3n2", None, 90),
+    ("hall_4n3", 0.9, 80),
+    ("hall_catcher", 0.9, 110),
+    ("ring_bus", None, 130),
     ("micro_ats_row", None, 70),
     ("mim_pod", None, 50),
     ("node_mesh", None, 150),

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pdnopt.cli import app
 from pdnopt.devicemap import read_device_map, read_gateway_map
 
 
@@ -47,8 +49,8 @@ def test_an_emulated_minute_leaves_files_and_the_truth(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_told(tmp_path: Path, arguments: list[str], what: str) -> None:
-    done = emulate(*arguments, "--devices-out", str(tmp_path / "plant"))
-    assert done.returncode == 2
-    assert what in done.stderr
-    assert "Traceback" not in done.stderr
+    done = CliRunner().invoke(app, ["emulate", *arguments, "--devices-out", str(tmp_path / "plant")])
+    assert done.exit_code == 2
+    assert what in done.output
+    assert "Traceback" not in done.output
     assert not (tmp_path / "plant").exists()

@@ -320,3 +320,10 @@ def test_beyond_the_limits_of_the_device_map_nothing_is_sent(bench: Bench) -> No
     assert execution.state is State.HELD
     assert "cap 5 is outside 6 to 10" in execution.reason
     assert not bench.notes.commands
+
+
+def test_readings_that_are_kept_longer_than_the_patience_are_refused(bench: Bench) -> None:
+    """What a path has kept since before a command would say that the device has not moved."""
+    bench.first.stale_s = 5.0  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"connections\.first\.stale_s.*at most 2 s"):
+        bench.start()

@@ -50,8 +50,6 @@ def test_only_what_the_checker_takes() -> None:
 @pytest.mark.parametrize(
     ("case", "failed", "expected"),
     [
-        # the tie that was closed for the dead side opens again: its UPS is on battery, as before
-        ("hall_2n", "trafo:TX-A", {1: [("switch:QT-A-B", "open", False)]}),
         # taps go back to the loaded reserve system, which carries it for ten minutes
         (
             "ring_bus",

@@ -149,6 +149,9 @@ def test_one_selection_at_a_time(bench: Bench) -> None:
     ticket = bench.guard.select(first).ticket
     assert bench.guard.select(second).refusal is Refusal.SELECTED_BY_OTHER
     assert bench.guard.select(first).ticket == ticket  # asked twice: the same selection
+    for wrong in ((first, ticket + 1), (second, ticket)):
+        assert bench.guard.cancel(*wrong).refusal is Refusal.NOT_SELECTED
+    assert bench.guard.select(first).ticket == ticket  # it still lives
     assert bench.guard.cancel(first, ticket).accepted
     assert bench.guard.select(second).accepted
 

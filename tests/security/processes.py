@@ -166,7 +166,7 @@ version: 1
 security: {{ca: ca.pem, certificate: controller.pem, key: controller.key, signing_key: signing.key}}
 connections:
   gw: {{kind: gateway, host: 127.0.0.1, port: {self.gateway_port}}}
-  mqtt: {{kind: mqtt, host: 127.0.0.1, port: {self.broker.port}}}
+  mqtt: {{kind: mqtt, host: 127.0.0.1, port: {self.broker.port}, stale_s: 1.0}}
 areas:
   hall: {{mode: automatic}}
 devices:

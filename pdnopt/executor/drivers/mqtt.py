@@ -47,7 +47,8 @@ class MqttDriver(AskingDriver):
     timeout_s : float
         So long an answer may take.
     stale_s : float
-        Readings that came longer ago are missing.
+        Readings that came longer ago are missing. Not more than the executor's patience: by then what it reads has come
+        after the command.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class MqttDriver(AskingDriver):
         identity: Identity,
         prefix: str = "pdnopt",
         timeout_s: float = 2.0,
-        stale_s: float = 10.0,
+        stale_s: float = 2.5,
     ) -> None:
         super().__init__(name, clock, sign)
         self.topics, self.prefix, self.timeout_s, self.stale_s = dict(topics), prefix, timeout_s, stale_s
