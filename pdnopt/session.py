@@ -86,8 +86,8 @@ class Options:
     max_ramp_kva : float, optional
         Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
     zones : int, sequence of str, or dict, optional
-        Of a balance: solve by zones of at most so many inverters (True: 20), or by those that begin with the feeders named, under
-        a global level (`pdnopt.balancing.levels`). For hundreds of inverters and more.
+        Of a balance: solve by zones of at most so many inverters (True: 20), or by those that begin with the
+        feeders named, under a global level (`pdnopt.balancing.levels`). For hundreds of inverters and more.
     workers : int, optional
         Of a balance by zones: processes that solve them.
     spectra : DataFrame, optional

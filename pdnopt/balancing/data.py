@@ -63,8 +63,8 @@ class Structure:
     loss : float, shape (I,)
         Part of the apparent power.
     sized_link : bool
-        The DC links lose parts of the sizes s, which may be above |p + jq| (evened out afterwards, `balancing.link`), instead
-        of tangents at the point: one solve at a point is then enough, wherever set-points turn to.
+        The DC links lose parts of the sizes s, which may be above |p + jq| (`balancing.link` evens that out afterwards),
+        instead of tangents at the point: one solve at a point is then enough, wherever set-points turn to.
     """
 
     y: csr_array

@@ -2,8 +2,8 @@
 
     sum over phases of (p + l |p + jq|) = b,   low <= b <= high     (b: what the battery delivers; 0 without one)
 
-Losses are not linear, and a linear programme meets them at a point only. The rest is evened out here by the same power in all
-three phases, which changes no unbalance. numpy only: also what an inverter itself needs.
+Losses are not linear, and a linear programme meets them at a point only. The rest is evened out here by the
+same power in all three phases, which changes no unbalance. numpy only: also what an inverter itself needs.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from pdnopt.balancing.inverters import (
     read_bounds,
     read_inverters,
 )
+from pdnopt.balancing.link import taken
 from pdnopt.balancing.loads import Loads, loads_kw
 from pdnopt.balancing.network import read_phase_network
 from pdnopt.balancing.phases import Move, Selection, better, moved
@@ -287,8 +288,7 @@ class BalanceRunner:
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
-        by_phase = s_kva.reshape(-1, 3)
-        return np.asarray(by_phase.real.sum(axis=1) + self.inverters.loss * np.abs(by_phase).sum(axis=1))
+        return taken(s_kva.reshape(-1, 3), self.inverters.loss)
 
     def _terms(self, options: Any) -> tuple[str, ...]:
         issues = check_terms(self.formulation.terms, options)

@@ -58,7 +58,7 @@ def levels(net: Any) -> Iterator[Levels]:
 
 
 def test_by_zones_as_good_as_the_whole(net: Any) -> None:
-    """Terms by the flow, of both answers, in their order: unbalance and spread within 1 % and what the whole lets itself be worse."""
+    """Terms by the flow, of both answers: within 1 % and what the whole programme lets itself be worse."""
     found = {}
     for zones in (None, 3):
         session = Session(net, "balance", zones=zones, workers=1, time_limit_s=120.0)
@@ -151,7 +151,10 @@ def test_a_zone_by_itself_leaves_others_alone(levels: Levels) -> None:
 
 
 def test_workers_answer_as_this_process_does(net: Any) -> None:
-    plans = [Session(net, "balance", zones=3, workers=workers, time_limit_s=120.0).solve().plan for workers in (1, 2)]
+    plans = [
+        Session(net, "balance", zones=3, workers=workers, time_limit_s=120.0).solve().plan
+        for workers in (1, 2)
+    ]
     assert plans[0] == plans[1]
 
 
@@ -168,5 +171,5 @@ def test_wrong_words_are_named(net: Any, levels: Levels) -> None:
         solve(net, "balance", zones=3, minimize=("spread", "effort"))
     with pytest.raises(InputError, match="three for each inverter"):
         levels.state(np.zeros(3))
-    with pytest.raises(InputError, match="a zone: trafo:PDU 0.0"):
+    with pytest.raises(InputError, match=r"a zone: trafo:PDU 0\.0"):
         levels.zonal(levels.state(), zones=["nobody"])

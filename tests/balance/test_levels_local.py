@@ -64,7 +64,9 @@ def test_ratings_hold_and_links_stay_even() -> None:
 
 def test_droops_by_hand() -> None:
     """Phase a 2 % low: 1 % beyond the band is lifted by 10 kvar per pu; a - mean is -1.33 %, 0.33 % beyond."""
-    rule = RuleSettings(s_max_kva=5.0, loss=0.0, p_gain_kw=30.0, q_gain_kvar=10.0, dead_band_pu=0.01, smoothing=1.0)
+    rule = RuleSettings(
+        s_max_kva=5.0, loss=0.0, p_gain_kw=30.0, q_gain_kvar=10.0, dead_band_pu=0.01, smoothing=1.0
+    )
     got = told(rule, [2, 2, 2], [0.98, 1.0, 1.0])
     assert got.imag == pytest.approx([0.1, 0.0, 0.0])
     up = 30.0 * (0.02 * 2 / 3 - 0.01)
@@ -83,7 +85,9 @@ def test_at_its_operating_point_it_stays() -> None:
 
 
 def test_silent_meters_are_no_disaster() -> None:
-    rule = RuleSettings(s_max_kva=5.0, s_kva=(1 + 0j, 0j, -1 + 0j), b_low_kw=-1.0, b_high_kw=1.0, smoothing=1.0)
+    rule = RuleSettings(
+        s_max_kva=5.0, s_kva=(1 + 0j, 0j, -1 + 0j), b_low_kw=-1.0, b_high_kw=1.0, smoothing=1.0
+    )
     nan = [complex(np.nan, np.nan)] * 3
     assert told(rule, nan, [np.nan] * 3) == pytest.approx([1, 0, -1])
 
@@ -120,12 +124,14 @@ def test_sensitivity_is_that_of_ac_power_flow(levels: Levels) -> None:
 
     for column, ours in (("p_b_mw", by_p[:, 4]), ("q_b_mvar", by_q[:, 4])):
         seen = (volts(column, 1e-3) - volts(column, -1e-3)) / 2.0
-        # the linear model holds the loads' currents, AC power flow their powers: a tenth here, no matter for a bound of gains
+        # the linear model holds the loads' currents, AC power flow their powers: a tenth, no matter for a bound
         assert ours == pytest.approx(seen, abs=0.12 * np.abs(seen).max())
         assert np.abs(seen).max() > 1e-5
 
 
-def settled(levels: Levels, rules: dict[str, RuleSettings], s: np.ndarray, steps: int = 60) -> tuple[np.ndarray, float]:
+def settled(
+    levels: Levels, rules: dict[str, RuleSettings], s: np.ndarray, steps: int = 60
+) -> tuple[np.ndarray, float]:
     """Return where the rules come to rest, and how much they still move."""
     for _ in range(steps):
         state = levels.state(s)

@@ -1,8 +1,9 @@
 """Halls of thousands of micro-inverters: pods as `mim_pod`'s, drawn, none measured.
 
-Each pod is a UPS, PDU transformers on its output board, and rows of racks behind every PDU with a micro-inverter each. What
-is uneven: phases of a pod a little (circuits are given away in the same order everywhere), those of a PDU more, those of a row most;
-inverters of three sizes without regard to who needs one. So some rows can be evened out and some cannot.
+Each pod is a UPS, PDU transformers on its output board, and rows of racks behind every PDU with a
+micro-inverter each. What is uneven: phases of a pod a little (circuits are given away in the same order
+everywhere), those of a PDU more, those of a row most; inverters of three sizes without regard to who needs one.
+So some rows can be evened out and some cannot.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def pods(
     mw_by_phase = kw.reshape(total, 3) / 1e3
     phases = {f"p_{k}_mw": mw_by_phase[:, j] for j, k in enumerate("abc")}
     phases |= {f"q_{k}_mvar": 0.25 * mw_by_phase[:, j] for j, k in enumerate("abc")}
-    pp.create_asymmetric_load(net, first, name=f"racks {names[0]}", **{c: float(v[0]) for c, v in phases.items()})
+    pp.create_asymmetric_load(
+        net, first, name=f"racks {names[0]}", **{c: float(v[0]) for c, v in phases.items()}
+    )
     _more(
         net, "asymmetric_load", total - 1, name=[f"racks {name}" for name in names[1:]], bus=bus[1:],
         **{column: value[1:] for column, value in phases.items()},

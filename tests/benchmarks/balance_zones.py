@@ -1,15 +1,18 @@
 """Balance by zones: how long thousands of inverters take, and how far from the whole programme's optimum they end.
 
-``python -m tests.benchmarks.balance_zones [--inverters 5000] [--workers 2] [--repeat 5] [--central 5000]``. The hall is drawn
-(`tests.balance.zoned_halls`, seed 0): pods of 100 inverters behind a UPS each, 10 PDUs of 10 rows; every tenth pod's UPS is overloaded
-on phase a. A re-solve has loads that are each up to 5 % off.
+``python -m tests.benchmarks.balance_zones [--inverters 5000] [--workers 2] [--repeat 5] [--central 5000]``.
+The hall is drawn
+(`tests.balance.zoned_halls`, seed 0): pods of 100 inverters behind a UPS each, 10 PDUs of 10 rows; every tenth
+pod's UPS is overloaded on phase a. A re-solve has loads that are each up to 5 % off.
 
-"Processor" is the processor time of this process and of the busiest worker: what a re-solve takes on cores that nobody else uses.
+"Processor" is the processor time of this process and of the busiest worker: what a re-solve takes on cores that
+nobody else uses.
 
-The central optimum is that of the same linear programme at the same point, not cut into zones: pods have a source of their own,
-and share the caps on unbalance and spread, so that it is one programme of 100 inverters for each pod. First the least violations and
-unbalance of all pods, then the least spread with that unbalance, then the rest. The zones' answer is put into the same programmes.
-The bound is what zones reach if nobody limits what they exchange, and shared feeders cost nothing: no answer is better.
+The central optimum is that of the same linear programme at the same point, not cut into zones: pods have a
+source of their own, and share the caps on unbalance and spread, so that it is one programme of 100 inverters
+for each pod. First the least violations and unbalance of all pods, then the least spread with that unbalance,
+then the rest. The zones' answer is put into the same programmes. The bound is what zones reach if nobody limits
+what they exchange, and shared feeders cost nothing: no answer is better.
 """
 
 from __future__ import annotations
@@ -71,7 +74,9 @@ def times(session: Any, repeat: int) -> dict[str, float]:
         spent = [_cpu_s(pid) - was for pid, was in zip(workers, before, strict=True)]
         busiest.append(own[-1] + max(spent, default=0.0))
         rounds.append(count)
-    point = point_of(runner.area, runner.inverters, bounds, runner._sight(told, runner._start_kva), runner._start_kva)
+    point = point_of(
+        runner.area, runner.inverters, bounds, runner._sight(told, runner._start_kva), runner._start_kva
+    )
     exchange = unlimited(runner.levels.whole, FREE, FREE)
     zonal = []
     for z in range(min(20, len(runner.zones))):
@@ -80,15 +85,22 @@ def times(session: Any, repeat: int) -> dict[str, float]:
         zonal.append(1e3 * (time.perf_counter() - begun))
     result = session.solve()
     table = Table(
-        "inverters", "zones", "re-solve, s: best", "median", "processor, s: best", "of it this process", "rounds", "one zone, ms",
-        "AC check, s", "findings",
+        "inverters", "zones", "re-solve, s: best", "median", "processor, s: best", "of it this process",
+        "rounds", "one zone, ms", "AC check, s", "findings",
     )  # fmt: skip
     table.row(
-        len(runner.inverters.index), len(runner.zones), f"{min(wall):.2f}", f"{np.median(wall):.2f}", f"{min(busiest):.2f}", f"{np.median(own):.2f}",
+        len(runner.inverters.index), len(runner.zones), f"{min(wall):.2f}", f"{np.median(wall):.2f}",
+        f"{min(busiest):.2f}", f"{np.median(own):.2f}",
         max(rounds), f"{np.median(zonal):.1f}", f"{result.timings['check_s']:.1f}", len(result.issues),
     )  # fmt: skip
     print()
-    return {"best": min(wall), "processor": min(busiest), "zonal": float(np.median(zonal)), "rounds": max(rounds), "findings": len(result.issues)}
+    return {
+        "best": min(wall),
+        "processor": min(busiest),
+        "zonal": float(np.median(zonal)),
+        "rounds": max(rounds),
+        "findings": len(result.issues),
+    }
 
 
 def _cpu_s(pid: int) -> float:
@@ -128,7 +140,11 @@ def gap(session: Any, seed: int = 0) -> dict[str, tuple[float, float, float]]:
     ours = [p.least(_with(x, 0.0, 0.0), ("over", "rest")) for p, x in zip(whole, fixed, strict=True)]
     names = ("violations", "vuf", "spread")
     out = {
-        name: (_worst(ours, name), {"violations": _worst(first, name), "vuf": vuf, "spread": spread}[name], np.nan)
+        name: (
+            _worst(ours, name),
+            {"violations": _worst(first, name), "vuf": vuf, "spread": spread}[name],
+            np.nan,
+        )
         for name in names
     }
     out["rest"] = (_rest(ours), _rest(best), _rest(list(free.values())))
@@ -138,7 +154,9 @@ def gap(session: Any, seed: int = 0) -> dict[str, tuple[float, float, float]]:
     table = Table("term", "by zones", "whole programme", "worse by, %", "bound from zones alone")
     for name, (zones, central, bound) in out.items():
         worse = 100.0 * (zones - central) / central if central > 1e-9 else 0.0
-        table.row(name, f"{zones:.5f}", f"{central:.5f}", f"{worse:.2f}", "" if bound != bound else f"{bound:.5f}")
+        table.row(
+            name, f"{zones:.5f}", f"{central:.5f}", f"{worse:.2f}", "" if bound != bound else f"{bound:.5f}"
+        )
     print()
     return out
 
@@ -183,7 +201,9 @@ def main() -> int:
     parser.add_argument("--inverters", type=int, default=5000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--central", type=int, default=1000, help="inverters of the hall that is solved whole, too")
+    parser.add_argument(
+        "--central", type=int, default=1000, help="inverters of the hall that is solved whole, too"
+    )
     asked = parser.parse_args()
     print(machine(), end="\n\n")
     session, build_s = prepared(asked.inverters, asked.workers)
@@ -195,7 +215,10 @@ def main() -> int:
     found = gap(session)
     session._runner.levels.crew.close()
     aims = Aims()
-    name, took = f"{asked.inverters} inverters, best re-solve", min(spent["best"], spent["processor"] or np.inf)
+    name, took = (
+        f"{asked.inverters} inverters, best re-solve",
+        min(spent["best"], spent["processor"] or np.inf),
+    )
     aims.add(name, f"{spent['best']:.2f} s, of processor {spent['processor']:.2f} s", "2 s", took <= 2.0)
     aims.add("findings of the checker", spent["findings"], "0", spent["findings"] == 0)
     for name in ("vuf", "spread", "rest"):

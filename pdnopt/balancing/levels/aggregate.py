@@ -1,9 +1,10 @@
 """The whole plant as the global level sees it: every head of a zone with all inverters behind it as one large inverter.
 
-In the linear model a current in front of the heads changes by the sum of the inverters' currents behind it (their own place in the
-zone does not matter), so that shared feeders and boards are seen exactly. What is approximate: the large inverter may do
-whatever the sum of the small ones may do at equal shares, and the zones' inner limits are not seen. So its answer bounds
-what zones can reach together, and what it plans for a zone is a plan: the zone says what it can do.
+In the linear model a current in front of the heads changes by the sum of the inverters' currents behind it
+(their own place in the zone does not matter), so that shared feeders and boards are seen exactly. What is
+approximate: the large inverter may do whatever the sum of the small ones may do at equal shares, and the zones'
+inner limits are not seen. So its answer bounds what zones can reach together, and what it plans for a zone is a
+plan: the zone says what it can do.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Aggregate:
     def point(self, point: Point, picked: Point) -> Point:
         """Return the numbers: of large inverters from ``point``; ``picked`` has those of nodes and feeders."""
         each = csr_array(kron(self.shares, np.eye(3)))
-        many, mean = csr_array((self.shares > 0).T.astype(float)), csr_array(self.shares.T)
+        many = csr_array((self.shares > 0).T.astype(float))
         many3, mean3 = csr_array((each > 0).T.astype(float)), csr_array(each.T)
         changes = {}
         for field in fields(Point):
@@ -91,7 +92,9 @@ def aggregate(
         keep_node[zone.nodes], keep_feeder[zone.feeders] = False, False
         keep_node[zone.head_nodes] = True
         heads = area.nodes[zone.head_nodes]
-        keep_feeder[zone.feeders[np.isin(tree.below[zone.feeders], heads)]] = True  # both sides of transformers
+        keep_feeder[zone.feeders[np.isin(tree.below[zone.feeders], heads)]] = (
+            True  # both sides of transformers
+        )
     nodes, feeders = np.flatnonzero(keep_node), np.flatnonzero(keep_feeder)
     column, head, own = _large(tree, area, zones, at, feeders)
     first = np.unique(column, return_index=True)[1]

@@ -4,11 +4,12 @@
 >>> state = levels.state(s_kva)                       # or what sensors say
 >>> exchange = levels.overall(state)                  # minutes: what zones may exchange
 >>> s_kva = levels.zonal(state, exchange)             # seconds: set-points of some zones, within that
->>> rules = levels.rules(levels.state(s_kva))         # with them, what the inverters do between, and if nobody speaks any more
+>>> rules = levels.rules(levels.state(s_kva))         # with them: what inverters do until they hear more
 >>> s_kva = levels.local(rules, state)                # a fraction of a second, inside the inverter
 
-A level that is lost is not asked: zones go on with the last limits, inverters with the last operating point. Limits are given so that
-shared feeders keep their ratings whatever zones do inside of them; an inverter without an operating point evens its own circuit.
+A level that is lost is not asked: zones go on with the last limits, inverters with the last operating point.
+Limits are given so that shared feeders keep their ratings whatever zones do inside of them; an inverter without
+an operating point evens its own circuit.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = ["Levels", "State"]
 
 @dataclass(frozen=True)
 class State:
-    """What is measured at one moment: the flow, the set-points in force (complex kVA, (3I,)), and inverters that are dead."""
+    """What is measured at one moment: the flow, set-points in force (complex kVA, (3I,)), inverters that are dead."""
 
     sight: Sight
     s_kva: np.ndarray
@@ -115,7 +116,9 @@ class Levels:
         s = runner.inverters.now_kva if s_kva is None else np.asarray(s_kva, dtype=complex)
         if s.shape != runner.inverters.now_kva.shape:
             allowed = f"{len(runner.inverters.now_kva)} entries: three for each inverter"
-            raise InputError(Issue("Shape", "state(s_kva=...)", "", s.shape, allowed, "Give one of each phase."))
+            raise InputError(
+                Issue("Shape", "state(s_kva=...)", "", s.shape, allowed, "Give one of each phase.")
+            )
         bounds = read_bounds(runner.base, runner.inverters, failed, (), None)
         s = np.where(np.repeat(bounds.failed, 3), 0.0, s)
         return State(runner._sight(told, s), s, tuple(failed))
@@ -217,7 +220,10 @@ class Levels:
     def local(self, rules: Mapping[str, RuleSettings], state: State) -> np.ndarray:
         """Return what every inverter does by its own rule next; who has failed gives nothing."""
         s = np.concatenate(
-            [local_setpoint(rules[name], self.measured(state, k)) for k, name in enumerate(self.inverters.name)]
+            [
+                local_setpoint(rules[name], self.measured(state, k))
+                for k, name in enumerate(self.inverters.name)
+            ]
         )
         dead = np.isin(self.inverters.name, [str(name) for name in state.failed])
         return np.where(np.repeat(dead, 3), 0.0, s)
@@ -242,18 +248,16 @@ class Levels:
         wrong = [name for name in zones if name not in names]
         if wrong:
             allowed = f"a zone: {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-            raise InputError([Issue("InvalidName", "zones", n, n, allowed, "Correct the name.") for n in wrong])
+            raise InputError(
+                [Issue("InvalidName", "zones", n, n, allowed, "Correct the name.") for n in wrong]
+            )
         return [names.index(name) for name in zones]
 
     def _metered(self) -> list[tuple[int, float, float]]:
         """Return of each inverter the feeder right in front of it (-1: none), its sign, and its share."""
         runner, s = self._runner, self.area.structure
         tree = read_tree(runner.network, self.area, self.inverters)
-        front = {
-            int(tree.below[f]): f
-            for f in np.flatnonzero(tree.entry)
-            if s.counts[f]
-        }
+        front = {int(tree.below[f]): f for f in np.flatnonzero(tree.entry) if s.counts[f]}
         nodes = self.inverters.rows[::3] // 3
         count = np.bincount(nodes, minlength=len(tree.behind))
         out = []
@@ -262,7 +266,9 @@ class Levels:
             if f < 0:
                 out.append((-1, 1.0, 1.0))
                 continue
-            own = s.reach.current[3 * f, 3 * k].real  # what of its own current does not come through the feeder
+            own = s.reach.current[
+                3 * f, 3 * k
+            ].real  # what of its own current does not come through the feeder
             out.append((int(self.area.feeders[f]), float(-np.sign(own)), 1.0 / float(count[node])))
         return out
 

@@ -6,8 +6,8 @@ One round, at a point (the flow at the present set-points):
 2. the global level plans the heads' currents in every island, and says how far from it zones may stray (`exchange`);
 3. every zone solves its own programme within that (`partial`): in the workers, all at once.
 
-A zone that cannot keep a cap says how much it needs: the caps of the next round. After a round the flow is solved; zones in
-which it is what the programme expected are done.
+A zone that cannot keep a cap says how much it needs: the caps of the next round. After a round the flow is
+solved; zones in which it is what the programme expected are done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
 
 import numpy as np
 
@@ -76,7 +75,10 @@ class Coordination:
         self.whole = aggregate(network, area, tree, zones, inverters)
         s = area.structure
         own = [Part(zone.nodes, zone.feeders, zone.inverters) for zone in zones]
-        self._of_zones, self._of_whole = Picker(s, own), Picker(self.whole.structure, list(self.whole.islands))
+        self._of_zones, self._of_whole = (
+            Picker(s, own),
+            Picker(self.whole.structure, list(self.whole.islands)),
+        )
         everything = Part(self.whole.nodes, self.whole.feeders, np.zeros(0, dtype=int))
         self._shared = Picker(s, [everything])
         large = {int(f): q for q, f in enumerate(self.whole.head)}
@@ -191,7 +193,9 @@ class Coordination:
             if answer.solved:
                 s[rows_of(self.zones[z].inverters)] = answer.s_pu
                 if answer.over > 0.0:
-                    self.worst[:, z] = np.maximum(self.worst[:, z], (answer.terms["vuf"], answer.terms["spread"]))
+                    self.worst[:, z] = np.maximum(
+                        self.worst[:, z], (answer.terms["vuf"], answer.terms["spread"])
+                    )
                     caps = _raised(caps, answer)
         exchange = replace(exchange, vuf_cap=caps[0], spread_cap=caps[1])
         solved = all(a.solved for a in answers.values()) and all(a.solved for a in islands.values())

@@ -1,7 +1,8 @@
 """Who solves the parts: this process, or worker processes with one thread each that keep their programmes.
 
-Workers are told arrays and tell arrays (no pickle; not `multiprocessing`, which runs the caller's main module again). Every
-part has its home, so that its programme stays warm there and the answer does not depend on who is quicker.
+Workers are told arrays and tell arrays (no pickle; not `multiprocessing`, which runs the caller's main module
+again). Every part has its home, so that its programme stays warm there and the answer does not depend on who is
+quicker.
 """
 
 from __future__ import annotations
@@ -57,7 +58,6 @@ class Bench:
         if least:
             return self.programmes[part].least(numbers, tuple(least), deadline_s)
         return self.programmes[part].solve(numbers, deadline_s)
-
 
     def keep(self) -> None:
         """Keep where every programme starts from: `rewind` goes back to it."""
@@ -255,7 +255,9 @@ def structures_of(payload: bytes) -> list[tuple[Structure, np.ndarray]]:
                 )
                 size = tuple(int(x) for x in arrays[f"{k}.{name}.size"])
                 sparse[name] = csr_array((data, indices, indptr), shape=size)
-            reach = Reach(*(sparse.pop(f"reach_{word}") for word in ("voltage", "current", "before", "beyond")))
+            reach = Reach(
+                *(sparse.pop(f"reach_{word}") for word in ("voltage", "current", "before", "beyond"))
+            )
             dense = {name: arrays[f"{k}.{name}"] for name in DENSE}
             parts.append((Structure(reach=reach, sized_link=True, **sparse, **dense), arrays[f"{k}.heads"]))
     return parts

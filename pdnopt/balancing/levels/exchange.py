@@ -21,9 +21,10 @@ SQRT2 = float(np.sqrt(2.0))
 class Exchange:
     """Limits of Q large inverters' heads, and the caps that all zones share.
 
-    A zone keeps the current of its head, phase by phase, within a square around the plan: real and imaginary part of
-    its distance, turned with the current, at most ``width``. Squares are so small that shared feeders keep their ratings, and shared feeders and
-    boards the caps, whatever zones do inside of them: also long after the global level was lost.
+    A zone keeps the current of its head, phase by phase, within a square around the plan: real and imaginary part
+    of its distance, turned with the current, at most ``width``. Squares are so small that shared feeders keep
+    their ratings, and shared feeders and boards the caps, whatever zones do inside of them: also long after the
+    global level was lost.
 
     Attributes
     ----------
@@ -100,9 +101,7 @@ def limits_of(
     return Exchange(current[rows], width, *caps)
 
 
-def _least_by_island(
-    s: Structure, aggregate: Aggregate, room: np.ndarray, island: np.ndarray
-) -> np.ndarray:
+def _least_by_island(s: Structure, aggregate: Aggregate, room: np.ndarray, island: np.ndarray) -> np.ndarray:
     """Return the least room of the feeders of each large inverter's island, (Q,)."""
     out = np.full(len(island), np.inf)
     for k, part in enumerate(aggregate.islands):

@@ -4,10 +4,11 @@ With R how voltages (pu) follow powers (kW, kvar) of all inverters, the rules' l
 
     s(t+1) = (1 - smoothing) s(t) - smoothing K R s(t) + what loads do                                          (1)
 
-K R has rows of at most ``stiffness`` in absolute sum, if every gain is ``stiffness`` over the row sum of R. Then (1) is a
-contraction for every stiffness below 1: in the largest of all set-points, with whatever inverters in their dead band or at their
-limits (these only make rows smaller). No eigenvalue need be known, and none can come out of a failed or an added inverter worse than
-that. Inverters that measure the same circuit add (1 - share) to that sum, below 1 too.
+K R has rows of at most ``stiffness`` in absolute sum, if every gain is ``stiffness`` over the row sum of R.
+Then (1) is a contraction for every stiffness below 1: in the largest of all set-points, with whatever inverters
+in their dead band or at their limits (these only make rows smaller). No eigenvalue need be known, and none can
+come out of a failed or an added inverter worse than that. Inverters that measure the same circuit add (1 -
+share) to that sum, below 1 too.
 """
 
 from __future__ import annotations

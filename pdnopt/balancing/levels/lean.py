@@ -1,8 +1,9 @@
 """A small linear programme whose numbers change: compiled by cvxpy once, then a few array operations a solve.
 
-Hundreds of zones are solved within a second, so that what a solve costs besides the simplex method counts. cvxpy says which
-numbers of the programme are which multiples of the parameters; what equations define is put in (products of matrices
-whose patterns never change); of the many sides of polygons only those are passed to HiGHS that mattered before or are broken.
+Hundreds of zones are solved within a second, so that what a solve costs besides the simplex method counts.
+cvxpy says which numbers of the programme are which multiples of the parameters; what equations define is put in
+(products of matrices whose patterns never change); of the many sides of polygons only those are passed to HiGHS
+that mattered before or are broken.
 """
 
 from __future__ import annotations
@@ -66,7 +67,11 @@ class _Block:
     constant: np.ndarray  # positions of the constants, -1: 0
 
     def numbers(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return data[self.of_u.data], data[self.of_z.data], np.where(self.constant >= 0, data[self.constant], 0.0)
+        return (
+            data[self.of_u.data],
+            data[self.of_z.data],
+            np.where(self.constant >= 0, data[self.constant], 0.0),
+        )
 
 
 class Lean:
@@ -231,13 +236,19 @@ class Lean:
             of_u, of_z, constant = block.numbers(data)
             down = -1.0 / sign[mine]
             grown = product.data(of_z, put, of_u)
-            level = constant + csr_array((of_z, block.of_z.indices, block.of_z.indptr), shape=block.of_z.shape) @ start
+            level = (
+                constant
+                + csr_array((of_z, block.of_z.indices, block.of_z.indptr), shape=block.of_z.shape) @ start
+            )
             put = np.r_[put, grown * np.repeat(down, np.diff(product.indptr))]
             start = np.r_[start, level * down]
         made = []
         for block, product in self._parts:
             of_u, of_z, constant = block.numbers(data)
-            level = constant + csr_array((of_z, block.of_z.indices, block.of_z.indptr), shape=block.of_z.shape) @ start
+            level = (
+                constant
+                + csr_array((of_z, block.of_z.indices, block.of_z.indptr), shape=block.of_z.shape) @ start
+            )
             made.append((product, product.data(of_z, put, of_u), -level))
         (self._e, self._e_data, self._e_level), (self._p, self._p_data, self._floor) = made
         self._pool = csr_array((self._p_data, self._p.indices, self._p.indptr), shape=self._p.shape)
@@ -251,7 +262,9 @@ class Lean:
     def _rows(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         begin, end = self._p.indptr[which], self._p.indptr[which + 1]
         length = end - begin
-        at = np.repeat(begin - np.r_[0, np.cumsum(length)[:-1]][: len(which)], length) + np.arange(length.sum())
+        at = np.repeat(begin - np.r_[0, np.cumsum(length)[:-1]][: len(which)], length) + np.arange(
+            length.sum()
+        )
         return self._p_data[at], self._p.indices[at], np.r_[0, np.cumsum(length)]
 
     def _load(self) -> None:
@@ -302,7 +315,14 @@ class _Splitter:
     """Rows of cvxpy's matrix, their entries as positions in its vector of numbers."""
 
     def __init__(
-        self, rows: np.ndarray, columns: np.ndarray, n: int, place: np.ndarray, inside: np.ndarray, n_u: int, n_z: int
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        n: int,
+        place: np.ndarray,
+        inside: np.ndarray,
+        n_u: int,
+        n_z: int,
     ) -> None:
         self.n_u, self.n_z, self.inside = n_u, n_z, inside
         entry = np.arange(len(rows))
@@ -327,7 +347,9 @@ class _Splitter:
         if without_own:
             entries = coo_array(z)
             other = entries.col != which[entries.row]
-            z = csr_array(coo_array((entries.data[other], (entries.row[other], entries.col[other])), shape=z.shape))
+            z = csr_array(
+                coo_array((entries.data[other], (entries.row[other], entries.col[other])), shape=z.shape)
+            )
         u.data, z.data = u.data - 1, z.data - 1
         return _Block(u, z, self._constant[which])
 

@@ -1,16 +1,19 @@
 """The rule of one micro-inverter: from what it measures itself to its set-point. Needs nobody, and nothing but numpy.
 
-Phase by phase, around an operating point (o) that the zonal level gave, or the even state where nobody gave one:
+Phase by phase, around an operating point (o) that the zonal level gave, or the even state where nobody gave
+one:
 
     p = p_o + k_c U(P - P_o) - k_p D(U(v) - U(v_o))          power between phases                      (1)
     q = q_o + k_c U(Q - Q_o) - k_q D(v - v_o)                voltage, and reactive power between phases (2)
 
-v: voltages (pu), P, Q: what its circuit draws without it (what the circuit takes from the network, and what the inverter gives),
-U: what is above the mean of the phases, D: nothing within the dead band, what is beyond it else. At the operating point every
-difference is 0 and the answer is the operating point: the levels agree. As loads change the rule follows what they change.
+v: voltages (pu), P, Q: what its circuit draws without it (what the circuit takes from the network, and what the
+inverter gives), U: what is above the mean of the phases, D: nothing within the dead band, what is beyond it
+else. At the operating point every difference is 0 and the answer is the operating point: the levels agree. As
+loads change the rule follows what they change.
 
-Then the limits, in this order: a step towards (1), (2) by ``smoothing`` of the way; apparent power of each phase; what phases give
-and lose comes from the battery on the DC link or from the other phases (`pdnopt.balancing.link`).
+Then the limits, in this order: a step towards (1), (2) by ``smoothing`` of the way; apparent power of each
+phase; what phases give and lose comes from the battery on the DC link or from the other phases
+(`pdnopt.balancing.link`).
 
 `pdnopt.balancing.levels.gains` sets k_p and k_q so that any number of such inverters on one network settle.
 """

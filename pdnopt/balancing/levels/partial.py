@@ -7,11 +7,12 @@ t_vuf <= vuf_cap + o_vuf,  t_spread <= spread_cap + o_spread                    
 over = 1000 t_violations + 1000 o_vuf + o_spread <= over_high                                    (14)
 rest = 20 t_spread_sum + t_neutral + t_losses + 0.001 t_effort                                   (15)
 
-y is the rating (or what the spread is a part of), x >= 0 counts as a violation: what a zone may exchange is a limit like any other.
-The caps are the worst of the whole plant, which nobody need be better than. The order of the terms is that of the whole plant,
-here by weights far enough apart: 1 % of unbalance is worth many per cent of spread, as an ohm of the feeder says; none is traded for
-a later one (the benchmark compares every term with that of the whole programme). First ``rest`` alone, with ``over`` at 0; only
-where that cannot be, ``over`` is made as small as possible first.
+y is the rating (or what the spread is a part of), x >= 0 counts as a violation: what a zone may exchange is a limit
+like any other. The caps are the worst of the whole plant, which nobody need be better than. The order of the terms
+is that of the whole plant, here by weights far enough apart: 1 % of unbalance is worth many per cent of spread, as
+an ohm of the feeder says; none is traded for a later one (the benchmark compares every term with that of the whole
+programme). First ``rest`` alone, with ``over`` at 0; only where that cannot be, ``over`` is made as small as
+possible first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Parts of a programme: the same structure and the same numbers, of some nodes, feeders and inverters only.
 
-A part knows what its own inverters change, in it and through everything that is in front of it; what others change is given.
+A part knows what its own inverters change, in it and through everything that is in front of it; what others
+change is given.
 """
 
 from __future__ import annotations
@@ -107,4 +108,11 @@ def unpack(numbers: np.ndarray, shape: list[int], kind: type = Point) -> Any:
 
 def _sizes(s: Structure) -> dict[str, int]:
     i, f = len(s.loss), len(s.limit)
-    return {"i3": 3 * i, "f3": 3 * f, "c": int(s.counts.sum()), "b": s.two.shape[0], "v": s.y.shape[0], "i": i}
+    return {
+        "i3": 3 * i,
+        "f3": 3 * f,
+        "c": int(s.counts.sum()),
+        "b": s.two.shape[0],
+        "v": s.y.shape[0],
+        "i": i,
+    }

@@ -1,7 +1,7 @@
 """A worker of the zones: builds programmes, then solves them as told. ``python -m pdnopt.balancing.levels.worker``
 
-It reads frames from its standard input and answers on its standard output (`pdnopt.balancing.levels.crew`), and ends when its
-input does.
+It reads frames from its standard input and answers on its standard output (`pdnopt.balancing.levels.crew`), and
+ends when its input does.
 """
 
 from __future__ import annotations

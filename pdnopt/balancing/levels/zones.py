@@ -1,8 +1,8 @@
 """Zones: parts of the plant behind a few feeders, each small enough to be solved in milliseconds.
 
-A zone is what hangs behind its *heads*: one feeder, or several that leave the same board (the row of PDUs on one busway). All
-that a zone and the rest of the plant have to do with each other is the voltage in front of its heads and the current through
-them, phase by phase.
+A zone is what hangs behind its *heads*: one feeder, or several that leave the same board (the row of PDUs on
+one busway). All that a zone and the rest of the plant have to do with each other is the voltage in front of its
+heads and the current through them, phase by phase.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def find_zones(
     """
     if isinstance(spec, bool) or (isinstance(spec, int) and spec < 1):
         allowed = "a whole number, 1 or more; or names of feeders"
-        raise InputError(Issue("Range", "zones", "", spec, allowed, "Leave it out for zones of 20 inverters."))
+        raise InputError(
+            Issue("Range", "zones", "", spec, allowed, "Leave it out for zones of 20 inverters.")
+        )
     groups = _found(tree, area, network, spec) if isinstance(spec, int) else _given(tree, area, network, spec)
     member = _members(tree, network, groups)
     _refuse(tree, network, area, groups, member)
@@ -150,7 +152,9 @@ def _given(
         groups[str(key)] = []
         for position, feeder in enumerate(names):
             if feeder not in node_of:
-                allowed = "a line or transformer with inverters behind it, for instance " + next(iter(node_of), "none")
+                allowed = "a line or transformer with inverters behind it, for instance " + next(
+                    iter(node_of), "none"
+                )
                 path = f"zones[{key}][{position}]"
                 issues.append(Issue("InvalidName", path, str(feeder), feeder, allowed, "Correct the name."))
             else:
@@ -186,12 +190,16 @@ def _refuse(
         parents = {int(tree.parent[node]) for node in heads}
         if len(parents) > 1:
             allowed = "feeders that leave one board"
-            issues.append(Issue("NotHeld", "zones", name, name, allowed, "Make a zone of each board's feeders."))
+            issues.append(
+                Issue("NotHeld", "zones", name, name, allowed, "Make a zone of each board's feeders.")
+            )
         for parent in parents:
             if member[parent] >= 0 and member[parent] != number:
                 inside = names[member[parent]]
                 todo = "Name the inner feeders only, or the outer one."
-                issues.append(Issue("NotUnique", "zones", name, f"lies in zone {inside}", "zones apart", todo))
+                issues.append(
+                    Issue("NotUnique", "zones", name, f"lies in zone {inside}", "zones apart", todo)
+                )
     ends = member[tree.edges]
     head = np.isin(tree.edges, list(all_heads))
     tie = ends[:, 0] != ends[:, 1]
