@@ -339,7 +339,7 @@ class ControlLoop:
         know = self._know
         know.tried_s, know.tried_demand_kw = now_s, picture.total_kw
         t_s = self.clock.utc_s()
-        if self._nothing_to_gain(picture, standing, over, failed):
+        if self._nothing_to_gain(picture, standing, failed):
             self._settle(picture, failed)
             self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
             return f"stays ({trigger})"
@@ -387,13 +387,11 @@ class ControlLoop:
         self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
 
-    def _nothing_to_gain(
-        self, picture: Picture, standing: Standing, over: tuple[str, ...], failed: tuple[str, ...]
-    ) -> bool:
+    def _nothing_to_gain(self, picture: Picture, standing: Standing, failed: tuple[str, ...]) -> bool:
         """Whether all is served, or as much as the plan that was just carried out was proved to; and to stay is verified."""
         reached = self._know.reached
         proved = reached[1] if reached is not None and reached[0] == failed else {}
-        if over or worse(standing.unserved_by_priority, proved):
+        if worse(standing.unserved_by_priority, proved, picture.total_kw):
             return False
         verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
         return not verifier.errors(stay_plan(picture, failed))
@@ -412,7 +410,7 @@ class ControlLoop:
         answer = decision.answer
         if decision.plan is None or answer is None or decision.rung is not Rung.SOLVED:
             return False
-        if worse(standing.unserved_by_priority, answer.unserved_by_priority):
+        if worse(standing.unserved_by_priority, answer.unserved_by_priority, picture.total_kw):
             return False
         return not decision.verifier.errors(stay_plan(picture, failed))
 

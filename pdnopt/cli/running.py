@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,6 +120,9 @@ def run(
     with working("reading the network"):
         net = _network(network, load_level)
     settings = LoopSettings(interval_s=interval_s, reserve_s=reserve_s, balance_s=balance_s)
+    if simulate and speed is None:
+        # simulated time stands still while the solver works: a busy machine shall not change what comes out
+        settings = replace(settings, soft_s=10.0, ahead_s=60.0)
     if fresh:
         _remove(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)

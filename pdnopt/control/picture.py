@@ -28,7 +28,7 @@ from pdnopt.plant.tables import UPS_MODES, values
 from pdnopt.protocols.readings import Quality
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Numbers", "Picture", "Pictures", "with_numbers"]
+__all__ = ["Numbers", "Picture", "Pictures", "with_numbers", "with_shares"]
 
 UNSEEN_FACTOR = 1.1
 UNSEEN_S = 12.0
@@ -103,7 +103,7 @@ class Pictures:
     """
 
     def __init__(self, net: Any) -> None:
-        self.base = _with_shares(net)
+        self.base = with_shares(net)
         self.grid = read_grid(self.base)
         self.demand = read_demand(self.base, self.grid)
         self._names = {
@@ -452,7 +452,7 @@ def _running(net: Any) -> Sequence[Any]:
     ]
 
 
-def _with_shares(net: Any) -> Any:
+def with_shares(net: Any) -> Any:
     """Return the network with every cord's share written down: how a rack shares is no matter of what it draws now."""
     grid = read_grid(net)
     demand = read_demand(net, grid)
