@@ -127,6 +127,7 @@ _CELLS: dict[str, tuple[_Cell, ...]] = {
         _Cell("rectifier_ok", "flag"),
         _Cell("inverter_ok", "flag"),
         _Cell("modules_part", "i16", PART),
+        _Cell("bypass_ok", "flag"),
     ),
     "ext_grid": (_Cell("running", "flag"), _Cell("p_kw", "i32", KW)),
     "rack": (
