@@ -80,6 +80,17 @@ class World:
         db.close()
         return found
 
+    def selected(self) -> Counter[str]:
+        """Return of how many commands to each device the guard has taken the selection: no more can have moved it."""
+        with sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=10.0) as db:
+            query = (
+                "SELECT command FROM stage WHERE stage = 'select' AND accepted UNION SELECT id FROM command"
+            )
+            query += " WHERE id NOT IN (SELECT command FROM stage WHERE stage = 'select')"  # killed before it was written
+            found = Counter(row[0].split("/")[2] for row in db.execute(query))
+        db.close()
+        return found
+
     def counts(self) -> dict[str, int]:
         """Return how often each device was told to move, by its own count."""
         found, clock = {}, SystemClock()
@@ -120,7 +131,14 @@ def run(folder: Path, kills: int, seed: int) -> None:
         assert "unknown" not in outcomes.values()
         done = Counter(name.split("/")[2] for name, outcome in outcomes.items() if outcome == "done")
         counts = world.counts()
-        assert {name: n for name, n in counts.items() if n} == dict(done)
+        selected = world.selected()
+        for (
+            name,
+            n,
+        ) in (
+            counts.items()
+        ):  # a UPS that fails leaves the mode that it was told: told, but not done in the end
+            assert done[name] <= n <= selected[name], name
         print(
             f"{kills} kills, {sum(map(bool, open_at_death))} with commands open, {Counter(outcomes.values())}"
         )
