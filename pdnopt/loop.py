@@ -75,8 +75,10 @@ class LoopSettings:
         ``doubt_s``, and for twice as long each time that it does so again.
     thin_part, blind_part : float
         From this part of missing readings on: no plans but for failures; no plans at all.
-    playbook_most : int
-        Plans for what may fail next that are made in one tick.
+    ahead_s : float
+        Of the solver, for what is no answer to a failure: shift, reserve, balance and the playbook. Nobody waits for it.
+    playbook : bool
+        Whether plans are made for what may fail next.
     shift_s, reserve_s, balance_s : float or None
         Periods of the other problems; None: never.
     """
@@ -92,7 +94,8 @@ class LoopSettings:
     doubt_s: float = 10.0
     thin_part: float = 0.2
     blind_part: float = 0.5
-    playbook_most: int = 1
+    ahead_s: float = 20.0
+    playbook: bool = True
     shift_s: float | None = 300.0
     reserve_s: float | None = None
     balance_s: float | None = None
@@ -111,6 +114,16 @@ class Tick:
     overloaded: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is being solved in the background, and for which state."""
+
+    problem: str
+    ask: Ask
+    picture: Picture
+    contingency: str = ""
+
+
 @dataclass
 class _Memory:
     """What the loop knows from one tick to the next."""
@@ -126,6 +139,7 @@ class _Memory:
     due_s: dict[str, float] = field(default_factory=dict)
     reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
     written_s: float = float("-inf")
+    renew_s: float = float("-inf")
     halted: str = ""
 
 
@@ -151,6 +165,8 @@ class ControlLoop:
         Tells every device that the leader lives (token); the devices' watchdogs listen for it.
     told : callable, optional
         Hears every new alarm; must not block.
+    background : Planner, optional
+        Solves what is no answer to a failure; default: ``planner``, which must then be one of this process.
     foresight : Foresight, optional
     settings : LoopSettings, optional
     components : sequence of str, optional
@@ -172,6 +188,7 @@ class ControlLoop:
         watch: Watch | None = None,
         beat: Callable[[int], None] | None = None,
         told: Callable[[Alarm], None] | None = None,
+        background: Planner | None = None,
         foresight: Foresight | None = None,
         settings: LoopSettings | None = None,
         components: Sequence[str] | None = None,
@@ -198,6 +215,8 @@ class ControlLoop:
         self.on_tick: Callable[[Tick], None] | None = None
         self.seen = Beliefs({})
         self._know = _Memory()
+        self.background = background or planner
+        self._job: _Job | None = None
         self._execution: Execution | None = None
         self._carried: tuple[str, Plan, tuple[str, ...]] | None = None
         self._next_tick_s = float("-inf")
@@ -249,6 +268,7 @@ class ControlLoop:
         with suppress(JournalError):
             self.journal.event(self.clock.utc_s(), "stopped", token=self.fencing)
         self.planner.close()
+        self.background.close()
 
     # --- one tick
 
@@ -371,18 +391,7 @@ class ControlLoop:
             wrong = f"{over[0]} is overloaded"
         elif standing.unserved_kw > 1.0:
             wrong = f"{standing.unserved_kw:.0f} kW are not served"
-        did = self._foresee(picture, failed, wrong, now_s)
-        if did:
-            return did
-        if self.settings.playbook_most:
-            made = self.playbook.refresh(
-                picture,
-                lambda ask: self.planner.answer(ask, self.settings.hard_s),
-                self.settings.playbook_most,
-            )
-            if made:
-                return f"prepares: {len(self.playbook.missing(picture))} contingencies left"
-        return "watches"
+        return self._look_ahead(picture, failed, wrong, now_s)
 
     def _trigger(
         self,
@@ -524,8 +533,27 @@ class ControlLoop:
 
     # --- looking ahead
 
-    def _foresee(self, picture: Picture, failed: tuple[str, ...], wrong: str, now_s: float) -> str:
-        """Let the other problems propose, each at its own period; return what came of it."""
+    def _look_ahead(self, picture: Picture, failed: tuple[str, ...], wrong: str, now_s: float) -> str:
+        """Let the other problems propose, each at its own period, and the playbook grow; one question at a time.
+
+        Nobody waits for the answer: it is looked at when it is there, and a failure does not wait for it either.
+        """
+        if self._job is None:
+            self._job = self._next_job(picture, now_s)
+            if self._job is None:
+                return "watches"
+            hard_s = self.settings.ahead_s * 1.5
+            self.background.begin(self._job.ask, hard_s)
+        answer = self.background.result()
+        if answer is None:
+            return f"watches; {self._job.problem} is being solved"
+        job, self._job = self._job, None
+        if job.contingency:
+            self.playbook.keep(job.picture.fingerprint, job.contingency, answer)
+            return f"prepares: {len(self.playbook.missing(picture))} contingencies left"
+        return self._propose(job.problem, answer, job.picture, picture, failed, wrong, now_s)
+
+    def _next_job(self, picture: Picture, now_s: float) -> _Job | None:
         periods = {
             "shift": self.settings.shift_s,
             "reserve": self.settings.reserve_s,
@@ -536,13 +564,10 @@ class ControlLoop:
                 continue
             self._know.due_s[problem] = now_s + period_s
             ask = self._question(problem, picture)
-            if ask is None:
-                continue
-            answer = self.planner.answer(ask, self.settings.hard_s)
-            if self._outdated(picture, now_s):
-                return f"{problem}: the plant has changed meanwhile"
-            return self._propose(problem, answer, picture, failed, wrong, now_s)
-        return ""
+            if ask is not None:
+                return _Job(problem, ask, picture)
+        found = self.playbook.question(picture) if self.settings.playbook else None
+        return None if found is None else _Job("playbook", found[1], picture, found[0])
 
     def _question(self, problem: str, picture: Picture) -> Ask | None:
         t_s = self.clock.utc_s()
@@ -556,12 +581,13 @@ class ControlLoop:
         loads = self.foresight.loads(picture, t_s)
         if loads is not None:
             self.journal.forecast(t_s, loads)
-        return Ask(problem, picture.numbers, (), self.settings.soft_s, risk, loads)
+        return Ask(problem, picture.numbers, (), self.settings.ahead_s, risk, loads)
 
     def _propose(
         self,
         problem: str,
         answer: Answer,
+        asked: Picture,
         picture: Picture,
         failed: tuple[str, ...],
         wrong: str,
@@ -570,7 +596,7 @@ class ControlLoop:
         if answer.plan is None or not answer.plan.actions:
             return f"{problem}: nothing to do" if answer.plan is not None else f"{problem}: {answer.status}"
         doubtful = {name for name, _ in self.seen.doubtful()} | picture.unknown | set(self._know.distrusted)
-        proposal = Proposal(problem, answer.plan, picture.fingerprint)
+        proposal = Proposal(problem, answer.plan, asked.fingerprint)
         objection = self.arbiter.objection(
             proposal, now_s, picture.fingerprint, wrong=wrong or _lost(failed), doubtful=doubtful
         )
@@ -695,6 +721,10 @@ class ControlLoop:
     def _leads(self) -> bool:
         if self.lease is None:
             return True
+        now_s = self.clock.monotonic_s()
+        if self.lease.leads and now_s < self._know.renew_s:
+            return True
+        self._know.renew_s = now_s + self.lease.term_s / 8.0
         led = self.lease.token > 0 and self.lease.leads
         leads = self.lease.renew()
         if leads != led:

@@ -82,10 +82,9 @@ class Lease:
             mine = holder == self.holder and token == self.token and token > 0
             if (holder, token, renewals) != self._seen:
                 self._seen, self._seen_s = (holder, token, renewals), now_s
-            former_self = (
-                holder == self.holder
-            )  # names are unique: whoever had this one is dead, or its token is old
-            if former_self or not holder or now_s - self._seen_s >= self.term_s:
+            # names are unique: at the beginning of a life whoever had this one is its life before
+            former_self = holder == self.holder and self.token == 0
+            if mine or former_self or not holder or now_s - self._seen_s >= self.term_s:
                 token = token if mine else token + 1
                 self._db.execute(
                     "INSERT OR REPLACE INTO lease VALUES (1, ?, ?, ?)", (self.holder, token, renewals + 1)

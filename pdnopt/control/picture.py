@@ -348,7 +348,10 @@ class Pictures:
         free = some_fed & ~limited & (drawn > 0)
         self._d_kw = np.where(free, drawn, self._d_kw)
         self._cord_kw = np.where(known & free[d.cord_unit], kw, self._cord_kw)
-        draws = np.where(free[d.cord_unit], kw * fed, self._d_kw[d.cord_unit] * self._share(fed))
+        all_fed = d.sum_by_unit((~fed).astype(float)) == 0
+        measured = (free & all_fed)[d.cord_unit]
+        # a cord without voltage keeps its share in the tables: that the others carry it follows from the network
+        draws = np.where(measured, kw, self._d_kw[d.cord_unit] * d.cord_share)
         self._write_loads(draws, numbers)
         dark = [d.name[k] for k in np.flatnonzero(~some_fed & (self._d_kw > 0))]
         total = float(self._d_kw.sum())
@@ -396,13 +399,6 @@ class Pictures:
         return self._initial.but(
             source_on=np.array([on[name] for name in self.grid.sources.name], dtype=bool)
         )
-
-    def _share(self, fed: np.ndarray) -> np.ndarray:
-        """Return the part of its unit's demand that each cord draws: among living ones, of a dark unit among all."""
-        d = self.demand
-        alive = np.where(fed, d.cord_share, 0.0)
-        total = d.sum_by_unit(alive)[d.cord_unit]
-        return np.asarray(np.where(total > 0, alive / np.where(total > 0, total, 1.0), d.cord_share))
 
     def _write_loads(self, kw: np.ndarray, numbers: Numbers) -> None:
         d = self.demand

@@ -73,7 +73,7 @@ def run_devices(
         journal.set_meta("name", str(getattr(net, "name", "") or ""))
     lease = Lease(lease_path or journal_path.with_name(f"{journal_path.name}.lease"), holder, clock)
     beats = _Beats(paths, clock)
-    planner = WorkerPlanner(net)
+    planner, background = WorkerPlanner(net), WorkerPlanner(net, ())
     loop = ControlLoop(
         net,
         paths,
@@ -81,6 +81,7 @@ def run_devices(
         clock,
         planner,
         modes_of(devices),
+        background=background,
         lease=lease,
         beat=beats.beat,
         told=told,

@@ -141,7 +141,7 @@ def by_pdnopt(job: Job, net: Any, plant: EmulatedPlant) -> dict[str, Any]:
         clock,
         planner,
         Modes(default=Mode.AUTOMATIC),
-        settings=LoopSettings(interval_s=INTERVAL_S, retry_s=RETRY_S, playbook_most=0, shift_s=None),
+        settings=LoopSettings(interval_s=INTERVAL_S, retry_s=RETRY_S, playbook=False, shift_s=None),
         components=[],
         beat=beat,
         watch=ReportingWatch(plant),
