@@ -11,6 +11,7 @@ from pdnopt.cli import devices as devices_commands
 from pdnopt.cli import (
     emulating,
     forecasting,
+    journals,
     networks,
     nodes,
     placing,
@@ -83,8 +84,8 @@ app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("risk", help=risking.RISK_HELP)(risking.risk)
 app.command("run", help=running.RUN_HELP)(running.run)
-app.command("replay", help=running.REPLAY_HELP)(running.replay)
-app.command("alarms", help=running.ALARMS_HELP)(running.alarms)
+app.command("replay", help=journals.REPLAY_HELP)(journals.replay)
+app.command("alarms", help=journals.ALARMS_HELP)(journals.alarms)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(
