@@ -54,6 +54,12 @@ class _Options:
     p_load_kw: Any = None
     p_asymmetric_kw: Any = None
     spectra: Any = None
+    loads: Any = None
+    minimize: Any = None
+    max_moves: Any = None
+    max_ramp_kva: float | None = None
+    failed: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 class Levels:
