@@ -272,9 +272,8 @@ class Levels:
             if f < 0:
                 out.append((-1, 1.0, 1.0))
                 continue
-            own = s.reach.current[
-                3 * f, 3 * k
-            ].real  # what of its own current does not come through the feeder
+            # what of its own current does not come through the feeder
+            own = complex(np.asarray(s.reach.current[[3 * f]].toarray())[0, 3 * k]).real
             out.append((int(self.area.feeders[f]), float(-np.sign(own)), 1.0 / float(count[node])))
         return out
 
