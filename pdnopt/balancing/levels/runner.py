@@ -41,6 +41,9 @@ class ZonedRunner(BalanceRunner):
         tree = read_tree(self.network, self.area, self.inverters)
         self.zones = find_zones(self.network, self.area, self.inverters, tree, spec)
         workers = options.workers
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            todo = "Leave it out: what the machine has is used then."
+            raise InputError(Issue("Range", "workers", "", workers, "a whole number, 1 or more", todo))
         if workers is None:
             few = len(self.zones) < 8  # a worker takes longer to start than these to solve
             workers = 1 if few else min(MOST_WORKERS, os.cpu_count() or 1)
