@@ -15,7 +15,8 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 .PHONY: help venv demo test lint format type layers unit soak bench notebooks clean
 
 help:
-	@echo 'make demo     solve hall_4n3 losing a UPS at 90 % load; print the plan, write out/report.html'
+	@echo 'make demo     solve hall_4n3 losing a UPS at 90 % load: the plan, out/report.html; then control it for a simulated'
+	@echo '              hour in which a transfer switch wears out, a meter is dead and a UPS is lost: out/run.html'
 	@echo 'make test     everything that CI checks: lint, type, layers, unit'
 	@echo 'make venv     create $(VENV) with pdnopt and its tools'
 	@echo 'make lint     ruff check, ruff format --check'
@@ -39,6 +40,8 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	@$(VENV)/bin/pdnopt solve hall_4n3 --failed ups:UPS-A --load-level 0.9 --report out/report.html
+	@$(VENV)/bin/pdnopt run hall_4n3 --simulate --scenario demo_hour --interval-s 10 --fresh \
+	  --journal out/demo.db --report out/run.html
 
 test: lint type layers unit
 

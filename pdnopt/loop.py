@@ -9,22 +9,24 @@ lease, a checked plan and known devices), then the best that can still be done, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pdnopt.alarms import Alarm, Board, Severity
 from pdnopt.candidates import contingencies
+from pdnopt.control.ahead import Ahead
 from pdnopt.control.arbiter import Arbiter, Proposal
 from pdnopt.control.beliefs import Beliefs, Believing
-from pdnopt.control.desk import Answer, Ask
+from pdnopt.control.desk import Answer
 from pdnopt.control.foresight import Foresight
 from pdnopt.control.ladder import Decision, Ladder, Rung
 from pdnopt.control.lease import Lease, LeaseError
 from pdnopt.control.picture import Picture, Pictures, with_numbers
 from pdnopt.control.planner import Planner
 from pdnopt.control.playbook import Playbook
+from pdnopt.control.settings import LoopSettings
 from pdnopt.control.standing import (
     Standing,
     out_of_count,
@@ -34,8 +36,11 @@ from pdnopt.control.standing import (
     stay_plan,
     worse,
 )
+from pdnopt.control.telling import tell_state
 from pdnopt.control.timekeeping import SteadyClock
 from pdnopt.control.times import own_times_s
+from pdnopt.control.triggers import Memory, trigger_of
+from pdnopt.control.trust import Trust
 from pdnopt.control.verifying import Verifier, as_carried_out
 from pdnopt.control.watching import PollingWatch, Watch
 from pdnopt.errors import PdnoptError
@@ -55,50 +60,6 @@ MOST_LOOKS = 10
 
 
 @dataclass(frozen=True)
-class LoopSettings:
-    """Times and limits of the loop.
-
-    Attributes
-    ----------
-    interval_s : float
-        From one tick to the next where nothing happens.
-    rest_s : float
-        After something has happened, devices get so long to come to rest before the plant is read.
-    soft_s, hard_s : float
-        Of the solver: best plan so far; killed.
-    valid_s, slack_s : float
-        Of a plan: no step is sent later than so long after it was made, or so much later than it was verified for.
-    retry_s : float
-        Load that is not served is tried for again so often, where nothing else has changed.
-    distrust_s, doubt_s : float
-        A device that did not do as it was told is not counted on for so long; one that refused, or could not be read, for
-        ``doubt_s``, and for twice as long each time that it does so again.
-    thin_part, blind_part : float
-        From this part of missing readings on: no plans but for failures; no plans at all.
-    playbook_most : int
-        Plans for what may fail next that are made in one tick.
-    shift_s, reserve_s, balance_s : float or None
-        Periods of the other problems; None: never.
-    """
-
-    interval_s: float = 5.0
-    rest_s: float = 0.2
-    soft_s: float = 1.0
-    hard_s: float = 2.5
-    valid_s: float = 120.0
-    slack_s: float = 3.0
-    retry_s: float = 60.0
-    distrust_s: float = 300.0
-    doubt_s: float = 10.0
-    thin_part: float = 0.2
-    blind_part: float = 0.5
-    playbook_most: int = 1
-    shift_s: float | None = 300.0
-    reserve_s: float | None = None
-    balance_s: float | None = None
-
-
-@dataclass(frozen=True)
 class Tick:
     """What one tick came to: for views, reports and benchmarks."""
 
@@ -109,24 +70,6 @@ class Tick:
     wall_s: float
     leads: bool
     overloaded: tuple[str, ...] = ()
-
-
-@dataclass
-class _Memory:
-    """What the loop knows from one tick to the next."""
-
-    settled: tuple[str, tuple[str, ...]] | None = None
-    stable: str = ""
-    stable_failed: tuple[str, ...] = ()
-    tried_s: float = float("-inf")
-    tried_demand_kw: float = float("inf")
-    pause_s: float = 0.0
-    distrusted: dict[str, float] = field(default_factory=dict)
-    strikes: dict[str, int] = field(default_factory=dict)
-    due_s: dict[str, float] = field(default_factory=dict)
-    reached: tuple[tuple[str, ...], Mapping[int, float]] | None = None
-    written_s: float = float("-inf")
-    halted: str = ""
 
 
 class ControlLoop:
@@ -151,6 +94,8 @@ class ControlLoop:
         Tells every device that the leader lives (token); the devices' watchdogs listen for it.
     told : callable, optional
         Hears every new alarm; must not block.
+    background : Planner, optional
+        Solves what is no answer to a failure; default: ``planner``, which must then be one of this process.
     foresight : Foresight, optional
     settings : LoopSettings, optional
     components : sequence of str, optional
@@ -172,6 +117,7 @@ class ControlLoop:
         watch: Watch | None = None,
         beat: Callable[[int], None] | None = None,
         told: Callable[[Alarm], None] | None = None,
+        background: Planner | None = None,
         foresight: Foresight | None = None,
         settings: LoopSettings | None = None,
         components: Sequence[str] | None = None,
@@ -183,7 +129,7 @@ class ControlLoop:
         self.clock = SteadyClock(clock)
         self.lease, self._beat, self._confirm = lease, beat, confirm
         self.board = Board(journal, told)
-        self.foresight = foresight or Foresight()
+        self.trust = Trust(self.board, self.clock, self.settings)
         self.believing = Believing()
         self.arbiter = Arbiter()
         may_fail = _likely(net) if components is None else list(components)
@@ -192,12 +138,15 @@ class ControlLoop:
             self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
         )
         self.watch: Watch = watch or PollingWatch(paths, self.clock, self.pictures.status_devices)
-        self.executor = Executor(paths, journal, self.clock, modes, self._executor_alarm)
+        self.executor = Executor(paths, journal, self.clock, modes, self.trust.alarm)
         self.own_s = own_times_s(self.pictures.grid)
         self.ticks: list[Tick] = []
         self.on_tick: Callable[[Tick], None] | None = None
         self.seen = Beliefs({})
-        self._know = _Memory()
+        self._know = Memory()
+        self.ahead = Ahead(
+            background or planner, self.playbook, foresight or Foresight(), self.board, journal, self.settings
+        )
         self._execution: Execution | None = None
         self._carried: tuple[str, Plan, tuple[str, ...]] | None = None
         self._next_tick_s = float("-inf")
@@ -249,6 +198,7 @@ class ControlLoop:
         with suppress(JournalError):
             self.journal.event(self.clock.utc_s(), "stopped", token=self.fencing)
         self.planner.close()
+        self.ahead.planner.close()
 
     # --- one tick
 
@@ -330,7 +280,7 @@ class ControlLoop:
             self.journal.scan(now_s, readings)
         except JournalError as error:
             self._halt(str(error))
-        self._tell_state(picture, now_s)
+        tell_state(self.board, self.pictures, self.seen, picture, self.clock.jump_s, now_s)
         return picture
 
     def _sees_enough(self, blind: float) -> bool:
@@ -358,10 +308,9 @@ class ControlLoop:
     def _act(self, picture: Picture, standing: Standing, over: tuple[str, ...], blind: float) -> str:
         now_s = self.clock.monotonic_s()
         know = self._know
-        know.distrusted = {name: until for name, until in know.distrusted.items() if until > now_s}
-        distrusted = frozenset(know.distrusted)
+        distrusted = self.trust.lacking()
         failed = out_of_count(self.pictures, picture, distrusted)
-        trigger = self._trigger(picture, standing, over, failed, now_s)
+        trigger = trigger_of(know, self.settings, picture, standing, over, failed, now_s)
         if trigger:
             return self._reroute(picture, standing, over, failed, distrusted, trigger, now_s)
         if blind >= self.settings.thin_part:
@@ -371,59 +320,11 @@ class ControlLoop:
             wrong = f"{over[0]} is overloaded"
         elif standing.unserved_kw > 1.0:
             wrong = f"{standing.unserved_kw:.0f} kW are not served"
-        did = self._foresee(picture, failed, wrong, now_s)
-        if did:
-            return did
-        if self.settings.playbook_most:
-            made = self.playbook.refresh(
-                picture,
-                lambda ask: self.planner.answer(ask, self.settings.hard_s),
-                self.settings.playbook_most,
-            )
-            if made:
-                return f"prepares: {len(self.playbook.missing(picture))} contingencies left"
-        return "watches"
-
-    def _trigger(
-        self,
-        picture: Picture,
-        standing: Standing,
-        over: tuple[str, ...],
-        failed: tuple[str, ...],
-        now_s: float,
-    ) -> str:
-        """Return why the plant is to be planned for now, "" where it is not."""
-        know = self._know
-        if now_s < know.tried_s + know.pause_s:
-            return ""
-        if know.settled != (picture.fingerprint, failed):
-            new = sorted(set(failed) - set(know.settled[1])) if know.settled else []
-            return f"lost {', '.join(new)}" if new else "the plant has changed"
-        if (
-            over
-            and now_s >= know.tried_s + self.settings.interval_s
-            and picture.total_kw > know.tried_demand_kw * 1.005
-        ):
-            return f"{over[0]} is overloaded"
-        lacking = standing.unserved_kw > 1.0 or bool(over) or self._runs_down(picture)
-        if lacking and now_s >= know.tried_s + self.settings.retry_s:
-            if over:
-                return f"{over[0]} is overloaded"
-            return (
-                f"{standing.unserved_kw:.0f} kW are not served"
-                if standing.unserved_kw > 1.0
-                else "energy runs down"
-            )
-        if standing.unserved_kw > 1.0 and picture.total_kw < 0.97 * know.tried_demand_kw:
-            return "demand has fallen"
-        return ""
-
-    def _runs_down(self, picture: Picture) -> bool:
-        """Whether a battery or a tank is being emptied, so that what holds now will not hold for ever."""
-        modes = picture.numbers.get("ups", {}).get("mode", ())
-        powers = picture.numbers.get("storage", {}).get("p_mw", ())
-        gensets = picture.numbers.get("ext_grid", {}).get("running", ())
-        return "battery" in modes or any(p < 0 for p in powers) or any(on is True for on in gensets)
+        found = self.ahead.turn(picture, self.seen, now_s)
+        if isinstance(found, str):
+            return found
+        problem, job, answer = found
+        return self._propose(problem, answer, job.picture, picture, failed, wrong, now_s)
 
     def _reroute(
         self,
@@ -438,7 +339,7 @@ class ControlLoop:
         know = self._know
         know.tried_s, know.tried_demand_kw = now_s, picture.total_kw
         t_s = self.clock.utc_s()
-        if self._nothing_to_gain(picture, standing, over, failed):
+        if self._nothing_to_gain(picture, standing, failed):
             self._settle(picture, failed)
             self.journal.event(t_s, "stays", trigger=trigger, unserved_kw=standing.unserved_kw)
             return f"stays ({trigger})"
@@ -486,13 +387,11 @@ class ControlLoop:
         self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
 
-    def _nothing_to_gain(
-        self, picture: Picture, standing: Standing, over: tuple[str, ...], failed: tuple[str, ...]
-    ) -> bool:
+    def _nothing_to_gain(self, picture: Picture, standing: Standing, failed: tuple[str, ...]) -> bool:
         """Whether all is served, or as much as the plan that was just carried out was proved to; and to stay is verified."""
         reached = self._know.reached
         proved = reached[1] if reached is not None and reached[0] == failed else {}
-        if over or worse(standing.unserved_by_priority, proved):
+        if worse(standing.unserved_by_priority, proved, picture.total_kw):
             return False
         verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
         return not verifier.errors(stay_plan(picture, failed))
@@ -511,7 +410,7 @@ class ControlLoop:
         answer = decision.answer
         if decision.plan is None or answer is None or decision.rung is not Rung.SOLVED:
             return False
-        if worse(standing.unserved_by_priority, answer.unserved_by_priority):
+        if worse(standing.unserved_by_priority, answer.unserved_by_priority, picture.total_kw):
             return False
         return not decision.verifier.errors(stay_plan(picture, failed))
 
@@ -522,46 +421,13 @@ class ControlLoop:
         know.pause_s = 0.0
         self.board.end(self.clock.utc_s(), "", "no plan")
 
-    # --- looking ahead
-
-    def _foresee(self, picture: Picture, failed: tuple[str, ...], wrong: str, now_s: float) -> str:
-        """Let the other problems propose, each at its own period; return what came of it."""
-        periods = {
-            "shift": self.settings.shift_s,
-            "reserve": self.settings.reserve_s,
-            "balance": self.settings.balance_s,
-        }
-        for problem, period_s in periods.items():
-            if period_s is None or now_s < self._know.due_s.setdefault(problem, now_s + period_s):
-                continue
-            self._know.due_s[problem] = now_s + period_s
-            ask = self._question(problem, picture)
-            if ask is None:
-                continue
-            answer = self.planner.answer(ask, self.settings.hard_s)
-            if self._outdated(picture, now_s):
-                return f"{problem}: the plant has changed meanwhile"
-            return self._propose(problem, answer, picture, failed, wrong, now_s)
-        return ""
-
-    def _question(self, problem: str, picture: Picture) -> Ask | None:
-        t_s = self.clock.utc_s()
-        risk = self.foresight.risk(picture, self.seen, t_s) if problem != "balance" else None
-        for component, reason, repair in self.foresight.advice():
-            if not self.board.has(component, "wear"):
-                self.journal.event(t_s, "maintenance", component=component, reason=reason, repair=repair)
-            self.board.raise_alarm(t_s, component, "wear", Severity.WARNING, reason, repair)
-        if problem == "shift" and risk is None:
-            return None
-        loads = self.foresight.loads(picture, t_s)
-        if loads is not None:
-            self.journal.forecast(t_s, loads)
-        return Ask(problem, picture.numbers, (), self.settings.soft_s, risk, loads)
+    # --- what the other problems propose
 
     def _propose(
         self,
         problem: str,
         answer: Answer,
+        asked: Picture,
         picture: Picture,
         failed: tuple[str, ...],
         wrong: str,
@@ -569,8 +435,8 @@ class ControlLoop:
     ) -> str:
         if answer.plan is None or not answer.plan.actions:
             return f"{problem}: nothing to do" if answer.plan is not None else f"{problem}: {answer.status}"
-        doubtful = {name for name, _ in self.seen.doubtful()} | picture.unknown | set(self._know.distrusted)
-        proposal = Proposal(problem, answer.plan, picture.fingerprint)
+        doubtful = {name for name, _ in self.seen.doubtful()} | picture.unknown | self.trust.lacking()
+        proposal = Proposal(problem, answer.plan, asked.fingerprint)
         objection = self.arbiter.objection(
             proposal, now_s, picture.fingerprint, wrong=wrong or _lost(failed), doubtful=doubtful
         )
@@ -660,41 +526,24 @@ class ControlLoop:
         if execution.state is State.DONE:
             self.board.end(t_s, "", "stopped")
             self.board.end(t_s, "", "slow")
-            for item in plan.actions:
-                self._know.strikes.pop(item.device, None)
+            self.trust.restore(item.device for item in plan.actions)
         for device in execution.unknown:
-            self._distrust(device)
+            self.trust.withdraw(device)
         self._execution, self._carried = None, None
         if execution.state is not State.DONE:
             self._know.reached = None
         self._know.settled = None  # what was reached is looked at before anything is believed of it
         self._next_tick_s = self.clock.monotonic_s()
 
-    def _executor_alarm(self, device: str, kind: str, text: str) -> None:
-        """Tell a person what the executor ran into, and do not count on that device for a while."""
-        severity = (
-            Severity.CRITICAL if kind in ("unknown state", "not led back", "journal") else Severity.MAJOR
-        )
-        todo = "Look at the device, then acknowledge." if device else "Look at the sequence's log."
-        self.board.raise_alarm(self.clock.utc_s(), device, kind, severity, text, todo)
-        if device and kind in ("unknown state", "not moved"):
-            self._distrust(device)
-        elif (
-            device and kind == "stopped"
-        ):  # it said no, or nothing: soon it may be asked again, each time later
-            strikes = self._know.strikes.get(device, 0)
-            self._know.strikes[device] = strikes + 1
-            self._distrust(device, min(self.settings.doubt_s * 2.0**strikes, self.settings.distrust_s))
-
-    def _distrust(self, device: str, for_s: float | None = None) -> None:
-        until_s = self.clock.monotonic_s() + (self.settings.distrust_s if for_s is None else for_s)
-        self._know.distrusted[device] = max(until_s, self._know.distrusted.get(device, until_s))
-
     # --- leading, and what ends it
 
     def _leads(self) -> bool:
         if self.lease is None:
             return True
+        now_s = self.clock.monotonic_s()
+        if self.lease.leads and now_s < self._know.renew_s:
+            return True
+        self._know.renew_s = now_s + self.lease.term_s / 8.0
         led = self.lease.token > 0 and self.lease.leads
         leads = self.lease.renew()
         if leads != led:
@@ -710,7 +559,7 @@ class ControlLoop:
         """Read back what the journal holds open: after a start, and whenever this controller comes to lead."""
         for item in self.executor.settle(self.own_s):
             if item.outcome == "unknown":
-                self._distrust(item.command.device)
+                self.trust.withdraw(item.command.device)
 
     def _halt(self, reason: str) -> None:
         """Send nothing more: the plant is only watched from now on, and a person is told."""
@@ -726,50 +575,6 @@ class ControlLoop:
             )
         if self._execution is not None:
             self._execution, self._carried = None, None
-
-    # --- telling people
-
-    def _tell_state(self, picture: Picture, t_s: float) -> None:
-        """Put up and take down the alarms that follow from what is seen."""
-        names = set()
-        for name in picture.failed:
-            component, _, form = name.partition("@")
-            names.add(component)
-            what = f"{component} has failed" + (f" ({form.replace('_', ' ')})" if form else "")
-            self.board.raise_alarm(
-                t_s, component, "failed", Severity.MAJOR, what, "Repair it; it is not counted on."
-            )
-        self.board.only(t_s, "failed", names)
-        doubtful: dict[str, str] = {}
-        limited = self.pictures.parts_of(picture.limits_kw)  # what is capped may well stand still
-        for (device, quantity), belief in self.seen.doubtful().items():
-            if device in limited and belief.quality is Quality.SUSPECT:
-                continue
-            doubtful.setdefault(device, f"{quantity}: {belief.reason}")
-        for device, reason in doubtful.items():
-            self.board.raise_alarm(
-                t_s,
-                device,
-                "meter",
-                Severity.WARNING,
-                f"{device}: {reason}",
-                "Check the meter and the way to it.",
-            )
-        self.board.only(t_s, "meter", doubtful)
-        jump_s = self.clock.jump_s
-        if jump_s:
-            text = f"the controller's clock has jumped by {jump_s:+.0f} s; it goes on by the one that cannot jump"
-            self.board.raise_alarm(t_s, "", "clock", Severity.MAJOR, text, "Mend the time service.")
-        for note in picture.notes:
-            self.board.raise_alarm(
-                t_s,
-                note.split()[0],
-                "balance",
-                Severity.WARNING,
-                note,
-                "A meter lies, or load is drawn past the meters.",
-            )
-        self.board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
 
 
 PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdnopt.control.picture import Numbers, with_numbers
+from pdnopt.control.picture import Numbers, with_numbers, with_shares
 from pdnopt.errors import PdnoptError
 from pdnopt.plan import Plan
 from pdnopt.result import Result
@@ -107,7 +107,7 @@ class Desk:
     """
 
     def __init__(self, net: Any) -> None:
-        self.net = net
+        self.net = with_shares(net)
         self._sessions: dict[str, Session] = {}
 
     def answer(self, ask: Ask) -> Answer:

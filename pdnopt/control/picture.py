@@ -28,7 +28,7 @@ from pdnopt.plant.tables import UPS_MODES, values
 from pdnopt.protocols.readings import Quality
 from pdnopt.units import KW_PER_MW
 
-__all__ = ["Numbers", "Picture", "Pictures", "with_numbers"]
+__all__ = ["Numbers", "Picture", "Pictures", "with_numbers", "with_shares"]
 
 UNSEEN_FACTOR = 1.1
 UNSEEN_S = 12.0
@@ -103,7 +103,7 @@ class Pictures:
     """
 
     def __init__(self, net: Any) -> None:
-        self.base = _with_shares(net)
+        self.base = with_shares(net)
         self.grid = read_grid(self.base)
         self.demand = read_demand(self.base, self.grid)
         self._names = {
@@ -278,6 +278,9 @@ class Pictures:
                     failed.append(f"{name}@rectifier")
                 if float(self._flag(seen, name, "modules_part", 1.0)) < 1.0:
                     failed.append(f"{name}@module")
+                if self._flag(seen, name, "bypass_ok", True) is False and bypass[name] >= 0:
+                    switch = self._names["switch"][bypass[name]]
+                    failed.append(f"{switch}@stuck_open")  # it has tripped, for instance
             soc[k] = float(seen.value(name, "soc_percent", soc[k]))
             warm[k] = float(seen.value(name, "temperature_c", warm[k]))
         assert len(frame) == len(names)
@@ -348,7 +351,10 @@ class Pictures:
         free = some_fed & ~limited & (drawn > 0)
         self._d_kw = np.where(free, drawn, self._d_kw)
         self._cord_kw = np.where(known & free[d.cord_unit], kw, self._cord_kw)
-        draws = np.where(free[d.cord_unit], kw * fed, self._d_kw[d.cord_unit] * self._share(fed))
+        all_fed = d.sum_by_unit((~fed).astype(float)) == 0
+        measured = (free & all_fed)[d.cord_unit]
+        # a cord without voltage keeps its share in the tables: that the others carry it follows from the network
+        draws = np.where(measured, kw, self._d_kw[d.cord_unit] * d.cord_share)
         self._write_loads(draws, numbers)
         dark = [d.name[k] for k in np.flatnonzero(~some_fed & (self._d_kw > 0))]
         total = float(self._d_kw.sum())
@@ -396,13 +402,6 @@ class Pictures:
         return self._initial.but(
             source_on=np.array([on[name] for name in self.grid.sources.name], dtype=bool)
         )
-
-    def _share(self, fed: np.ndarray) -> np.ndarray:
-        """Return the part of its unit's demand that each cord draws: among living ones, of a dark unit among all."""
-        d = self.demand
-        alive = np.where(fed, d.cord_share, 0.0)
-        total = d.sum_by_unit(alive)[d.cord_unit]
-        return np.asarray(np.where(total > 0, alive / np.where(total > 0, total, 1.0), d.cord_share))
 
     def _write_loads(self, kw: np.ndarray, numbers: Numbers) -> None:
         d = self.demand
@@ -456,7 +455,7 @@ def _running(net: Any) -> Sequence[Any]:
     ]
 
 
-def _with_shares(net: Any) -> Any:
+def with_shares(net: Any) -> Any:
     """Return the network with every cord's share written down: how a rack shares is no matter of what it draws now."""
     grid = read_grid(net)
     demand = read_demand(net, grid)

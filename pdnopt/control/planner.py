@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -28,6 +29,12 @@ class Planner(Protocol):
     def answer(self, ask: Ask, hard_s: float) -> Answer:
         """Return an answer within ``hard_s`` seconds of wall time, or one that says why there is none."""
 
+    def begin(self, ask: Ask, hard_s: float) -> None:
+        """Ask without waiting; one question at a time."""
+
+    def result(self) -> Answer | None:
+        """Return the answer to what was begun, None while there is none yet. It comes once."""
+
     def close(self) -> None:
         """Give up what it holds."""
 
@@ -37,9 +44,17 @@ class InProcessPlanner:
 
     def __init__(self, net: Any) -> None:
         self._desk = Desk(net)
+        self._held: Answer | None = None
 
     def answer(self, ask: Ask, hard_s: float) -> Answer:
         return self._desk.answer(ask)
+
+    def begin(self, ask: Ask, hard_s: float) -> None:
+        self._held = self._desk.answer(ask)
+
+    def result(self) -> Answer | None:
+        held, self._held = self._held, None
+        return held
 
     def close(self) -> None:
         return
@@ -66,6 +81,8 @@ class WorkerPlanner:
         self._job = json.dumps({"network": network_to_text(net), "problems": list(problems)})
         self._program = program
         self.kills = 0
+        self._held: Answer | None = None
+        self._hard_s = self._due_s = 0.0
         self._child = _Child(self._program, self._job)
 
     @property
@@ -83,25 +100,40 @@ class WorkerPlanner:
         return self._child.wait_ready(timeout_s)
 
     def answer(self, ask: Ask, hard_s: float) -> Answer:
+        self.begin(ask, hard_s)
+        return self._held or self._heard(self._child.receive(hard_s))
+
+    def begin(self, ask: Ask, hard_s: float) -> None:
         child = self._child
-        if not child.is_ready():
-            if child.process.poll() is not None:
-                self._replace()
-                return Answer("died", why="the solver process ended; a new one is starting")
-            return Answer("late", why="the solver process is still starting")
-        child.send(ask.to_json())
-        line = child.receive(hard_s)
+        self._held, self._hard_s, self._due_s = None, hard_s, time.monotonic() + hard_s
+        if child.is_ready():
+            child.send(ask.to_json())
+        elif child.process.poll() is not None:
+            self._replace()
+            self._held = Answer("died", why="the solver process ended; a new one is starting")
+        else:
+            self._held = Answer("late", why="the solver process is still starting")
+
+    def result(self) -> Answer | None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        line = self._child.receive(0.0)
+        return None if line is None and time.monotonic() < self._due_s else self._heard(line)
+
+    def _heard(self, line: str | None) -> Answer:
+        """Return the answer that a line is; where it is none the process is replaced."""
         if line:
             with suppress(ValueError, TypeError, KeyError):
                 return Answer.from_json(line)
             why = "the solver process sent something that is no answer"
             status = "died"
         elif line == "":
-            status, why = "died", f"the solver process ended: {child.last_words()}"
+            status, why = "died", f"the solver process ended: {self._child.last_words()}"
         else:
-            status, why = "late", f"no answer within {hard_s:g} s; the solver process was killed"
+            status, why = "late", f"no answer within {self._hard_s:g} s; the solver process was killed"
         self._replace()
-        return Answer(status, why=why, took_s=hard_s if status == "late" else 0.0)
+        return Answer(status, why=why, took_s=self._hard_s if status == "late" else 0.0)
 
     def _replace(self) -> None:
         self.kills += 1
@@ -145,7 +177,7 @@ class _Child:
     def receive(self, timeout_s: float) -> str | None:
         """Return the next line; "" where the process has ended, None where nothing came in time."""
         try:
-            return self._inbox.get(timeout=timeout_s)
+            return self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
         except Empty:
             return None
 

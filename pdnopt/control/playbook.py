@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdnopt.control.desk import Answer, Ask
@@ -39,24 +39,24 @@ class Playbook:
         page = self._pages.get(picture.fingerprint, {})
         return [name for name in self.components if name not in page and name not in picture.failed]
 
-    def refresh(self, picture: Picture, solve: Callable[[Ask], Answer], most: int) -> int:
-        """Make up to ``most`` plans that are missing; return how many were made.
-
-        One that was not found is not tried again in this state, unless the solver was late or has died.
-        """
-        page = self._pages.setdefault(picture.fingerprint, {})
+    def question(self, picture: Picture) -> tuple[str, Ask] | None:
+        """Return a contingency of which this state has no plan yet, and what to ask; None where it has all."""
+        self._pages.setdefault(picture.fingerprint, {})
         self._pages.move_to_end(picture.fingerprint)
         while len(self._pages) > KEPT_STATES:
             self._pages.popitem(last=False)
-        made = 0
-        for name in self.missing(picture)[:most]:
+        for name in self.missing(picture)[:1]:
             failed = tuple(sorted({*picture.failed, name}))
-            answer = solve(Ask("reroute", picture.numbers, failed, self.time_limit_s))
-            if answer.status in ("late", "died"):
-                break
-            page[name] = answer.plan
-            made += 1
-        return made
+            return name, Ask("reroute", picture.numbers, failed, self.time_limit_s)
+        return None
+
+    def keep(self, fingerprint: str, name: str, answer: Answer) -> None:
+        """Keep what came of a question.
+
+        One that found no plan is not asked again in this state, unless the solver was late or has died.
+        """
+        if answer.status not in ("late", "died") and fingerprint in self._pages:
+            self._pages[fingerprint][name] = answer.plan
 
     def plan_for(self, fingerprint: str, before: Sequence[str], now: Sequence[str]) -> Plan | None:
         """Return the plan that a state had for what has failed since; None where there is none."""

@@ -15,7 +15,7 @@ from pdnopt.units import DEFAULT_LATENCY_S
 
 __all__ = ["Standing", "out_of_count", "overloaded", "pinned_numbers", "standing_of", "stay_plan", "worse"]
 
-SAME_KW = 0.5
+SAME_KW, WORTH_PART = 0.5, 0.005
 OVER = 1.005
 """What a meter of class 0.5 may show at the rating."""
 
@@ -43,11 +43,15 @@ def standing_of(pictures: Pictures, picture: Picture) -> Standing:
     return Standing(lacking)
 
 
-def worse(one: Mapping[int, float], other: Mapping[int, float], tolerance_kw: float = SAME_KW) -> bool:
-    """Return whether ``one`` leaves more unserved than ``other``, the most critical priority first."""
+def worse(one: Mapping[int, float], other: Mapping[int, float], demand_kw: float = 0.0) -> bool:
+    """Return whether ``one`` leaves so much more unserved than ``other`` that moving racks is worth it.
+
+    The most critical priority first. What counts is more than ``SAME_KW`` of it; of the others also more than
+    ``WORTH_PART`` of the whole demand: for less no rack is capped in place of another.
+    """
     for priority in sorted({*one, *other}):
         difference = one.get(priority, 0.0) - other.get(priority, 0.0)
-        if abs(difference) > tolerance_kw:
+        if abs(difference) > (SAME_KW if priority <= 1 else max(SAME_KW, WORTH_PART * demand_kw)):
             return difference > 0
     return False
 

@@ -144,7 +144,7 @@ class Simulation:
             confirm=confirm,
         )
         self.loop.watch = EventWatch(self.plant, paths, self.loop.clock, self.loop.pictures.status_devices)
-        self.loop.foresight = self._foresight()
+        self.loop.ahead.foresight = self._foresight()
         if journal.meta("network") is None:
             journal.set_meta("network", network_to_text(net))
             journal.set_meta("name", str(getattr(net, "name", "") or ""))

@@ -148,7 +148,7 @@ def by_pdnopt(job: Job, net: Any, plant: EmulatedPlant) -> dict[str, Any]:
             soft_s=SOFT_S,
             hard_s=HARD_S,
             retry_s=RETRY_S,
-            playbook_most=0,
+            playbook=False,
             shift_s=None,
         ),
         components=[],

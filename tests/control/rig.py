@@ -32,7 +32,8 @@ from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.readings import Reading
 from tests.plants import SMALL, random_plant
 
-SETTINGS = LoopSettings(playbook_most=0, shift_s=None, retry_s=10.0)
+SETTINGS = LoopSettings(playbook=False, shift_s=None, retry_s=10.0, soft_s=30.0)
+"""The solver's limit is by the wall's clock: long enough that no busy machine changes an answer."""
 
 
 @lru_cache(maxsize=64)
@@ -130,7 +131,29 @@ class FaultyPlanner:
         answer = self.inner.answer(ask, hard_s)
         return answer if self.spoil is None else self.spoil(ask, answer)
 
+    def begin(self, ask: Ask, hard_s: float) -> None:
+        self.inner.begin(ask, hard_s)
+
+    def result(self) -> Answer | None:
+        return self.inner.result()
+
     def close(self) -> None:
+        return
+
+
+class Life:
+    """A lease that nobody contests: every life of the controller leads, with a token of its own."""
+
+    term_s = 10.0
+
+    def __init__(self, token: int) -> None:
+        self.token, self.leads = token, False
+
+    def renew(self) -> bool:
+        self.leads = True
+        return True
+
+    def give_up(self) -> None:
         return
 
 
@@ -151,7 +174,7 @@ class Rig:
     seed: int
     ways: int = 2
     settings: LoopSettings = SETTINGS
-    lease: bool = False
+    lives: int = 0
     unjournalled: list[str] = field(default_factory=list)
     operated: list[Command] = field(default_factory=list)
     kill_in: int | None = None
@@ -174,6 +197,7 @@ class Rig:
 
     def new_loop(self, lease: Lease | None = None) -> ControlLoop:
         """Start a controller on the disk that there is."""
+        self.lives += 1
         self.journal = Journal(Path("sim"), self.disk)
         paths = Paths({f"way{k}": Wire(driver, self) for k, driver in enumerate(self.drivers)})
         loop = ControlLoop(
@@ -186,7 +210,7 @@ class Rig:
             settings=self.settings,
             components=[],
             beat=self.beat,
-            lease=lease,
+            lease=lease or Life(self.lives),  # type: ignore[arg-type]
         )
         loop.start()
         return loop

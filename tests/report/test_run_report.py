@@ -20,7 +20,7 @@ from pdnopt.report import render_run_html, write_run_report
 from pdnopt.report.run_view import read_run
 from pdnopt.runs import simulate
 
-LOOK = LoopSettings(interval_s=30.0, playbook_most=0)
+LOOK = LoopSettings(interval_s=30.0, playbook=False)
 
 
 @pytest.fixture(scope="module")
