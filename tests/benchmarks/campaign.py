@@ -61,7 +61,7 @@ LATENCY_S = 0.5
 THINK_S = 0.9
 INTERVAL_S = 150.0
 RETRY_S = 300.0
-SOFT_S, HARD_S = 20.0, 60.0
+SOFT_S, HARD_S = 5.0, 30.0
 """Wall time for a solve: the machine that runs a campaign may be busy. The CPU time of the slowest one is reported."""
 WAYS = ("nobody", "rules", "rules, then shed", "pdnopt")
 
