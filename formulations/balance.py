@@ -221,6 +221,8 @@ class Balance:
         add = csr_array(kron(np.eye(len(s.loss)), np.ones((1, 3))))
         p, q = var["p"], var["q"]
         lost = cp.multiply(par["loss_p"], p) + cp.multiply(par["loss_q"], q)
+        if s.sized_link:  # zones: solved once at a point, so that a tangent might give power away
+            lost = cp.multiply(np.repeat(s.loss, 3), var["s"])
         return [
             *_polygon(var["s"], p, q, N_DIRECTIONS),
             var["s"] <= par["s_high"],

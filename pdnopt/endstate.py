@@ -33,8 +33,8 @@ def replay(response: Response, demand: Demand, plan: Plan) -> State:
 
     actuator = Actuator(response.grid, demand)
     state = response.state
-    # set-points and compensation currents change no state
-    switching = [item for item in plan.actions if item.action not in ("setpoint", "compensate")]
+    # set-points, compensation currents and phases change no state
+    switching = [item for item in plan.actions if item.action not in ("setpoint", "compensate", "phase")]
     for _, batch in groupby(switching, key=lambda item: item.step):
         state = settle(response, actuator.act(state, batch))
     return state
@@ -58,7 +58,21 @@ def end_state_network(net: Any, plan: Plan) -> Any:
     down = [int(outage.index) for outage in outages if outage.table == INVERTERS]
     after[INVERTERS].loc[down, "in_service"] = False
     _write_setpoints(after, plan)
+    _write_phases(after, plan)
     return after
+
+
+def _write_phases(after: Any, plan: Plan) -> None:
+    """Write the phases that loads were told to draw from."""
+    row = dict(zip(component_names(after, "asymmetric_load"), after["asymmetric_load"].index, strict=True))
+    for item in plan.actions:
+        if item.action == "phase":
+            if item.device not in row:
+                raise PlanError(f"{item.device} is no load of this network; solve again for it")
+            for name, unit in (("p", "mw"), ("q", "mvar")):
+                old, new = (f"{name}_{phase}_{unit}" for phase in (item.before, item.after))
+                frame, at = after["asymmetric_load"], row[item.device]
+                frame.loc[at, [new, old]] = [frame.at[at, new] + frame.at[at, old], 0.0]
 
 
 def _write_setpoints(after: Any, plan: Plan) -> None:

@@ -353,6 +353,8 @@ def describe(action: Action) -> str:
         return f"shed {action.device} ({action.before:.1f} kW)"
     if action.action == "transfer":
         return f"transfer {action.device} from {action.before or 'open'} to {action.after or 'open'}"
+    if action.action == "phase":
+        return f"let {action.device} draw from phase {action.after} instead of {action.before}"
     if action.action == "setpoint":
         p, q = (", ".join(f"{x:.2f}" for x in action.after[name]) for name in ("p_kw", "q_kvar"))
         return f"set {action.device} to {p} kW and {q} kvar (a, b, c)"
@@ -404,6 +406,9 @@ def _summary(step: int, batch: list[Action]) -> list[str]:
         change = ""
         if kind in ("setpoint", "compensate"):
             kind = "send set-points to" if kind == "setpoint" else "send compensation currents to"
+        if kind == "phase":  # few, and each by hand
+            rows += [f"    {step:3d} {item.t_s:8.2f} s  {describe(item)}" for item in mine]
+            continue
         if kind in ("cap", "shed", "restore"):
             change = f", {sum(float(item.after) - float(item.before) for item in mine):+.1f} kW"
         rows.append(f"    {step:3d} {mine[0].t_s:8.2f} s  {kind} {len(mine)} devices{change} ({first})")

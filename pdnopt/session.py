@@ -67,7 +67,8 @@ class Options:
     risk : DataFrame, optional
         Probability of failing: index component names, columns steps. Of a shift, names joined by " + " fail together.
     max_moves : int, optional
-        At most so many devices move in this call; of a shift in every step, by area.
+        At most so many devices move in this call; of a shift in every step, by area. Of a balance: racks with
+        ``phase_options`` that change their phase (0 unless told).
     horizon : int, optional
         Of a shift: steps that are looked ahead (12), of ``step_s`` (300 s) each. Of a balance: steps of ``loads`` (all).
     max_shift_kw : float, optional
@@ -84,6 +85,11 @@ class Options:
         Of a balance: inverters that do not answer; they keep the set-points they have.
     max_ramp_kva : float, optional
         Of a balance: P and Q of a phase of an inverter change by at most so much (kW, kvar) in this call.
+    zones : int, sequence of str, or dict, optional
+        Of a balance: solve by zones of at most so many inverters (True: 20), or by those that begin with the
+        feeders named, under a global level (`pdnopt.balancing.levels`). For hundreds of inverters and more.
+    workers : int, optional
+        Of a balance by zones: processes that solve them.
     spectra : DataFrame, optional
         Of a balance: measured harmonic currents, one row a circuit, order and phase (`pdnopt.balancing.harmonics.spectra`);
         inverters with active filters then compensate them within what their set-points leave.
@@ -124,6 +130,8 @@ class Options:
     max_at_risk_kw: float | None = None
     stale: Sequence[str] = ()
     max_ramp_kva: float | None = None
+    zones: Any = None
+    workers: int | None = None
     spectra: Any = None
 
     def but(self, changes: dict[str, Any]) -> Options:
@@ -245,7 +253,7 @@ PLANNED = ("loads", "step_s", "components", "risk", "max_moves")
 """Keywords of every problem that is solved before a failure."""
 ALLOCATION_ONLY = ("doubles", "evacuate", "corrective", "peaks")
 SHIFT_ONLY = ("horizon", "max_shift_kw", "areas", "prices", "guard", "guard_level", "max_at_risk_kw")
-BALANCE_ONLY = ("stale", "max_ramp_kva", "spectra")
+BALANCE_ONLY = ("stale", "max_ramp_kva", "spectra", "zones", "workers")
 SWITCHING_ONLY = ("failed", "extend")
 FOREIGN = {
     "switching": (*PLANNED, *ALLOCATION_ONLY, *SHIFT_ONLY, *BALANCE_ONLY),
@@ -315,6 +323,10 @@ def _runner(formulation: Any, net: Any, options: Options) -> Any:
 
         return ShiftRunner(net, formulation, options)
     if formulation.kind == "set-points":
+        if options.zones is not None and options.zones is not False:
+            from pdnopt.balancing.levels import ZonedRunner
+
+            return ZonedRunner(net, formulation, options)
         from pdnopt.balancing import BalanceRunner
 
         return BalanceRunner(net, formulation, options)

@@ -16,7 +16,7 @@ from pdnopt.errors import InputError, Issue
 from pdnopt.plant.names import component_name, find_component
 from pdnopt.plant.tables import values
 
-__all__ = ["check_call", "check_inputs", "check_phases", "check_terms"]
+__all__ = ["check_call", "check_inputs", "check_pairs", "check_phases", "check_terms"]
 
 TABLE = "asymmetric_sgen"
 
@@ -33,7 +33,7 @@ def check_inputs(net: Any, terms: Sequence[str], options: Any) -> list[Issue]:
 
 def check_call(net: Any, terms: Sequence[str], options: Any) -> list[Issue]:
     """Return every fault of the keywords of a call: terms, failed and stale inverters, loads."""
-    out = [*check_terms(terms, options), *_names(net, options)]
+    out = [*check_terms(terms, options), *check_pairs(options), *_names(net, options)]
     try:
         loads_kw(net, options)
     except InputError as error:
@@ -48,6 +48,21 @@ def check_terms(terms: Sequence[str], options: Any) -> list[Issue]:
         return []
     allowed = f"each at most once: {', '.join(terms)}"
     return [Issue("Enum", "minimize", "", list(asked), allowed, "Correct the terms.")]
+
+
+APART = (("loads", "spectra"), ("spectra", "max_moves"))
+"""Keywords of which one says something about a plant that another one changes."""
+
+
+def check_pairs(options: Any) -> list[Issue]:
+    """Return the keywords that are not taken together: none of them is ignored silently."""
+    given = {name for pair in APART for name in pair if getattr(options, name) is not None}
+    todo = "Ask for one of them, carry it out, and ask for the other then."
+    return [
+        Issue("Conflict", f"solve({one}=..., {other}=...)", "", f"{one} and {other}", "one of them", todo)
+        for one, other in APART
+        if {one, other} <= given
+    ]
 
 
 def _names(net: Any, options: Any) -> list[Issue]:

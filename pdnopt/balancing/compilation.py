@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 __all__ = ["Compilation", "Linear"]
 
@@ -102,6 +102,7 @@ class Compilation:
             float
         )
         self.family = _families(a[self._pool])
+        self.size_column = self._column_of("s")
         self.beside = _beside(self.family)
 
     @property
@@ -116,8 +117,21 @@ class Compilation:
 
     def concerns(self, name: str) -> np.ndarray:
         """Return which rows of the pool have a variable in them."""
+        return self.touching(self.column.get(name, np.zeros(0, dtype=int)))
+
+    def _column_of(self, name: str) -> np.ndarray:
+        """Return the column of a variable that each row of the pool has in it, -1: none."""
+        columns = self.column.get(name, np.zeros(0, dtype=int))
+        there = coo_array(csr_array(self._shape)[:, columns])
+        out = np.full(self._shape.shape[0], -1)
+        used = there.data > 0
+        out[there.row[used]] = columns[there.col[used]]
+        return out
+
+    def touching(self, columns: np.ndarray) -> np.ndarray:
+        """Return which rows of the pool have one of these columns in them."""
         mark = np.zeros(self.n)
-        mark[self.column.get(name, np.zeros(0, dtype=int))] = 1.0
+        mark[columns] = 1.0
         return np.asarray(self._shape @ mark > 0)
 
     def at(self, point: Any) -> Linear:

@@ -62,6 +62,9 @@ class Structure:
     v_min, v_max : float, shape (V,)
     loss : float, shape (I,)
         Part of the apparent power.
+    sized_link : bool
+        The DC links lose parts of the sizes s, which may be above |p + jq| (`balancing.link` evens that out afterwards),
+        instead of tangents at the point: one solve at a point is then enough, wherever set-points turn to.
     """
 
     y: csr_array
@@ -76,6 +79,7 @@ class Structure:
     v_min: np.ndarray
     v_max: np.ndarray
     loss: np.ndarray
+    sized_link: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pdnopt.balancing.flow import Injections, read_injections, read_owned_injections
+from pdnopt.balancing.flow import Injections, read_owned_injections
 from pdnopt.balancing.inverters import Inverters
 from pdnopt.balancing.network import PhaseNetwork
 from pdnopt.errors import InputError, Issue
@@ -49,7 +49,11 @@ class Loads:
         )
 
     def at(self, replaced: Mapping[str, Mapping[int, float]]) -> Injections:
-        """Return the injections with the demands (kW) of some rows replaced, by table and row.
+        """Return the injections of `owned` alone."""
+        return self.owned(replaced)[0]
+
+    def owned(self, replaced: Mapping[str, Mapping[int, float]]) -> tuple[Injections, dict[str, np.ndarray]]:
+        """Return the injections with the demands (kW) of some rows replaced, by table and row; and the row of each.
 
         Raises
         ------
@@ -57,7 +61,7 @@ class Loads:
             A row that draws nothing by its table is to draw something: its phases are not known.
         """
         if not replaced:
-            return self.now
+            return self.now, self._owner
         issues = []
         factor = np.ones(len(self.now.s_pu))
         for table, rows in replaced.items():
@@ -80,9 +84,9 @@ class Loads:
             raise InputError(issues)
         if not self._plain:
             base = Plan("balance", loads_kw=replaced).apply(self._net)
-            return read_injections(base, self._network, self._inverters.index)
+            return read_owned_injections(base, self._network, self._inverters.index)
         now = self.now
-        return Injections(now.plus, now.minus, now.s_pu * factor, now.z, now.i)
+        return Injections(now.plus, now.minus, now.s_pu * factor, now.z, now.i), self._owner
 
 
 def loads_kw(net: Any, options: Any) -> dict[str, dict[int, float]]:

@@ -25,8 +25,8 @@ PART = 1e-3
 """Part of a term by which it may be worse on top."""
 BROKEN = 1e-5
 """A row of the pool is broken from here on, pu. HiGHS keeps rows to 1e-7."""
-BROKEN_SIZE = 1e-4
-"""The same where a row only says how large an inverter's apparent power is: 10 VA, of which only effort and losses hear."""
+BROKEN_SIZE = 4e-4
+"""The same where a row says how large an inverter's apparent power is, as part of its rating: the checker takes 5e-4."""
 TOGETHER = ("losses", "effort")
 """The last two terms are minimised in one: `TIE` of the second on top of the first. The first is then worse than its least
 by no more than `TIE` of the most that the second can be."""
@@ -67,7 +67,7 @@ class Programme:
         self._highs = HighsModel(relax=True)
         self._held = np.zeros(len(c.family), dtype=bool)
         self._memory = self._kept = {"boxed": NEW, "whole": NEW}
-        self._tolerance = np.where(c.concerns("s"), BROKEN_SIZE, BROKEN)
+        self._tolerance = np.full(len(c.family), BROKEN)
         self._way = "whole"
         self._rows = NEW.rows
         self._counted = len(c.column.get("spread", ()))
@@ -89,6 +89,7 @@ class Programme:
     def solve(self, point: Any, terms: tuple[str, ...], deadline_s: float = inf) -> Answer:
         """Solve term after term at a point; successive calls start from the last bases until `rewind`."""
         linear = self.compilation.at(point)
+        self._tolerance = tolerance(self.compilation, linear)
         n = 0 if self.nothing is None else len(self.nothing.terms)
         if n and terms[:n] == self.nothing.terms and len(terms) > n and self._memory["boxed"].used:
             answer = self._boxed_answer(linear, terms, n, deadline_s)
@@ -200,3 +201,10 @@ class Programme:
         new[self.compilation.beside[worst].ravel() if self._memory[self._way].bases else worst] = True
         new[self._rows] = False
         return np.flatnonzero(new)
+
+
+def tolerance(compilation: Any, linear: Linear) -> np.ndarray:
+    """Return from where on each row of the pool is broken."""
+    column = compilation.size_column
+    rated = np.abs(linear.high[np.maximum(column, 0)]) if len(linear.high) else np.zeros(len(column))
+    return np.where(column < 0, BROKEN, np.clip(BROKEN_SIZE * rated, 1e-7, 1e-4))

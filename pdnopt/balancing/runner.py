@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pdnopt.balancing.checks import check_call, check_inputs, check_terms
+from pdnopt.allocation.inputs import read_max_moves
+from pdnopt.balancing.checks import check_call, check_inputs, check_pairs, check_terms
 from pdnopt.balancing.data import INSCRIBED, S_BASE_KW
 from pdnopt.balancing.flow import PHASES, Injections, PhaseFlow
 from pdnopt.balancing.harmonics import Filtered, Filtering, Fundamental, as_checked
@@ -19,8 +20,10 @@ from pdnopt.balancing.inverters import (
     read_bounds,
     read_inverters,
 )
+from pdnopt.balancing.link import taken
 from pdnopt.balancing.loads import Loads, loads_kw
 from pdnopt.balancing.network import read_phase_network
+from pdnopt.balancing.phases import Move, Selection, better, moved
 from pdnopt.balancing.points import Sight, look, point_of, read_area
 from pdnopt.balancing.programme import Answer, Programme
 from pdnopt.checker import Checker, CheckReport
@@ -35,6 +38,8 @@ __all__ = ["BalanceRunner"]
 ROUNDS = 12
 FREE_ROUNDS = 3
 """After so many rounds set-points move at most half an inverter's rating, then a quarter ...: what swings comes to rest."""
+SELECTIONS = 3
+"""How often racks that change their phase are chosen, each time at the point of the last choice."""
 AGREED_PU = 1e-4
 """Voltages of the programme and of the flow at its set-points agree within this."""
 AGREED_PART = 4e-3
@@ -75,15 +80,14 @@ class BalanceRunner:
         told = self._loads(options)
         start = self._sight(told, self.inverters.now_kva)
         self.area = read_area(self.base, self.network, self.inverters, start)
-        self.programme = Programme(formulation.build(self.area.structure))
+        self._compile(options)
         self._start_kva = self.inverters.now_kva
+        self._selection: Selection | None = None
         self._courses: dict[tuple[int, ...], Any] = {}
         self._filtering: Filtering | None = None
         if options.spectra is not None:
             self.filtering.read(options.spectra)  # refuses what is wrong before anything is solved
         self._prime()
-        if options.spectra is not None:
-            self._prime_filters(options, told)
 
     @property
     def filtering(self) -> Filtering:
@@ -94,7 +98,11 @@ class BalanceRunner:
 
     def updated(self, net: Any, options: Any) -> BalanceRunner:
         """Return a runner of the same plant at another moment."""
-        return BalanceRunner(net, self.formulation, options)
+        return type(self)(net, self.formulation, options)
+
+    def _compile(self, options: Any) -> None:
+        """Build what is solved: here one programme of the whole plant."""
+        self.programme = Programme(self.formulation.build(self.area.structure))
 
     def _prime(self) -> None:
         """Solve for the table's loads: every solve starts from there, so that none depends on those before it."""
@@ -105,19 +113,12 @@ class BalanceRunner:
             self._start_kva = found
         self.programme.keep()
 
-    def _prime_filters(self, options: Any, told: Injections) -> None:
-        """Solve for the session's spectra: every solve with these orders starts from there."""
-        bounds = read_bounds(self.base, self.inverters, (), (), None)
-        sight = self._sight(told, self._start_kva)
-        deadline_s = time.perf_counter() + options.time_limit_s
-        filtered = self._filtered(options, told, bounds, sight, self._start_kva, deadline_s)
-        if filtered.status == "optimal":
-            self.filtering.keep()
-
     # --- one solve
 
     def solve(self, options: Any, started: float, build_s: float) -> Result:
         """Solve once; ``started`` is on the clock of time.perf_counter."""
+        if check_pairs(options):
+            raise InputError(check_call(self.net, self.formulation.terms, options))
         if options.loads is not None:
             from pdnopt.balancing.course import Course, read_vectors, solve_course
 
@@ -130,6 +131,7 @@ class BalanceRunner:
         begun = time.perf_counter()
         try:
             terms = self._terms(options)
+            most = 0.0 if options.max_moves is None else read_max_moves(options.max_moves)
             told = self._loads(options)
             ramp = options.max_ramp_kva
             bounds = read_bounds(self.base, self.inverters, options.failed, options.stale, ramp)
@@ -139,10 +141,17 @@ class BalanceRunner:
         before = self._sight(told, self.inverters.now_kva)
         update_s, begun = time.perf_counter() - begun, time.perf_counter()
         answer, s_kva, after, rounds = self.search(told, bounds, terms, deadline_s)
+        moves: list[Move] = []
+        if most and s_kva is not None:
+            found = self._with_moves(options, bounds, (answer, s_kva, after, rounds), terms, deadline_s)
+            moves, (answer, s_kva, after, rounds) = found
         solve_s, begun = time.perf_counter() - begun, time.perf_counter()
         if s_kva is None:
             s_kva, after = np.where(np.repeat(bounds.failed, 3), 0.0, self.inverters.now_kva), before
         plan = self._plan(options, bounds, s_kva)
+        plan = replace(
+            plan, actions=(*(m.action(options.latency_s + COMMAND_S) for m in moves), *plan.actions)
+        )
         filtered = None
         if options.spectra is not None:
             filtered = self._filtered(options, told, bounds, after, s_kva, deadline_s)
@@ -190,6 +199,38 @@ class BalanceRunner:
         else:
             answer = replace(answer, status="feasible")
         return answer, best, sight, count
+
+    def _with_moves(
+        self,
+        options: Any,
+        bounds: Bounds,
+        found: tuple[Answer, np.ndarray, Sight, int],
+        terms: tuple[str, ...],
+        deadline_s: float,
+    ) -> tuple[list[Move], Any]:
+        """Return the racks that change their phase, and what a search finds then; nothing where that is no better."""
+        if self._selection is None:
+            self._selection = Selection(self)
+        told, owners = self.loads.owned(loads_kw(self.net, options))
+        owner = owners.get("asymmetric_load", np.full(len(told.s_pu), -1))
+        counted = int(self.area.structure.counts.sum())
+        best: tuple[list[Move], Any] = ([], found)
+        moves: list[Move] = []
+        seen = {frozenset(moves)}
+        at: Any = found
+        for _ in range(SELECTIONS):
+            moves = self._selection.choose(
+                told, owner, bounds, at[2], at[1], terms, options.max_moves, moves, deadline_s
+            )
+            if frozenset(moves) in seen:
+                break
+            seen.add(frozenset(moves))
+            at = self.search(moved(told, owner, moves), bounds, terms, deadline_s)
+            if at[1] is None:
+                break
+            if better(at[0], best[1][0], counted):
+                best = moves, at
+        return best
 
     def near(self, bounds: Bounds, s_kva: np.ndarray, count: int) -> Bounds:
         """Return the bounds of a round."""
@@ -247,8 +288,7 @@ class BalanceRunner:
 
     def link_kw(self, s_kva: np.ndarray) -> np.ndarray:
         """Return what each inverter takes from its DC link: powers and losses of its phases, kW, (I,)."""
-        by_phase = s_kva.reshape(-1, 3)
-        return np.asarray(by_phase.real.sum(axis=1) + self.inverters.loss * np.abs(by_phase).sum(axis=1))
+        return taken(s_kva.reshape(-1, 3), self.inverters.loss)
 
     def _terms(self, options: Any) -> tuple[str, ...]:
         issues = check_terms(self.formulation.terms, options)
@@ -336,10 +376,15 @@ class BalanceRunner:
             worst_loading_percent=report.worst_loading_percent,
             network=str(self.net.name or ""),
             fingerprint=self.fingerprint,
-            notes=(_note(answer, rounds),),
+            notes=(self._note(answer, rounds),),
             phases=self.phases(before, after),
             unbalance=self.unbalance(before, after),
         )
+
+    def _note(self, answer: Answer, rounds: int) -> str:
+        if answer.status == "optimal":
+            return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
+        return f"stopped after {rounds} rounds, before programme and flow agreed"
 
     def phases(self, before: Sight, after: Sight) -> pd.DataFrame:
         """Return one row a feeder: currents by phase and of the neutral (A), spread (percent of the rating)."""
@@ -377,12 +422,6 @@ def as_told(answer: Answer, seen: dict[str, float]) -> bool:
         for name, value in seen.items()
         if name in answer.terms
     )
-
-
-def _note(answer: Answer, rounds: int) -> str:
-    if answer.status == "optimal":
-        return f"programme and flow agree after {rounds} round{'' if rounds == 1 else 's'}"
-    return f"stopped after {rounds} rounds, before programme and flow agreed"
 
 
 def _words(kva: np.ndarray) -> dict[str, list[float]]:

@@ -1,7 +1,8 @@
 """Compensation currents of active filters: are they commands at all, and do they fit into the rms rating of each phase?
 
-The fundamental current of a phase is its set-point over its voltage by AC power flow; with all harmonics its rms must not be
-above ``s_max_mva`` over the nominal voltage. Only an inverter with ``active_filter`` that works may be told to compensate.
+The fundamental current of a phase is its set-point over its voltage by AC power flow; with all harmonics its rms must not
+be above ``s_max_mva`` over the nominal voltage. A phase that compensates nothing is judged by its apparent power alone.
+Only an inverter with ``active_filter`` that works may be told to compensate.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def check_filters(after: Any, told: list[tuple[int, Any, str]], findings: Findin
         one = np.abs(s / phasors(flow, int(line["bus"]))) / volt
         rms = np.sqrt(one**2 + (size**2).sum(axis=0))
         most = float(values(after, TABLE, "s_max_mva")[after[TABLE].index.get_loc(row)]) * 1e3 / volt
-        if not rms.max() <= most * (1.0 + RATING) + ROUNDED_A:
-            allowed = f"at most {most:.2f} A rms a phase, fundamental included"
+        worst = rms[(size > 0).any(axis=0)].max(initial=0.0)
+        if not worst <= most * (1.0 + RATING) + ROUNDED_A:
+            allowed = f"at most {most:.3f} A rms a phase, fundamental included"
             todo = "Compensate less, or lower the set-point."
-            findings.add("Overload", path, item.device, f"{rms.max():.2f} A rms", allowed, todo)
+            findings.add("Overload", path, item.device, f"{worst:.3f} A rms", allowed, todo)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
 import numpy as np
-from scipy.sparse import csc_array, lil_array
+import pandas as pd
+from scipy.sparse import coo_array, csc_array, lil_array
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 
 from pdnopt.plant.tables import values
@@ -53,17 +54,17 @@ class HarmonicNetwork:
     def __init__(self, flow: Any) -> None:
         self.flow = flow
         live = flow.res_bus_3ph["vm_a_pu"].notna() & (flow.res_bus_3ph["vm_a_pu"] > 0)
-        graph = nx.Graph()
-        graph.add_nodes_from(flow.bus.index[live])
         switch = flow.switch
         z_ohm = switch["z_ohm"].fillna(0.0) if "z_ohm" in switch else 0.0 * switch.index.to_series()
         between = (switch["et"] == "b") & switch["closed"].astype(bool)
-        for k in switch.index[between & (z_ohm <= 0)]:
-            if live[switch.at[k, "bus"]] and live[switch.at[k, "element"]]:
-                graph.add_edge(switch.at[k, "bus"], switch.at[k, "element"])
+        bus = pd.Index(flow.bus.index[live])
+        tied = switch[between & (z_ohm <= 0)]
+        ends = np.array([bus.get_indexer(pd.Index(tied[end])) for end in ("bus", "element")]).reshape(2, -1)
+        ends = ends[:, (ends >= 0).all(axis=0)]
+        joined = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(len(bus), len(bus)))
+        self.n, part = connected_components(joined, directed=False)
+        self.node = dict(zip(bus.tolist(), part.tolist(), strict=True))
         self.weak = [(k, float(z_ohm[k])) for k in switch.index[between & (z_ohm > 0)]]
-        self.node = {bus: n for n, part in enumerate(nx.connected_components(graph)) for bus in part}
-        self.n = 1 + max(self.node.values(), default=-1)
         shut = switch[~switch["closed"].astype(bool) & switch["et"].isin(list(OPENED))]
         self.open = {(OPENED[et], int(k)) for et, k in zip(shut["et"], shut["element"], strict=True)}
 

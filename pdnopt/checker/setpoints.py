@@ -2,8 +2,9 @@
 
 Rules: a command names a micro-inverter in service that has not failed, with three finite kW and kvar; each phase within
 its apparent power; what the phases give and lose comes from the battery on the DC link, within its power and for the horizon
-within its energy (0 without one); with all commands carried out every phase of every bus, line, transformer and UPS output
-is within its limit. Cords whose bus is without voltage draw nothing here: what else happened is another problem's plan.
+within its energy (0 without one); a load changes its phase only to one of its options, and as a whole; with all commands
+carried out every phase of every bus, line, transformer and UPS output is within its limit. Cords whose bus is without
+voltage draw nothing here: what else happened is another problem's plan.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pdnopt.plant.tables import values
 __all__ = ["WORD", "check_setpoints", "is_setpoint"]
 
 WORD = "setpoint"
+PHASE = "phase"
+LOADS = "asymmetric_load"
 TABLE = "asymmetric_sgen"
 LINK = 5e-3
 """Of an inverter's rating: what losses that are linear around a point, and rounding, may leave on the DC link."""
@@ -30,8 +33,8 @@ LETTERS = "abc"
 
 
 def is_setpoint(item: Any) -> bool:
-    """Whether a command is one for an inverter."""
-    return str(item.device).partition(":")[0] == TABLE
+    """Whether a command is one for an inverter, or for the phase of a load."""
+    return str(item.device).partition(":")[0] == TABLE or item.action == PHASE
 
 
 def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
@@ -56,6 +59,9 @@ def check_setpoints(net: Any, plan: Any, names: Any) -> CheckReport:
         if not is_setpoint(item):
             todo = "Send switching commands as a plan of their own."
             findings.add("BadAction", path, str(item.device), item.action, "set-points only", todo)
+            continue
+        if item.action == PHASE:
+            _phase(net, after, item, path, findings)
             continue
         row = by_name.get(str(item.device))
         if row is None:
@@ -88,6 +94,29 @@ def _carry_out(after: Any, told: dict[int, np.ndarray]) -> None:
         after[TABLE].loc[rows, f"p_{letter}_mw"] = [kva[k].real / 1e3 for kva in told.values()]
         after[TABLE].loc[rows, f"q_{letter}_mvar"] = [kva[k].imag / 1e3 for kva in told.values()]
     after[TABLE].loc[rows, "scaling"] = 1.0
+
+
+def _phase(net: Any, after: Any, item: Any, path: str, findings: Findings) -> None:
+    """A load moves as a whole from its only phase to one that it may draw from."""
+    frame = net[LOADS]
+    rows = [k for k in frame.index if item.device in (f"{LOADS}:{k}", f"{LOADS}:{frame.at[k, 'name']}")]
+    if not rows:
+        todo = "Solve again for this network."
+        findings.add("UnknownDevice", path, str(item.device), item.device, "a load by phase", todo)
+        return
+    row = rows[-1]
+    text = frame.at[row, "phase_options"] if "phase_options" in frame else None
+    allowed = {word.strip() for word in text.split(",")} if isinstance(text, str) else set()
+    used = {k for k in LETTERS if frame.at[row, f"p_{k}_mw"] or frame.at[row, f"q_{k}_mvar"]}
+    if item.after not in allowed & set(LETTERS) or used != {item.before} or item.after == item.before:
+        options = f"from its only phase to one of its phase_options, {text!r}"
+        findings.add(
+            "BadAction", path, item.device, f"{item.before} to {item.after}", options, "Solve again."
+        )
+        return
+    for name, unit in (("p", "mw"), ("q", "mvar")):
+        old, new = (f"{name}_{letter}_{unit}" for letter in (item.before, item.after))
+        after[LOADS].loc[row, [new, old]] = [after[LOADS].at[row, old], 0.0]
 
 
 def _names(net: Any) -> dict[str, int]:

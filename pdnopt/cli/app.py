@@ -11,7 +11,9 @@ from pdnopt.cli import devices as devices_commands
 from pdnopt.cli import (
     emulating,
     forecasting,
+    journals,
     networks,
+    nodes,
     placing,
     reporting,
     risking,
@@ -82,8 +84,8 @@ app.command("sweep", help=sweeping.SWEEP_HELP)(sweeping.sweep)
 app.command("place", help=placing.PLACE_HELP)(placing.place)
 app.command("risk", help=risking.RISK_HELP)(risking.risk)
 app.command("run", help=running.RUN_HELP)(running.run)
-app.command("replay", help=running.REPLAY_HELP)(running.replay)
-app.command("alarms", help=running.ALARMS_HELP)(running.alarms)
+app.command("replay", help=journals.REPLAY_HELP)(journals.replay)
+app.command("alarms", help=journals.ALARMS_HELP)(journals.alarms)
 app.command("report", help=reporting.REPORT_HELP)(reporting.report)
 
 forecast = typer.Typer(
@@ -107,6 +109,7 @@ devices = typer.Typer(
 devices_commands.add_commands(devices)
 app.add_typer(devices)
 app.command("gateway", help=devices_commands.GATEWAY_HELP)(devices_commands.gateway)
+app.command("node", help=nodes.NODE_HELP)(nodes.node)
 app.command("emulate", help=emulating.EMULATE_HELP)(emulating.emulate)
 
 

@@ -148,3 +148,14 @@ def _quiet_libraries() -> None:
 
     warnings.simplefilter("ignore")
     logging.getLogger("pandapower").setLevel(logging.ERROR)
+
+
+def in_range(**values: float | None) -> None:
+    """Raise InputError for options that must be positive and are not; None is left out."""
+    issues = [
+        Issue("Range", f"--{name.replace('_', '-')}", "", value, "a number above 0", "Correct the value.")
+        for name, value in values.items()
+        if value is not None and not 0 < value < float("inf")
+    ]
+    if issues:
+        raise InputError(issues)

@@ -128,7 +128,8 @@ def solve(
     max_moves: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="At most N devices move, in this plan (reserve) or in a step (shift)."
+            metavar="N",
+            help="At most N devices move, in this plan (reserve) or in a step (shift); balance: racks change their phase.",
         ),
     ] = None,
     max_shift_kw: Annotated[

@@ -278,6 +278,9 @@ class Pictures:
                     failed.append(f"{name}@rectifier")
                 if float(self._flag(seen, name, "modules_part", 1.0)) < 1.0:
                     failed.append(f"{name}@module")
+                if self._flag(seen, name, "bypass_ok", True) is False and bypass[name] >= 0:
+                    switch = self._names["switch"][bypass[name]]
+                    failed.append(f"{switch}@stuck_open")  # it has tripped, for instance
             soc[k] = float(seen.value(name, "soc_percent", soc[k]))
             warm[k] = float(seen.value(name, "temperature_c", warm[k]))
         assert len(frame) == len(names)

@@ -20,6 +20,7 @@ DISCRETE = (
     "fed",
     "inverter_ok",
     "rectifier_ok",
+    "bypass_ok",
     "modules_part",
 )
 """Quantities that change only when something happens."""

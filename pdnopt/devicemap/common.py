@@ -9,14 +9,18 @@ from typing import Any
 from pdnopt.errors import Issue
 from pdnopt.protocols.certificates import Identity
 from pdnopt.protocols.documents import Document
-from pdnopt.protocols.fields import Field, check_fields, text, whole
+from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 from pdnopt.protocols.registers import KINDS
 
 __all__ = [
+    "BROKER",
     "FORMAT",
+    "GUARD",
     "LIST",
     "MAPPING",
+    "OPTIONAL",
     "PORT",
+    "TOPIC",
     "check_positions",
     "device_field",
     "in_folder",
@@ -26,7 +30,19 @@ __all__ = [
 FORMAT = 1
 PORT = whole(1, 65535)
 MAPPING = Field("a mapping", lambda value: isinstance(value, dict))
+OPTIONAL = Field("a mapping", MAPPING.test, required=False)
 LIST = Field("a list", lambda value: isinstance(value, list))
+TOPIC = Field(
+    "text of at most 100 characters without +, # and /",
+    lambda value: isinstance(value, str) and 0 < len(value) <= 100 and not set(value) & set("+#/"),
+)
+BROKER = {"host": text(), "port": PORT, "prefix": text(False), "publish_s": number(0.05, 60.0, False)}
+GUARD = {
+    "select_s": number(0.5, 60.0, False),
+    "skew_s": number(0.0, 60.0, False),
+    "validity_s": number(1.0, 3600.0, False),
+    "watchdog_s": number(0.1, 3600.0, False),
+}
 
 SECRETS = {"ca": text(), "certificate": text(), "key": text()}
 

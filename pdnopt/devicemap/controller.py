@@ -39,6 +39,7 @@ from pdnopt.devicemap.common import (
     FORMAT,
     MAPPING,
     PORT,
+    TOPIC,
     check_positions,
     device_field,
     read_identity,
@@ -82,13 +83,9 @@ _DEVICE = {
     "takes_s": number(0.0, 3600.0, False),
     "limits": Field("a mapping", required=False),
 }
-_TOPIC = Field(
-    "text without +, # and /",
-    lambda value: isinstance(value, str) and 0 < len(value) <= 100 and not set(value) & set("+#/"),
-)
 _WAY = {
     "gateway": {"via": text()},
-    "mqtt": {"via": text(), "topic": _TOPIC},
+    "mqtt": {"via": text(), "topic": TOPIC},
     "modbus": {
         "via": text(),
         "unit": whole(1, 247),

@@ -23,9 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from pdnopt.devicemap.common import (
+    BROKER,
     FORMAT,
+    GUARD,
     MAPPING,
+    OPTIONAL,
     PORT,
+    TOPIC,
     check_positions,
     device_field,
     in_folder,
@@ -45,7 +49,6 @@ _TEXTS = Field(
     "a list of at least one name",
     lambda value: isinstance(value, list) and bool(value) and all(isinstance(v, str) and v for v in value),
 )
-_OPTIONAL = Field("a mapping", MAPPING.test, required=False)
 _TOP = {
     "pdnopt": text(one_of=(TITLE,)),
     "version": whole(FORMAT, FORMAT),
@@ -53,18 +56,11 @@ _TOP = {
     "security": MAPPING,
     "controllers": _TEXTS,
     "state": text(),
-    "mqtt": _OPTIONAL,
-    "guard": _OPTIONAL,
+    "mqtt": OPTIONAL,
+    "guard": OPTIONAL,
     "devices": MAPPING,
 }
 _LISTEN = {"host": text(), "port": whole(0, 65535)}
-_MQTT = {"host": text(), "port": PORT, "prefix": text(False), "publish_s": number(0.05, 60.0, False)}
-_GUARD = {
-    "select_s": number(0.5, 60.0, False),
-    "skew_s": number(0.0, 60.0, False),
-    "validity_s": number(1.0, 3600.0, False),
-    "watchdog_s": number(0.1, 3600.0, False),
-}
 _DEVICE = {
     "host": text(),
     "port": PORT,
@@ -72,7 +68,7 @@ _DEVICE = {
     "positions": Field("a list of switches", required=False),
     "limits": Field("a mapping", required=False),
     "timeout_s": number(0.05, 60.0, False),
-    "topic": text(False),
+    "topic": Field(TOPIC.allowed, TOPIC.test, required=False),
 }
 
 
@@ -119,7 +115,7 @@ def read_gateway_map(path: Path) -> GatewayMap:
     issues = check_fields(data, _TOP, "", "", where)
     if not isinstance(data, dict):
         raise InputError(issues)
-    for name, fields in (("listen", _LISTEN), ("mqtt", _MQTT), ("guard", _GUARD)):
+    for name, fields in (("listen", _LISTEN), ("mqtt", BROKER), ("guard", GUARD)):
         if isinstance(data.get(name), dict):
             issues += check_fields(data[name], fields, name, "", where)
     security = None

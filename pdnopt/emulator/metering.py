@@ -216,6 +216,7 @@ class Meters:
             "rectifier_ok": not bool(w.outage.ups_no_rectifier[k] or w.outage.ups_dead[k]),
             "inverter_ok": not bool(w.outage.ups_no_inverter[k] or w.outage.ups_dead[k]),
             "modules_part": float(w.outage.ups_factor[k]),
+            "bypass_ok": bool(v.ups_switch[k] >= 0) and not bool(w.outage.sw_locked[v.ups_switch[k]]),
             "available": not bool(w.outage.ups_dead[k])
             and bool(v.ups_ok[k])
             and device not in self.plant.local,

@@ -118,6 +118,21 @@ def extended(basis: Any, n_rows: int) -> Any:
     return out
 
 
+def held_rows(basis: Any) -> np.ndarray:
+    """Return which rows are at a bound in a basis: the others hold nothing."""
+    basic = highspy.HighsBasisStatus.kBasic
+    return np.array([status != basic for status in basis.row_status], dtype=bool)
+
+
+def restricted(basis: Any, rows: np.ndarray) -> Any:
+    """Return a basis without the rows that are not ``rows`` (boolean); it stays one if these hold nothing."""
+    out = highspy.HighsBasis()
+    out.valid = True
+    out.col_status = list(basis.col_status)
+    out.row_status = [status for status, stay in zip(basis.row_status, rows, strict=True) if stay]
+    return out
+
+
 class HighsModel:
     """A persistent HiGHS instance on one thread. Load once, then change bounds and costs.
 

@@ -126,6 +126,7 @@ class Guard:
         self._last_beat = (0, 0)
         self._contact_s = clock.monotonic_s()
         self._reverted = False
+        self._heard = False
         self._lock = threading.RLock()
 
     @property
@@ -137,6 +138,11 @@ class Guard:
     def silent(self) -> bool:
         """Whether the device goes by its local rule because the controller was silent too long."""
         return self._reverted
+
+    @property
+    def heard(self) -> bool:
+        """Whether a controller has been heard since the start, and not too long ago."""
+        return self._heard and not self._reverted
 
     def select(self, command: Command, signature: bytes = b"") -> Reply:
         """Offer a command. The ticket in the reply must come back with `operate` while the selection lives."""
@@ -330,6 +336,7 @@ class Guard:
     def _contact(self) -> None:
         self._contact_s = self.clock.monotonic_s()
         self._reverted = False
+        self._heard = True
 
     def _follow(self, fencing: int) -> Reply | None:
         """Take a newer leader's token, on the disk before it counts; the old one's selection ends with it."""

@@ -29,6 +29,7 @@ from pdnopt.protocols.registers import (
     layout,
     reply_of,
 )
+from pdnopt.protocols.values import wrong_value
 
 __all__ = ["ModbusEquipment", "ModbusLine", "ModbusUnit"]
 
@@ -148,9 +149,10 @@ class ModbusEquipment:
         return None
 
     def objection(self, command: Command) -> Reply | None:
-        beyond = outside(self.limits, command.action, command.value)
-        if beyond:
-            return Reply(False, Refusal.MALFORMED, beyond)
+        wrong = wrong_value(command.action, command.value)
+        wrong = wrong or outside(self.limits, command.action, command.value)
+        if wrong:
+            return Reply(False, Refusal.MALFORMED, wrong)
         try:
             command_words(command.action, command.value, self.unit.positions)
         except (ValueError, TypeError, KeyError) as error:

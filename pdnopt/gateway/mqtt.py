@@ -44,10 +44,18 @@ class MqttDoor:
     identity : Identity
     clock : Clock
     settings : MqttSettings
+    will : tuple of str and bytes, optional
+        As of `MqttLink`.
     """
 
     def __init__(
-        self, desk: Desk, topics: Mapping[str, str], identity: Identity, clock: Clock, settings: MqttSettings
+        self,
+        desk: Desk,
+        topics: Mapping[str, str],
+        identity: Identity,
+        clock: Clock,
+        settings: MqttSettings,
+        will: tuple[str, bytes] | None = None,
     ) -> None:
         self.desk, self.settings = desk, settings
         self._topic_of = dict(topics)
@@ -63,6 +71,7 @@ class MqttDoor:
             [*self._asked, heartbeat_topic(settings.prefix)],
             self._handle,
             "door",
+            will,
         )
         self._publisher = threading.Thread(target=self._publish, name="mqtt-status", daemon=True)
         self._publisher.start()

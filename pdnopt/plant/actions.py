@@ -14,6 +14,7 @@ device                         action              before, after
 ``storage:NAME``               form                holds an island's voltage or not (bool)
 ``asymmetric_sgen:NAME``       setpoint            ``{"p_kw": [a, b, c], "q_kvar": [a, b, c]}``, delivery positive;
                                                    it changes no State
+``asymmetric_load:NAME``       phase               the one phase it draws from: "a", "b", "c"; it changes no State
 =============================  ==================  ==========================================
 """
 

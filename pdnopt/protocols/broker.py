@@ -1,7 +1,7 @@
 """The settings of a mosquitto broker that lets everybody do what is theirs, and nothing else.
 
-Certificates are required; the common name is the user. The controller asks and listens to all; a gateway answers for its
-devices; anybody else is a node or a device, and has the topic of its own name.
+Certificates are required; the common name is the user. The controller asks and listens to all; a gateway, and a node of
+several devices, answers for its devices; anybody else is a node or a device, and has the topic of its own name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from pathlib import Path
 
 from pdnopt.errors import InputError, Issue
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.mqtt import ask_topic, heartbeat_topic, reply_topic, status_topic
+from pdnopt.protocols.mqtt import (
+    ask_topic,
+    forecast_topic,
+    heartbeat_topic,
+    node_topic,
+    reply_topic,
+    status_topic,
+)
 
 __all__ = ["write_broker_files"]
 
@@ -37,7 +44,7 @@ def write_broker_files(
     controllers : sequence of str
         Common names of controllers.
     gateways : mapping
-        Common name of a gateway -> topics of its devices.
+        Common name of a gateway or a node -> topics of its devices.
     prefix : str
 
     Raises
@@ -52,7 +59,7 @@ def write_broker_files(
             f"topic write {ask_topic(prefix, '+')}",
             f"topic write {heartbeat_topic(prefix)}",
             f"topic read {reply_topic(prefix, '+')}",
-            f"topic read {status_topic(prefix, '+')}",
+            *(f"topic read {told(prefix, '+')}" for told in (status_topic, node_topic, forecast_topic)),
             "",
         ]
     for name, topics in gateways.items():
@@ -67,7 +74,7 @@ def write_broker_files(
     rules += [
         f"pattern read {ask_topic(prefix, '%u')}",
         f"pattern write {reply_topic(prefix, '%u')}",
-        f"pattern write {status_topic(prefix, '%u')}",
+        *(f"pattern write {told(prefix, '%u')}" for told in (status_topic, node_topic, forecast_topic)),
         f"pattern read {heartbeat_topic(prefix)}",
     ]
     settings = [
@@ -80,6 +87,7 @@ def write_broker_files(
         "use_identity_as_username true",
         "allow_anonymous false",
         f"acl_file {(folder / 'mosquitto.acl').resolve()}",
+        "set_tcp_nodelay true",
         "persistence false",
         "retain_available false",
         "message_size_limit 1048576",

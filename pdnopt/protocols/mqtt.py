@@ -1,11 +1,13 @@
 """A connection to an MQTT broker over mutual TLS, and which topics mean what.
 
-For a device with topic T, under a prefix P (QoS 1, nothing retained)::
+For a device with topic T and a node of name N, under a prefix P (QoS 1, nothing retained)::
 
     P/T/ask       controller -> device   a request; first line: a number that the answer repeats
     P/T/reply     device -> controller   its answer
     P/T/status    device -> controller   its readings; first line: a number that rises
     P/heartbeat   controller -> devices  a signed heartbeat
+    P/N/node      node -> everybody      how the node itself is; {"online": false} as its last will
+    P/N/forecast  node -> everybody      what it expects of its circuits (`pdnopt.protocols.announcements`)
 
 The broker's access list gives every certificate its own topics (docs/EXECUTION.md). What is retained is never believed: it
 is of another time. A thread of its own works on messages, from a queue with an end: a flood is dropped, not stored.
@@ -16,6 +18,7 @@ from __future__ import annotations
 import logging
 import queue
 import secrets
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,7 +31,9 @@ from pdnopt.protocols.wire import MAX_BYTES
 __all__ = [
     "MqttLink",
     "ask_topic",
+    "forecast_topic",
     "heartbeat_topic",
+    "node_topic",
     "numbered",
     "reply_topic",
     "status_topic",
@@ -57,6 +62,16 @@ def status_topic(prefix: str, topic: str) -> str:
     return f"{prefix}/{topic}/status"
 
 
+def node_topic(prefix: str, name: str) -> str:
+    """Return where a node says how it is itself."""
+    return f"{prefix}/{name}/node"
+
+
+def forecast_topic(prefix: str, name: str) -> str:
+    """Return where a node says what it expects."""
+    return f"{prefix}/{name}/forecast"
+
+
 def heartbeat_topic(prefix: str) -> str:
     """Return where the leader says that it lives."""
     return f"{prefix}/heartbeat"
@@ -75,6 +90,11 @@ def take_number(raw: bytes) -> tuple[int, bytes] | None:
     return int(head), payload
 
 
+def _at_once(client: Any, userdata: Any, line: Any) -> None:
+    """Let small packets go without waiting for each other's acknowledgement: 40 ms of a command each time."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class MqttLink:
     """Connects, and connects again; subscribes; hands over what comes.
 
@@ -88,6 +108,8 @@ class MqttLink:
         (topic, payload), called by a thread of this link; must not raise.
     name : str
         Begins the client's id.
+    will : tuple of str and bytes, optional
+        Topic and message that the broker publishes where this end is lost.
 
     Raises
     ------
@@ -103,6 +125,7 @@ class MqttLink:
         topics: Iterable[str],
         handle: Callable[[str, bytes], None],
         name: str,
+        will: tuple[str, bytes] | None = None,
     ) -> None:
         client = need("paho.mqtt.client")
         self.topics, self._handle = tuple(topics), handle
@@ -113,10 +136,13 @@ class MqttLink:
             client.CallbackAPIVersion.VERSION2, client_id=f"{name}-{secrets.token_hex(6)}"
         )
         self._client.tls_set_context(client_context(identity))
+        if will is not None:
+            self._client.will_set(*will, qos=1)
         self._client.reconnect_delay_set(1, 5)
         self._client.max_queued_messages_set(QUEUE)
         self._client.suppress_exceptions = True  # a callback that fails is logged; the link lives on
         self._client.enable_logger(log)
+        self._client.on_socket_open = _at_once
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe

@@ -91,7 +91,8 @@ ACCEPTED = 1
 
 @dataclass(frozen=True)
 class _Cell:
-    """Where a quantity stands and what it is: "flag", "position", "mode", "i16", "i32", "limit" or "setpoint"."""
+    """Where a quantity stands and what it is: "flag", "position", "mode", "i16", "i32", "limit", "setpoint", or "i16x3" and
+    "i32x3" of the three phases."""
 
     quantity: str
     kind: str
@@ -100,7 +101,8 @@ class _Cell:
 
     @property
     def words(self) -> int:
-        return {"i32": 2, "limit": 2, "setpoint": 4 * PHASES}.get(self.kind, 1)
+        of_kind = {"i32": 2, "limit": 2, "setpoint": 4 * PHASES, "i16x3": PHASES, "i32x3": 2 * PHASES}
+        return of_kind.get(self.kind, 1)
 
 
 KW, PERCENT, PART, SECONDS = 0.01, 0.01, 0.0001, 0.1
@@ -125,6 +127,7 @@ _CELLS: dict[str, tuple[_Cell, ...]] = {
         _Cell("rectifier_ok", "flag"),
         _Cell("inverter_ok", "flag"),
         _Cell("modules_part", "i16", PART),
+        _Cell("bypass_ok", "flag"),
     ),
     "ext_grid": (_Cell("running", "flag"), _Cell("p_kw", "i32", KW)),
     "rack": (
@@ -146,7 +149,12 @@ _CELLS: dict[str, tuple[_Cell, ...]] = {
         _Cell("forming", "flag"),
         _Cell("soc_percent", "i16", PERCENT),
     ),
-    "asymmetric_sgen": (_Cell("setpoint", "setpoint", KW),),
+    "asymmetric_sgen": (
+        _Cell("setpoint", "setpoint", KW),
+        _Cell("vm_pu", "i16x3", PART),  # to neutral, where it is connected
+        _Cell("circuit_p_kw", "i32x3", KW),  # what its circuit takes from the network
+        _Cell("circuit_q_kvar", "i32x3", KW),
+    ),
     "bus": (_Cell("vm_pu", "i16", PART), _Cell("fed", "flag")),
     "line": (_Cell("loading_percent", "i16", 0.1), _Cell("overload_used", "i16", PART)),
     "trafo": (_Cell("loading_percent", "i16", 0.1), _Cell("overload_used", "i16", PART)),
@@ -320,6 +328,10 @@ def reply_of(code: int) -> Reply:
 def _encoded(cell: _Cell, values: Mapping[str, Any], positions: Sequence[str]) -> list[int]:
     absent = cell.quantity not in values
     value = values.get(cell.quantity)
+    if cell.kind.endswith("x3"):
+        single = _Cell(cell.quantity, cell.kind.removesuffix("x3"), cell.unit)
+        each = [None] * PHASES if value is None else value
+        return [word for one in each for word in _encoded(single, {cell.quantity: one}, positions)]
     if cell.kind == "position":
         return [NOT_AVAILABLE_16[0] if absent else _position(value, positions)]
     if cell.kind == "limit" and not absent and value is None:
@@ -343,6 +355,11 @@ def _encoded(cell: _Cell, values: Mapping[str, Any], positions: Sequence[str]) -
 
 def _decoded(cell: _Cell, words: Sequence[int], positions: Sequence[str]) -> Value:
     name = cell.quantity
+    if cell.kind.endswith("x3"):
+        single, size = _Cell(name, cell.kind.removesuffix("x3"), cell.unit), len(words) // PHASES
+        each = [_decoded(single, words[size * k : size * (k + 1)], positions) for k in range(PHASES)]
+        wrong = next((item for item in each if item.quality != Quality.GOOD), None)
+        return wrong or Value(name, [item.value for item in each])
     if cell.kind == "setpoint":
         numbers = [_join(words[2 * k : 2 * k + 2]) for k in range(2 * PHASES)]
         if any(number in NOT_AVAILABLE_32 for number in numbers):

@@ -61,10 +61,19 @@ class BalanceView:
     bus: str
     phasors: list[Phasor]
     profile: Profile
-    course: list[dict[Any, Any]]
+    course: list[dict[str, Any]]
     radius: float = RADIUS
     width: float = WIDTH
     height: float = HEIGHT
+
+
+def _course(result: Result) -> list[dict[str, Any]]:
+    """Return the rows of the steps ahead."""
+    frame = result.timeline
+    if frame is None:
+        return []
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False)]
 
 
 def read_balance(result: Result) -> BalanceView | None:
@@ -80,7 +89,7 @@ def read_balance(result: Result) -> BalanceView | None:
     return BalanceView(
         feeders=feeders,
         more=len(phases) - len(feeders),
-        course=[] if result.timeline is None else [dict(row) for _, row in result.timeline.iterrows()],
+        course=_course(result),
         bus=str(worst["bus"]),
         phasors=[_phasor(worst, phase) for phase in PHASES],
         profile=_profile(buses.sort_values("vuf_before_percent", kind="stable").tail(MOST_BUSES)),

@@ -68,6 +68,7 @@ TERMS = {
 VERBS = {
     "setpoint": "Send set-points to",
     "compensate": "Send compensation currents to",
+    "phase": "Change the phase of",
     "mode": "Change the mode of",
     "power": "Set",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def run_devices(
     settings: LoopSettings | None = None,
     told: Callable[[Alarm], None] | None = None,
     confirm: Callable[[Any], str | None] | None = None,
-    on_tick: Callable[[Any], None] | None = None,
+    watched: Callable[[ControlLoop], AbstractContextManager[Any]] = nullcontext,
 ) -> ControlLoop:
     """Control real devices until the time is over, or until KeyboardInterrupt; return the loop, closed.
 
@@ -51,6 +52,10 @@ def run_devices(
         A file that a standby shares; by default one beside the journal, so that every life has a token of its own.
     holder : str
         This controller's name in the lease and in the commands.
+    settings, told, confirm
+        Of `ControlLoop`.
+    watched : callable, optional
+        Given the loop, returns the context that it runs in: a view.
 
     Raises
     ------
@@ -96,9 +101,9 @@ def run_devices(
                     for name in controlled
                 ]
             )
-        loop.on_tick = on_tick
-        loop.start()
-        loop.run(float("inf") if hours is None else clock.monotonic_s() + 3600.0 * hours)
+        with watched(loop):
+            loop.start()
+            loop.run(float("inf") if hours is None else clock.monotonic_s() + 3600.0 * hours)
     except KeyboardInterrupt:
         pass
     finally:

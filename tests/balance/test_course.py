@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pdnopt.acflow import powerflow
+from pdnopt.balancing.rules import correct_after_threshold
 from pdnopt.checker import check
 from pdnopt.cli.app import app
 from pdnopt.errors import InputError
@@ -169,3 +170,16 @@ def test_command_line_takes_steps_and_quantiles(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, ["solve", str(plant), "balance", "--stale", "asymmetric_sgen:NOBODY"])
     assert wrong.exit_code == 2
     assert "NOBODY" in wrong.output
+
+
+def test_threshold_rule_does_nothing_until_phases_are_apart() -> None:
+    net = pod()
+    session = Session(net, "balance", validate=False)
+    nothing = np.zeros(6, dtype=complex)
+    before = spread_percent(net)
+    assert correct_after_threshold(session, nothing, threshold_percent=before + 1.0) is nothing
+    told = correct_after_threshold(session, nothing, threshold_percent=before - 1.0)
+    for k, letter in enumerate("abc"):
+        net.asymmetric_sgen[f"p_{letter}_mw"] = told.real[k::3] / 1e3
+        net.asymmetric_sgen[f"q_{letter}_mvar"] = told.imag[k::3] / 1e3
+    assert spread_percent(net) < 0.1 * before

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.benchmarks._reporting import OUT, machine
 
 ARGUMENTS: dict[str, list[str]] = {
+    "campaign": ["--runs", "60"],
     "against_baselines": ["--case", "two_feed", "mim_pod", "micro_ats_row", "hall_2n@0.9"],
     "fault_to_plan": ["--sample", "600", "--opponents", "4"],
     "stranded_power": ["--traces", "5"],

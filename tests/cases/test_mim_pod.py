@@ -2,15 +2,15 @@
 
 The sums
 --------
-420 kW at near PDUs, power factor 0.97: 34.4 % on phase a, 144.5 kW; 33.4 % on b, 140.3 kW; 32.2 % on c, 135.2 kW.
+420 kW at near PDUs, power factor 0.97: 33.7 % on phase a, 141.5 kW; 33.6 % on b, 141.1 kW; 32.7 % on c, 137.3 kW.
 13 kW at each far PDU: 9.1, 2.6, 1.3 kW.
 
-* Each UPS carries half: 229.9 kVA, 51.1 % of 450 kVA; as the racks hang, 83.9 kVA on phase a, 55.9 % of 150 kVA.
+* Each UPS carries half: 229.9 kVA, 51.1 % of 450 kVA; as the racks hang, 82.3 kVA on phase a, 54.9 % of 150 kVA.
 * A far transformer turns single-phase currents into line-to-line ones: its other side has no neutral current, and so a UPS's
-  phase a carries less than hangs on it, 53.7 %.
-* One UPS lost: the other has 433 kW, 446.4 kVA, 99.2 %, which is no overload; but 158.3 kVA of it hang on phase a,
-  105.5 % of 150 kVA, and cables add 0.6 %: one hour. For good a phase carries 157.5 kVA.
-* Then 13 kW are dark. With QX closed 167.7 kVA hang on phase a, and 10.2 kVA, 10 kW, must be capped there.
+  phase a carries less than hangs on it, 52.8 %.
+* One UPS lost: the other has 433 kW, 446.4 kVA, 99.2 %, which is no overload; 155.3 kVA of it hang on phase a,
+  103.5 % of 150 kVA, and cables add 0.6 %: for good a phase carries 157.5 kVA, 105 %.
+* Then 13 kW are dark. With QX closed 164.7 kVA hang on phase a, and 7.2 kVA, 7 kW, must be capped there.
 * A utility lost: the tie between the MV boards brings the UPS back; nobody has to go.
 * Unbalance at a far PDU: a PDU draws 13.4 kVA with parts 0.7, 0.2, 0.1: I2 / I1 = sqrt(0.7^2 + 0.2^2 + 0.1^2 - 0.7 * 0.2
   - 0.7 * 0.1 - 0.2 * 0.1) = 0.557. On 31.5 kVA the transformer has 0.032 + j 0.048, and the cable 0.233 ohm + j 0.008 ohm,
@@ -67,7 +67,7 @@ def test_counts_and_phases(net: Any) -> None:
     of_pdu = 1000.0 * rows.groupby("bus")[PHASES].sum()
     of_pdu.index = pd.Index(net.bus.loc[of_pdu.index, "name"])
     far = of_pdu.index.isin(["PDU-A7", "PDU-B7"])
-    assert of_pdu[~far].to_numpy() == pytest.approx(np.tile([12.04, 11.69, 11.27], (12, 1)))
+    assert of_pdu[~far].to_numpy() == pytest.approx(np.tile([11.795, 11.76, 11.445], (12, 1)))
     assert of_pdu[far].to_numpy() == pytest.approx(np.tile([9.1, 2.6, 1.3], (2, 1)))
     kva = rows[PHASES].sum(axis=1) / 0.97
     assert (
@@ -98,10 +98,10 @@ def test_the_three_phase_flow_shows_the_full_phase(net: Any) -> None:
     ours, theirs = (powerflow(net, engine=engine, three_phase=True) for engine in ("pgm", "pandapower"))
     voltages = ["vm_a_pu", "vm_b_pu", "vm_c_pu"]
     np.testing.assert_allclose(ours.res_bus_3ph[voltages], theirs.res_bus_3ph[voltages], atol=1e-5)
-    assert ours.res_ups["loading_percent"].to_numpy() == pytest.approx([53.7, 53.7], abs=0.2)
+    assert ours.res_ups["loading_percent"].to_numpy() == pytest.approx([52.8, 52.8], abs=0.2)
     full = ours.res_trafo_3ph[["loading_a_percent", "loading_b_percent", "loading_c_percent"]].iloc[2:]
     assert full.to_numpy() == pytest.approx(np.tile([96.3, 64.4, 20.4], (2, 1)), abs=0.2)
-    assert ours.res_line_3ph["i_n_ka"].max() > 0.002
+    assert ours.res_line_3ph["i_n_ka"].max() > 0.001
 
 
 def test_the_far_row_is_unbalanced_by_more_than_two_percent(net: Any) -> None:
@@ -119,13 +119,13 @@ def test_it_is_the_same_each_time_and_survives_json(net: Any, tmp_path: Path) ->
     assert_kept_by_json(net, tmp_path / "mim_pod.json")
 
 
-def test_a_ups_lost_fills_phase_a_for_an_hour(session: Session) -> None:
+def test_a_ups_lost_leaves_no_room_on_phase_a_for_the_far_row(session: Session) -> None:
     result = session.solve(failed=["ups:UPS-A"])
     assert result.ok
     (clock,) = result.clocks
     assert (clock.component, clock.kind) == ("ups:UPS-B", "overload")
-    assert clock.ratio == pytest.approx(1.061, abs=0.002)
-    assert clock.deadline_s == pytest.approx(3600.0)
+    assert clock.ratio == pytest.approx(1.041, abs=0.002)
+    assert clock.deadline_s > 3e7  # no overload: for good
     assert result.interrupted_kw >= 13.0 - 1e-6  # PDU-A7 is dark until QX closes
     assert result.worst_loading_percent <= 105.0 + 1e-6
     on_a = [
@@ -134,7 +134,7 @@ def test_a_ups_lost_fills_phase_a_for_an_hour(session: Session) -> None:
         if a.action in ("cap", "shed") and "a" in a.device.removeprefix("rack:")
     ]
     assert ("switch:QX", "close") in {(a.device, a.action) for a in result.plan.actions}
-    assert sum(a.before - (a.after if a.action == "cap" else 0.0) for a in on_a) >= 10.0
+    assert sum(a.before - (a.after if a.action == "cap" else 0.0) for a in on_a) >= 7.0
 
 
 def test_a_utility_lost_needs_only_the_tie(net: Any) -> None:

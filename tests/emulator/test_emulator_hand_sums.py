@@ -37,6 +37,17 @@ def test_overloaded_ups_trips_after_a_minute(net: Any) -> None:
     assert [item.component for item in plant.ledger.trips] == ["ups:UPS-B"]
     assert plant.ledger.trips[0].t_s == pytest.approx(160.0, abs=1e-6)
     assert plant.ledger.interrupted_kw == {}
+    # the static bypass has the same curve: another minute, and it opens for good; all is dark 20 ms later
+    plant.advance(221.0)
+    assert [item.component for item in plant.ledger.trips] == ["ups:UPS-B", "switch:UPS-B bypass"]
+    shown = {r.quantity: r.value for r in plant.readings("ups:UPS-B")}
+    assert (shown["mode"], shown["bypass_ok"], shown["inverter_ok"], shown["available"]) == (
+        "off",
+        False,
+        True,
+        True,
+    )
+    assert sum(plant.ledger.interrupted_kw.values()) == pytest.approx(80.0)
 
 
 def test_a_budget_carries_over_from_one_overload_to_the_next(net: Any) -> None:

@@ -173,3 +173,18 @@ def test_the_page_says_the_same() -> None:
     }
     codes = {(row[0], row[1]) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isalpha()}
     assert codes == {(str(k), action) for k, action in enumerate(ACTIONS) if action}
+
+
+def test_three_phases_by_hand() -> None:
+    """Three words from 28 for voltages, two words a phase from 31 for the circuit; a phase that is not told spoils all."""
+    shown = {"vm_pu": [0.98, 1.0, 1.0215], "circuit_p_kw": [5.0, -0.01, 700.0]}
+    words = encode_block("asymmetric_sgen", HEADER, shown)
+    assert words[28:31] == [9800, 10000, 10215]
+    assert words[31:37] == [0, 500, 0xFFFF, 0xFFFF, 1, 70_000 - 65_536]
+    values = {item.quantity: item for item in decode_block("asymmetric_sgen", words)[1]}
+    assert values["vm_pu"].value == [0.98, 1.0, 1.0215]
+    assert values["circuit_p_kw"].value == [5.0, -0.01, 700.0]
+    assert values["circuit_q_kvar"].quality is Quality.MISSING
+    words[29] = 0x8000
+    values = {item.quantity: item for item in decode_block("asymmetric_sgen", words)[1]}
+    assert (values["vm_pu"].value, values["vm_pu"].detail) == (None, "NotAvailable")

@@ -82,6 +82,9 @@ def _range_issues(options: Any) -> list[Issue]:
     ):
         allowed = "a whole number of steps from 1"
         issues.append(Issue("Range", "solve(horizon=...)", "", horizon, allowed, "Correct it."))
+    if options.max_moves:
+        todo, allowed = "Ask for moves without loads by step.", "0: racks stay on their phases in a course"
+        issues.append(Issue("NotHeld", "solve(max_moves=...)", "", options.max_moves, allowed, todo))
     number = isinstance(step_s, int | float) and not isinstance(step_s, bool)
     if step_s is not None and not (number and 1.0 <= step_s <= 86400.0):
         issues.append(Issue("Range", "solve(step_s=...)", "", step_s, "1 to 86400 s", "Correct the value."))

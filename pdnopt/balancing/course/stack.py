@@ -108,6 +108,8 @@ class Stack:
         beside = [base.beside + k * rows for k in range(self.blocks)]
         alone = self.blocks * rows + np.repeat(np.arange(self._ramps)[:, None], 3, axis=1)
         self.beside = np.concatenate([*beside, alone])
+        sizes = [np.where(base.size_column < 0, -1, at[base.size_column]) for at in self._spread]
+        self.size_column = np.concatenate([*sizes, np.full(self._ramps, -1)])
         self.n_equal = self.blocks * base.n_equal + len(terms) + 3 * self.n_steps * size
 
     def concerns(self, name: str) -> np.ndarray:

@@ -113,12 +113,6 @@ class Filtering:
             self._areas[key] = Area(self, orders)
         return self._areas[key]
 
-    def keep(self) -> None:
-        """Have later solves start where the last ones ended, so that no answer depends on those between."""
-        for area in self._areas.values():
-            for island in area.islands:
-                island.programme.keep()
-
     def solve(self, spectra: Spectra, state: Fundamental, t_s: float, deadline_s: float) -> Filtered:
         """Return the compensation for a fundamental state, each command in force at ``t_s``."""
         area, network = self._area(spectra.orders), self.network
