@@ -18,6 +18,9 @@ from pdnopt.plan import Plan
 
 __all__ = ["RANK", "Arbiter", "Proposal"]
 
+SHOWN = 3
+"""Devices that an objection names."""
+
 RANK = {"reroute": 0, "shift": 1, "reserve": 2, "balance": 3}
 
 
@@ -76,7 +79,8 @@ class Arbiter:
         devices = {item.device for item in proposal.plan.actions}
         untrusted = sorted(devices & set(doubtful))
         if untrusted:
-            return f"not to be relied on: {', '.join(untrusted)}"
+            more = f" and {len(untrusted) - SHOWN} more" if len(untrusted) > SHOWN else ""
+            return f"not to be relied on: {', '.join(untrusted[:SHOWN])}{more}"
         if rank == 0:
             return ""
         if wrong:
