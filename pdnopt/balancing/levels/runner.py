@@ -19,7 +19,6 @@ from pdnopt.balancing.points import Sight, look, point_of
 from pdnopt.balancing.programme import Answer
 from pdnopt.balancing.runner import AGREED_PU, BalanceRunner
 from pdnopt.errors import InputError, Issue
-from pdnopt.result import Result
 
 __all__ = ["ZonedRunner"]
 
@@ -59,13 +58,6 @@ class ZonedRunner(BalanceRunner):
         if found is not None:
             self._start_kva = found
         self.levels.keep()
-
-    def solve(self, options: Any, started: float, build_s: float) -> Result:
-        """Solve once; ``started`` is on the clock of time.perf_counter."""
-        if options.loads is not None:
-            todo = "Leave out zones, or solve step by step with p_asymmetric_kw."
-            raise InputError(Issue("NotHeld", "loads", "", "a course", "one moment by zones", todo))
-        return super().solve(options, started, build_s)
 
     def _terms(self, options: Any) -> tuple[str, ...]:
         if options.minimize is not None and tuple(options.minimize) != self.formulation.terms:
