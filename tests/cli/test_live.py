@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 100, 40
 def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return what the view shows before a failure, right after it, and later."""
     journal = Journal(tmp_path_factory.mktemp("live") / "journal.db")
-    settings = LoopSettings(interval_s=60.0, playbook_most=1)
+    settings = LoopSettings(interval_s=60.0)
     made = Simulation(
         pdnopt.load_case("two_feed"), journal, load_scenario("two_feed_storm"), settings=settings
     )
