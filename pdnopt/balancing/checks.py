@@ -50,19 +50,30 @@ def check_terms(terms: Sequence[str], options: Any) -> list[Issue]:
     return [Issue("Enum", "minimize", "", list(asked), allowed, "Correct the terms.")]
 
 
-APART = (("loads", "spectra"), ("spectra", "max_moves"))
+APART = (
+    ("loads", "spectra"),
+    ("spectra", "max_moves"),
+    ("zones", "loads"),
+    ("zones", "max_moves"),
+    ("zones", "spectra"),
+)
 """Keywords of which one says something about a plant that another one changes."""
 
 
 def check_pairs(options: Any) -> list[Issue]:
     """Return the keywords that are not taken together: none of them is ignored silently."""
-    given = {name for pair in APART for name in pair if getattr(options, name) is not None}
+    given = {name for pair in APART for name in pair if _is_given(getattr(options, name))}
     todo = "Ask for one of them, carry it out, and ask for the other then."
     return [
         Issue("Conflict", f"solve({one}=..., {other}=...)", "", f"{one} and {other}", "one of them", todo)
         for one, other in APART
         if {one, other} <= given
     ]
+
+
+def _is_given(value: Any) -> bool:
+    """Return whether a keyword says something (a frame of loads does)."""
+    return value is not None and value is not False
 
 
 def _names(net: Any, options: Any) -> list[Issue]:

@@ -148,6 +148,12 @@ def solve(
             metavar="KVA", help="balance: P and Q of a phase change by at most so much (in a step)."
         ),
     ] = None,
+    zones: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="balance: solve by zones of at most N inverters: for hundreds and more."
+        ),
+    ] = None,
     spectra: Annotated[
         Path | None,
         typer.Option(
@@ -184,6 +190,7 @@ def solve(
         "corrective": corrective or None,
         "stale": stale,
         "max_ramp_kva": max_ramp_kva,
+        "zones": zones,
         "spectra": None if spectra is None else read_spectra_table(spectra),
     }
 

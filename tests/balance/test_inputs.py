@@ -176,3 +176,15 @@ def test_loads() -> None:
         ("NonFinite", "asymmetric_load:1"),
         ("InvalidId", "asymmetric_load:9"),
     }
+
+
+@pytest.mark.parametrize("keyword", ["loads", "max_moves", "spectra"])
+def test_zones_are_not_taken_together_with_what_changes_the_plant(keyword: str) -> None:
+    net = pod()
+    given = {
+        "loads": pd.DataFrame({0: net.load["p_mw"] * 1e3}, index=net.load.index),
+        "max_moves": 1,
+        "spectra": pd.DataFrame({"circuit": [], "order": [], "phase": [], "i_a": [], "angle_degree": []}),
+    }
+    found = {issue.kind: issue.value for issue in raised(net, zones=2, **{keyword: given[keyword]})}
+    assert found["Conflict"] == f"zones and {keyword}"

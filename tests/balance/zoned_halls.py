@@ -43,6 +43,7 @@ def pods(
     ups_part: float = 0.95,
     skew: float = 0.03,
     tight: int = 1,
+    times: float = 1.0,
 ) -> Any:
     """Return ``n`` pods with ``pdus`` PDUs of ``rows`` rows each: n x pdus x rows inverters.
 
@@ -56,13 +57,16 @@ def pods(
         Of a pod's phases a and c.
     tight : int
         So many pods, the first ones, have phases so far apart that their UPS is overloaded on phase a.
+    times : float
+        Loads, ratings, and admittances of busways, so many times.
     """
     rng = np.random.default_rng(seed)
     net = create_empty_plant(f"{n} pods of {pdus * rows} micro-inverters, drawn")
     mv = pp.create_bus(net, 20.0, name="MV")
     pp.create_ext_grid(net, mv, name="utility", s_sc_max_mva=500.0, rx_max=0.1, r0x0_max=0.1, x0x_max=1.0)
     each = pdus * rows
-    mw = 3.0 * ROW_KW * each / 1e3
+    row_kw = times * ROW_KW
+    mw = 3.0 * row_kw * each / 1e3
     for k in range(n):
         inlet, board = (pp.create_bus(net, KV, name=f"{word} {k}") for word in ("IN", "OUT"))
         _trafo(net, mv, inlet, 20.0, 1.5 * mw, 6.0, f"TX {k}")
@@ -78,20 +82,32 @@ def pods(
     _more(net, "bus", total - 1, name=[f"row {name}" for name in names[1:]])
     bus = first + np.arange(total)
     line = pp.create_line_from_parameters(
-        net, int(at[0]), first, 0.02, 0.727, 0.08, 0.0, 0.063, name=f"busway {names[0]}"
+        net,
+        int(at[0]),
+        first,
+        0.02,
+        0.727 / times,
+        0.08 / times,
+        0.0,
+        0.063 * times,
+        name=f"busway {names[0]}",
     )
-    for column, value in (("r0_ohm_per_km", 2.9), ("x0_ohm_per_km", 0.32), ("c0_nf_per_km", 0.0)):
+    for column, value in (
+        ("r0_ohm_per_km", 2.9 / times),
+        ("x0_ohm_per_km", 0.32 / times),
+        ("c0_nf_per_km", 0.0),
+    ):
         net.line.loc[line, column] = value
     metres = rng.uniform(10.0, 30.0, total)
     _more(
         net, "line", total - 1, name=[f"busway {name}" for name in names[1:]], from_bus=at[1:], to_bus=bus[1:],
         length_km=metres[1:] / 1e3,
     )  # fmt: skip
-    kw = ROW_KW * rng.uniform(0.6, 1.4, (total, 3))
+    kw = row_kw * rng.uniform(0.6, 1.4, (total, 3))
     kw *= np.repeat(rng.uniform(0.9, 1.1, (n * pdus, 3)), rows, axis=0)
     by_pod = np.where(np.arange(n)[:, None] < tight, 2.5 * skew, skew) * np.array([1.0, 0.0, -1.0])
     kw = kw.reshape(n, each, 3)
-    kw *= ROW_KW * (1.0 + by_pod)[:, None, :] / kw.mean(axis=1, keepdims=True)
+    kw *= row_kw * (1.0 + by_pod)[:, None, :] / kw.mean(axis=1, keepdims=True)
     mw_by_phase = kw.reshape(total, 3) / 1e3
     phases = {f"p_{k}_mw": mw_by_phase[:, j] for j, k in enumerate("abc")}
     phases |= {f"q_{k}_mvar": 0.25 * mw_by_phase[:, j] for j, k in enumerate("abc")}
@@ -102,7 +118,7 @@ def pods(
         net, "asymmetric_load", total - 1, name=[f"racks {name}" for name in names[1:]], bus=bus[1:],
         **{column: value[1:] for column, value in phases.items()},
     )  # fmt: skip
-    size = rng.choice(SIZES_MVA, total)
+    size = times * rng.choice(SIZES_MVA, total)
     create_micro_inverter(net, first, f"MIM {names[0]}", float(size[0]))
     _more(
         net, "asymmetric_sgen", total - 1, name=[f"MIM {name}" for name in names[1:]], bus=bus[1:],

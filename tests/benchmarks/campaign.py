@@ -11,7 +11,7 @@ overload budgets and the batteries - and judges it:
 * rules: founding document 8994213's breadth-first reroute, carried out at its own times, once the failure is seen;
 * rules, then shed: the same, then loads are shed by priority until no rating is exceeded (the document sheds nothing);
 * pdnopt: the control loop, event driven (a change is known 0.25 s later) and every 150 s, by guards and executor; a plan
-  costs 0.9 s of the plant's time.
+  costs as much of the plant's time as it took of CPU time, 0.9 s at least.
 
 Whether a safe plan existed is decided without pdnopt: the same failure is run once more with everything that may be shed
 shed at once, 0.5 s after it. Where then nothing trips, a plan that trips nothing existed. Where something trips even so, the
@@ -61,7 +61,7 @@ LATENCY_S = 0.5
 THINK_S = 0.9
 INTERVAL_S = 150.0
 RETRY_S = 300.0
-SOFT_S, HARD_S = 20.0, 60.0
+SOFT_S, HARD_S = 5.0, 30.0
 """Wall time for a solve: the machine that runs a campaign may be busy. The CPU time of the slowest one is reported."""
 WAYS = ("nobody", "rules", "rules, then shed", "pdnopt")
 
@@ -198,7 +198,7 @@ def _told(plant: EmulatedPlant, item: Any) -> None:
 
 
 class _Thinking:
-    """A solver in this process whose every answer costs the plant ``THINK_S``."""
+    """A solver in this process whose every answer costs the plant its CPU time, and ``THINK_S`` at least."""
 
     def __init__(self, inner: InProcessPlanner, clock: SimulatedClock) -> None:
         self.inner, self.clock = inner, clock
@@ -207,9 +207,10 @@ class _Thinking:
     def answer(self, ask: Ask, hard_s: float) -> Answer:
         begun = time.process_time()
         answer = self.inner.answer(ask, hard_s)
+        spent_s = time.process_time() - begun
         self.plans += 1
-        self.worst_s = max(self.worst_s, time.process_time() - begun)
-        self.clock.sleep(THINK_S)
+        self.worst_s = max(self.worst_s, spent_s)
+        self.clock.sleep(max(THINK_S, spent_s))
         return answer
 
     def close(self) -> None:
@@ -383,7 +384,7 @@ def main() -> int:
     table(rows)
     safe = {row["seed"] for row in rows if row["safe"]}
     slowest = max((row.get("worst_s", 0.0) for row in rows), default=0.0)
-    print(f"\nthe slowest plan took {slowest:.2f} s of CPU time; it is charged {THINK_S} s of the plant's")
+    print(f"\nthe slowest plan took {slowest:.2f} s of CPU time")
     print(f"a safe plan existed in {len(safe)} of {options.runs} runs\n")
     bad = [row for row in rows if row["way"] == "pdnopt" and row["trips"] and row["safe"]]
     for row in bad:

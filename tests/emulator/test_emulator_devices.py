@@ -157,7 +157,10 @@ def test_hold_up_and_restart(plant: EmulatedPlant) -> None:
 
 def test_an_inverter_takes_a_phase_off_its_ups() -> None:
     """3 kW into one phase, 1 and 2 kW out of the others: the UPS gives as much as before, its worst phase less."""
-    plant = EmulatedPlant(pdnopt.load_case("mim_pod"))
+    net = pdnopt.load_case("mim_pod")
+    net.asymmetric_sgen["s_max_mva"] = 0.005  # larger than the case's, so that the UPS shows it
+    net.storage[["max_p_mw", "max_e_mwh"]], net.storage["min_p_mw"] = 0.01, -0.01
+    plant = EmulatedPlant(net)
 
     def worst() -> tuple[float, float]:
         group = next(g for g in plant.snapshot().groups if g.names[0].startswith("ups:"))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pdnopt.errors import InputError, PdnoptError
-from pdnopt.executor import Mode, Procedure, State, Step, procedure_of
+from pdnopt.executor import Executor, Mode, Procedure, State, Step, procedure_of
+from pdnopt.executor.execution import Settings
 from pdnopt.plan import Plan
 from pdnopt.plant.actions import Action
 from pdnopt.protocols.commands import Command
@@ -96,6 +97,7 @@ def test_accepted_but_not_moved(bench: Bench) -> None:
     assert bench.told == {"switch:B": 1}
     assert list(bench.notes.outcomes.values()) == ["not taken"]
     assert ("switch:B", "not moved") in bench.alarms
+    assert not bench.second.sent  # its guard has said yes: there is nothing to ask for again
 
 
 @pytest.mark.parametrize("lost", ["operate reply", "select reply"])
@@ -145,6 +147,15 @@ def test_device_goes_silent_after_it_was_told(bench: Bench) -> None:
     assert list(bench.notes.outcomes.values()) == ["unknown"]
 
 
+def test_where_it_is_not_known_the_other_path_is_not_asked_to_move_it(bench: Bench) -> None:
+    bench.first.lose = ["operate request"]
+    bench.clock.after.append((0.55, lambda: setattr(bench.machines["switch:B"], "silent", True)))
+    execution = run(bench, CLOSE_B)
+    assert execution.state is State.UNKNOWN
+    assert not bench.second.sent
+    assert bench.told == {}
+
+
 def test_stalled_open_takes_the_verified_way_back(bench: Bench) -> None:
     bench.machines["transfer:T"].stalls_at = None
     back = act(2, "transfer:T", "transfer", None, "switch:T1")
@@ -154,6 +165,30 @@ def test_stalled_open_takes_the_verified_way_back(bench: Bench) -> None:
     assert execution.unknown == ()
     assert bench.machines["transfer:T"].values["position"] == "switch:T1"
     assert bench.told == {"transfer:T": 2}
+
+
+def test_in_manual_mode_a_person_leads_back() -> None:
+    bench = Bench(mode=Mode.MANUAL)
+    bench.machines["transfer:T"].stalls_at = None
+    back = act(2, "transfer:T", "transfer", None, "switch:T1")
+    procedure = procedure_of(Plan(actions=(MOVE_T,)), fencing=1, recovery={1: (back,)})
+    execution = bench.executor.begin(procedure)
+    assert bench.executor.run(execution, confirm=lambda step: "Ada") is State.UNKNOWN
+    assert bench.told == {"transfer:T": 1}
+
+
+def test_an_expired_command_is_not_asked_for_again(bench: Bench) -> None:
+    bench.executor = Executor(
+        bench.executor.paths,
+        bench.notes,
+        bench.clock,
+        bench.modes,
+        settings=Settings(command_s=1.0, patience_s=2.0, poll_s=0.1),
+    )
+    bench.first.lose = ["operate request"]
+    assert run(bench, CLOSE_B).state is State.HELD
+    assert not bench.second.sent
+    assert bench.told == {}
 
 
 def test_stalled_open_without_a_way_back_is_told(bench: Bench) -> None:

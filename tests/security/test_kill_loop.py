@@ -28,7 +28,7 @@ for module in ("pymodbus", "cryptography", "yaml"):
     pytest.importorskip(module, reason="the extra 'devices' is not installed")
 
 SEED = 11302026
-EVERY_S = 20.0
+EVERY_S = 14.0
 WAIT_S = 90.0
 QUIET_S = 4.0
 
@@ -38,7 +38,7 @@ def scenario(failures: int) -> str:
     lines = ["name: one after another", "duration_s: 36000", "events:"]
     for k in range(failures):
         ups = f"ups:UPS-{'AB'[k % 2]}"
-        begin_s = 12.0 + k * EVERY_S
+        begin_s = 8.0 + k * EVERY_S
         lines.append(f'  - {{at_s: {begin_s}, fail: "{ups}"}}')
         lines.append(f'  - {{at_s: {begin_s + 0.7 * EVERY_S}, restore: "{ups}"}}')
     return "\n".join(lines) + "\n"

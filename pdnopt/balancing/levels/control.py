@@ -54,6 +54,12 @@ class _Options:
     p_load_kw: Any = None
     p_asymmetric_kw: Any = None
     spectra: Any = None
+    loads: Any = None
+    minimize: Any = None
+    max_moves: Any = None
+    max_ramp_kva: float | None = None
+    failed: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 class Levels:
@@ -266,9 +272,8 @@ class Levels:
             if f < 0:
                 out.append((-1, 1.0, 1.0))
                 continue
-            own = s.reach.current[
-                3 * f, 3 * k
-            ].real  # what of its own current does not come through the feeder
+            # what of its own current does not come through the feeder
+            own = complex(np.asarray(s.reach.current[[3 * f]].toarray())[0, 3 * k]).real
             out.append((int(self.area.feeders[f]), float(-np.sign(own)), 1.0 / float(count[node])))
         return out
 

@@ -3,8 +3,9 @@
 One round, at a point (the flow at the present set-points):
 
 1. caps: the zones that were the worst say how good they can be at best; nobody need be better;
-2. the global level plans the heads' currents in every island, and says how far from it zones may stray (`exchange`);
-3. every zone solves its own programme within that (`partial`): in the workers, all at once.
+2. every zone solves its own programme (`partial`): in the workers, all at once;
+3. where zones would break together what they share, the global level plans the heads' currents of that island, says
+   how far from it zones may stray (`exchange`), and its zones solve again within that.
 
 A zone that cannot keep a cap says how much it needs: the caps of the next round. After a round the flow is
 solved; zones in which it is what the programme expected are done.
@@ -34,6 +35,8 @@ __all__ = ["Coordination", "Round"]
 
 CRITICAL = 2
 """Zones that are asked first how good they can be, of unbalance and of spread."""
+NEARLY = 1e-6
+"""A limit is broken from this part of it on."""
 CAP_PART, CAP_SLACK = 1e-3, (2e-5, 5e-4)
 """How much worse than the best a cap is, as in `programme`: for the sake of the terms after it."""
 
@@ -183,23 +186,62 @@ class Coordination:
         """
         islands: dict[int, PartAnswer] = {}
         s = s_pu.copy()
-        if exchange is None:
-            exchange, islands, large = self.overall(point, self.caps(point, deadline_s), deadline_s)
-            for q in np.flatnonzero(self.whole.own >= 0):
-                s[rows_of(self.whole.own[[q]])] = large[rows_of(np.array([q]))]
-        answers = self.zonal(point, exchange, which, deadline_s)
-        caps = exchange.vuf_cap, exchange.spread_cap
+        if exchange is not None:
+            answers = self.zonal(point, exchange, which, deadline_s)
+            caps = self._take(s, answers, (exchange.vuf_cap, exchange.spread_cap))
+        else:
+            exchange = unlimited(self.whole, *self.caps(point, deadline_s))
+            answers = self.zonal(point, exchange, which, deadline_s)
+            caps = self._take(s, answers, (exchange.vuf_cap, exchange.spread_cap))
+            broken = self._broken(point, s, caps)
+            if broken:
+                limits, islands, large = self.overall(point, caps, deadline_s)
+                for q in np.flatnonzero(self.whole.own >= 0):
+                    s[rows_of(self.whole.own[[q]])] = large[rows_of(np.array([q]))]
+                mine = np.repeat(np.isin(self.island, broken), 3)
+                exchange = replace(limits, width=np.where(mine, limits.width, OPEN_PU))
+                again = [z for z, heads in enumerate(self._heads) if self.island[heads[0]] in broken]
+                more = self.zonal(point, exchange, again, deadline_s)
+                caps = self._take(s, more, (exchange.vuf_cap, exchange.spread_cap))
+                answers |= more
+        exchange = replace(exchange, vuf_cap=caps[0], spread_cap=caps[1])
+        solved = all(a.solved for a in answers.values()) and all(a.solved for a in islands.values())
+        return Round(s, exchange, answers, islands, solved)
+
+    def _take(
+        self, s: np.ndarray, answers: dict[int, PartAnswer], caps: tuple[float, float]
+    ) -> tuple[float, float]:
+        """Write zones' set-points into ``s``; return the caps that all of them could keep."""
         for z, answer in answers.items():
             if answer.solved:
                 s[rows_of(self.zones[z].inverters)] = answer.s_pu
                 if answer.over > 0.0:
-                    self.worst[:, z] = np.maximum(
-                        self.worst[:, z], (answer.terms["vuf"], answer.terms["spread"])
-                    )
+                    seen = answer.terms["vuf"], answer.terms["spread"]
+                    self.worst[:, z] = np.maximum(self.worst[:, z], seen)
                     caps = _raised(caps, answer)
-        exchange = replace(exchange, vuf_cap=caps[0], spread_cap=caps[1])
-        solved = all(a.solved for a in answers.values()) and all(a.solved for a in islands.values())
-        return Round(s, exchange, answers, islands, solved)
+        return caps
+
+    def _broken(self, point: Point, s: np.ndarray, caps: tuple[float, float]) -> list[int]:
+        """Return the islands whose shared feeders or boards zones would break together, or with inverters in no zone."""
+        st, whole = self.area.structure, self.whole
+        change = (point.g_re + 1j * point.g_im) * np.conj(s) - (point.j_re + 1j * point.j_im)
+        current = (point.turn_re + 1j * point.turn_im) * point.amps + st.reach.current @ change
+        size = np.abs(current).reshape(-1, 3)
+        over = (size > st.limit[:, None] * (1.0 + NEARLY)).any(axis=1)
+        apart = (size.max(axis=1) - size.min(axis=1)) / st.scale
+        over |= st.counts & (apart > caps[1] * (1.0 + NEARLY))
+        turn = point.two_turn_re + 1j * point.two_turn_im
+        one = 1.0 / np.maximum(np.abs(turn), 1e-12)
+        two = np.abs(turn * one * point.two + (st.two @ (st.reach.voltage @ change)) / one)
+        high = two > caps[0] * (1.0 + NEARLY)
+        out = []
+        for k, part in enumerate(whole.islands):
+            feeders = part.feeders[whole.shared[part.feeders]]
+            boards = part.nodes[whole.boards[part.nodes]]
+            own = (whole.own[part.inverters] >= 0).any()
+            if own or over[whole.feeders[feeders]].any() or high[whole.nodes[boards]].any():
+                out.append(k)
+        return out
 
     def point_of_whole(self, point: Point) -> Point:
         """Return the numbers of the aggregate."""

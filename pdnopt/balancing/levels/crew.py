@@ -248,16 +248,16 @@ def structures_of(payload: bytes) -> list[tuple[Structure, np.ndarray]]:
     parts = []
     with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
         for k in range(int(arrays["count"])):
-            sparse = {}
+            sparse: dict[str, Any] = {}
             for name in SPARSE:
                 data, indices, indptr = (
                     arrays[f"{k}.{name}.{word}"] for word in ("data", "indices", "indptr")
                 )
-                size = tuple(int(x) for x in arrays[f"{k}.{name}.size"])
-                sparse[name] = csr_array((data, indices, indptr), shape=size)
+                n, m = (int(x) for x in arrays[f"{k}.{name}.size"])
+                sparse[name] = csr_array((data, indices, indptr), shape=(n, m))
             reach = Reach(
                 *(sparse.pop(f"reach_{word}") for word in ("voltage", "current", "before", "beyond"))
             )
-            dense = {name: arrays[f"{k}.{name}"] for name in DENSE}
+            dense: dict[str, Any] = {name: arrays[f"{k}.{name}"] for name in DENSE}
             parts.append((Structure(reach=reach, sized_link=True, **sparse, **dense), arrays[f"{k}.heads"]))
     return parts

@@ -223,7 +223,7 @@ class Lean:
 
     def value(self, x: np.ndarray, name: str) -> np.ndarray:
         """Return a variable that is a column."""
-        return x[self.column[name]]
+        return np.asarray(x[self.column[name]])
 
     def _set(self, numbers: np.ndarray) -> None:
         theta = np.zeros(self._n_theta + 1)

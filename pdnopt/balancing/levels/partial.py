@@ -103,7 +103,7 @@ class PartProgramme:
 
 def _open(numbers: np.ndarray) -> np.ndarray:
     """Return the numbers with ``over_high``, which is the last, where nothing reaches it."""
-    return np.r_[numbers[:-1], FREE * FREE]
+    return np.asarray(np.r_[numbers[:-1], FREE * FREE])
 
 
 def _extended(model: Any, s: Structure, heads: np.ndarray) -> Any:

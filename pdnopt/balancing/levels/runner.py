@@ -19,7 +19,6 @@ from pdnopt.balancing.points import Sight, look, point_of
 from pdnopt.balancing.programme import Answer
 from pdnopt.balancing.runner import AGREED_PU, BalanceRunner
 from pdnopt.errors import InputError, Issue
-from pdnopt.result import Result
 
 __all__ = ["ZonedRunner"]
 
@@ -41,6 +40,9 @@ class ZonedRunner(BalanceRunner):
         tree = read_tree(self.network, self.area, self.inverters)
         self.zones = find_zones(self.network, self.area, self.inverters, tree, spec)
         workers = options.workers
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            todo = "Leave it out: what the machine has is used then."
+            raise InputError(Issue("Range", "workers", "", workers, "a whole number, 1 or more", todo))
         if workers is None:
             few = len(self.zones) < 8  # a worker takes longer to start than these to solve
             workers = 1 if few else min(MOST_WORKERS, os.cpu_count() or 1)
@@ -56,13 +58,6 @@ class ZonedRunner(BalanceRunner):
         if found is not None:
             self._start_kva = found
         self.levels.keep()
-
-    def solve(self, options: Any, started: float, build_s: float) -> Result:
-        """Solve once; ``started`` is on the clock of time.perf_counter."""
-        if options.loads is not None:
-            todo = "Leave out zones, or solve step by step with p_asymmetric_kw."
-            raise InputError(Issue("NotHeld", "loads", "", "a course", "one moment by zones", todo))
-        return super().solve(options, started, build_s)
 
     def _terms(self, options: Any) -> tuple[str, ...]:
         if options.minimize is not None and tuple(options.minimize) != self.formulation.terms:

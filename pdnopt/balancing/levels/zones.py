@@ -147,7 +147,8 @@ def _given(
     """Return the nodes behind the feeders that are named."""
     named = spec if isinstance(spec, Mapping) else {str(name): [name] for name in spec}
     node_of = {name: node for node, name in _names(tree, area, network).items()}
-    issues, groups = [], {}
+    issues: list[Issue] = []
+    groups: dict[str, list[int]] = {}
     for key, names in named.items():
         groups[str(key)] = []
         for position, feeder in enumerate(names):
