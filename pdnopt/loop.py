@@ -55,6 +55,8 @@ __all__ = ["ControlLoop", "LoopSettings", "Tick"]
 
 WRITE_S = 60.0
 IDLE = ("watches", "prepares", "observes", "stands by")
+LATE_FACTOR = 1.2
+"""A plan may take so many times the solver's deadline, reading and checking included, before somebody is told."""
 MOST_LOOKS = 10
 """Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
 
@@ -347,6 +349,7 @@ class ControlLoop:
         wrong = bool(over) or standing.unserved_kw > 1.0
         decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed, wrong)
         t_s = self.clock.utc_s()
+        self._tell_lateness(trigger, now_s)
         if self._outdated(picture, now_s):
             know.settled, self._next_tick_s = None, self.clock.monotonic_s()
             self.journal.event(
@@ -395,6 +398,17 @@ class ControlLoop:
             return False
         verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
         return not verifier.errors(stay_plan(picture, failed))
+
+    def _tell_lateness(self, trigger: str, asked_s: float) -> None:
+        """Tell a person where a plan has taken so long that an overload may have run out meanwhile."""
+        took_s, t_s = self.clock.monotonic_s() - asked_s, self.clock.utc_s()
+        if took_s <= LATE_FACTOR * self.settings.hard_s:
+            self.board.end(t_s, "", "slow")
+            return
+        text = f"{trigger}: planning took {took_s:.1f} s"
+        self.board.raise_alarm(
+            t_s, "", "slow", Severity.MAJOR, text, "Look at the solver's process and the machine."
+        )
 
     def _outdated(self, picture: Picture, asked_s: float) -> bool:
         """Whether a plan took so long that the plant was looked at again, and is another one."""
@@ -525,7 +539,6 @@ class ControlLoop:
             self._halt(str(error))
         if execution.state is State.DONE:
             self.board.end(t_s, "", "stopped")
-            self.board.end(t_s, "", "slow")
             self.trust.restore(item.device for item in plan.actions)
         for device in execution.unknown:
             self.trust.withdraw(device)

@@ -35,7 +35,7 @@ class Trust:
         severity = Severity.CRITICAL if kind in GRAVE else Severity.MAJOR
         todo = "Look at the device, then acknowledge." if device else "Look at the sequence's log."
         self.board.raise_alarm(self.clock.utc_s(), device, kind, severity, text, todo)
-        if device and kind in ("unknown state", "not moved"):
+        if device and kind == "not moved":
             self.withdraw(device)
         elif (
             device and kind == "stopped"

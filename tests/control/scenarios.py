@@ -39,7 +39,7 @@ def _killed(rig: Rig) -> None:
 
 
 def _reply_lost(rig: Rig) -> None:
-    rig.faults(lose_reply=0.3)
+    rig.faults(lose_reply=0.15)
 
 
 def _no_move(rig: Rig) -> None:
@@ -297,7 +297,10 @@ def _broken(rig: Rig, fault: Fault, failed: tuple[str, ...]) -> list[str]:
     if fault.alarm and not spared and not rig.loop.board.has("", fault.alarm):
         out.append(f"no alarm {fault.alarm!r}")
     critical = rig.unserved().get(1, 0.0)
-    alarmed = [alarm for alarm in rig.loop.board.up if alarm.kind not in ("failed", "wear")]
+    raised = [alarm.kind for alarm in rig.loop.board.up]
+    if not rig.loop.halted:
+        raised += [row["kind"] for row in rig.journal.alarms()]
+    alarmed = [kind for kind in raised if kind not in ("failed", "wear", "meter", "balance")]
     if critical > TOLERANCE_KW and (fault.strict or not alarmed):
         best = rig.best_unserved().get(1, 0.0)
         if critical > best + TOLERANCE_KW:
