@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from pdnopt.alarms import Alarm, Board, Severity
@@ -19,6 +18,7 @@ from pdnopt.candidates import contingencies
 from pdnopt.control.ahead import Ahead
 from pdnopt.control.arbiter import Arbiter, Proposal
 from pdnopt.control.beliefs import Beliefs, Believing
+from pdnopt.control.carrying import Carrier
 from pdnopt.control.desk import Answer
 from pdnopt.control.foresight import Foresight
 from pdnopt.control.ladder import Decision, Ladder, Rung
@@ -36,7 +36,8 @@ from pdnopt.control.standing import (
     stay_plan,
     worse,
 )
-from pdnopt.control.telling import tell_state
+from pdnopt.control.telling import sees_enough, tell_lateness, tell_state
+from pdnopt.control.ticks import Tick, is_idle, write_tick
 from pdnopt.control.timekeeping import SteadyClock
 from pdnopt.control.times import own_times_s
 from pdnopt.control.triggers import Memory, trigger_of
@@ -44,34 +45,16 @@ from pdnopt.control.trust import Trust
 from pdnopt.control.verifying import Verifier, as_carried_out
 from pdnopt.control.watching import PollingWatch, Watch
 from pdnopt.errors import PdnoptError
-from pdnopt.executor import Execution, Executor, Modes, Paths, State, procedure_of, recoveries
+from pdnopt.executor import Executor, Modes, Paths, State
 from pdnopt.journal import Journal, JournalError
-from pdnopt.plan import Plan
 from pdnopt.protocols.clocks import Clock
-from pdnopt.protocols.commands import digest
 from pdnopt.protocols.readings import Quality
 
 __all__ = ["ControlLoop", "LoopSettings", "Tick"]
 
 WRITE_S = 60.0
-IDLE = ("watches", "prepares", "observes", "stands by")
-LATE_FACTOR = 1.2
-"""A plan may take so many times the solver's deadline, reading and checking included, before somebody is told."""
 MOST_LOOKS = 10
 """Times that the plant is read again while a device is on its way; one that takes longer is planned around."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What one tick came to: for views, reports and benchmarks."""
-
-    t_s: float
-    picture: Picture
-    standing: Standing
-    did: str
-    wall_s: float
-    leads: bool
-    overloaded: tuple[str, ...] = ()
 
 
 class ControlLoop:
@@ -129,7 +112,7 @@ class ControlLoop:
         self.pictures = Pictures(net)
         self.paths, self.journal, self.planner, self.modes = paths, journal, planner, modes
         self.clock = SteadyClock(clock)
-        self.lease, self._beat, self._confirm = lease, beat, confirm
+        self.lease, self._beat = lease, beat
         self.board = Board(journal, told)
         self.trust = Trust(self.board, self.clock, self.settings)
         self.believing = Believing()
@@ -142,6 +125,17 @@ class ControlLoop:
         self.watch: Watch = watch or PollingWatch(paths, self.clock, self.pictures.status_devices)
         self.executor = Executor(paths, journal, self.clock, modes, self.trust.alarm)
         self.own_s = own_times_s(self.pictures.grid)
+        self.carrier = Carrier(
+            self.executor,
+            journal,
+            self.clock,
+            self.settings,
+            self.arbiter,
+            self.board,
+            self.trust,
+            self.own_s,
+            confirm,
+        )
         self.ticks: list[Tick] = []
         self.on_tick: Callable[[Tick], None] | None = None
         self.seen = Beliefs({})
@@ -149,8 +143,6 @@ class ControlLoop:
         self.ahead = Ahead(
             background or planner, self.playbook, foresight or Foresight(), self.board, journal, self.settings
         )
-        self._execution: Execution | None = None
-        self._carried: tuple[str, Plan, tuple[str, ...]] | None = None
         self._next_tick_s = float("-inf")
 
     # --- running
@@ -182,8 +174,8 @@ class ControlLoop:
     def run(self, until_s: float) -> None:
         """Run until ``until_s`` on the monotonic clock."""
         while self.clock.monotonic_s() < until_s:
-            if self._execution is not None:
-                self._drive(self._execution, until_s)
+            if self.carrier.busy:
+                self._drive(until_s)
             elif self.clock.monotonic_s() >= self._next_tick_s:
                 self.tick()
             elif self.watch.wait(min(self._next_tick_s, until_s)):
@@ -192,8 +184,7 @@ class ControlLoop:
 
     def close(self) -> None:
         """Send nothing more and let a standby take over."""
-        if self._execution is not None and not self._execution.final:
-            self._execution.abort("the controller is stopped")
+        self.carrier.abort("the controller is stopped")
         if self.lease is not None:
             with suppress(LeaseError):
                 self.lease.give_up()
@@ -221,34 +212,26 @@ class ControlLoop:
                 did = f"halted: {self._know.halted}"
             elif not leads:
                 did = "stands by"
-            elif self._sees_enough(blind) and self._execution is None:
+            elif sees_enough(self.board, blind, self.settings, self.clock.utc_s()) and not self.carrier.busy:
                 did = self._act(picture, standing, over, blind)
         except PdnoptError as error:
             self._halt(str(error))
             did = f"halted: {error}"
         made = Tick(self.clock.utc_s(), picture, standing, did, time.perf_counter() - began, leads, over)
-        self._write_tick(made)
+        self._write(made)
         self.ticks.append(made)
         del self.ticks[:-1000]
         if self.on_tick is not None:
             self.on_tick(made)
         return made
 
-    def _write_tick(self, made: Tick) -> None:
-        """Write what a tick came to: every one that did more than look, and one a minute."""
-        if self._know.halted or (made.did.startswith(IDLE) and made.t_s - self._know.written_s < WRITE_S):
+    def _write(self, made: Tick) -> None:
+        """Write a tick down: every one that did more than look, and one a minute."""
+        if self._know.halted or (is_idle(made) and made.t_s - self._know.written_s < WRITE_S):
             return
         self._know.written_s = made.t_s
         try:
-            self.journal.event(
-                made.t_s,
-                "tick",
-                total_kw=round(made.picture.total_kw, 3),
-                unserved_kw={str(k): round(v, 3) for k, v in made.standing.unserved_by_priority.items()},
-                overloaded=list(made.overloaded),
-                failed=list(made.picture.failed),
-                did=made.did,
-            )
+            write_tick(self.journal, made)
         except JournalError as error:
             self._halt(str(error))
 
@@ -259,7 +242,7 @@ class ControlLoop:
             moving = [
                 name for name in self.pictures.grid.transfers.name if self.seen.value(name, "moving", False)
             ]
-            if not moving or self._execution is not None:
+            if not moving or self.carrier.busy:
                 break
             self.clock.sleep(self.settings.rest_s)
             picture = self._observe()
@@ -284,26 +267,6 @@ class ControlLoop:
             self._halt(str(error))
         tell_state(self.board, self.pictures, self.seen, picture, self.clock.jump_s, now_s)
         return picture
-
-    def _sees_enough(self, blind: float) -> bool:
-        """Whether enough is read to plan at all."""
-        now_s = self.clock.utc_s()
-        if blind < self.settings.blind_part:
-            self.board.end(now_s, "", "blind")
-            return True
-        what = (
-            "nothing is read any more" if blind >= 1.0 else f"{100 * blind:.0f} % of the readings are missing"
-        )
-        text = f"{what}: no commands are sent, devices go by their local rules"
-        self.board.raise_alarm(
-            now_s,
-            "",
-            "blind",
-            Severity.CRITICAL,
-            text,
-            "Look at the network to the devices and at the gateways.",
-        )
-        return False
 
     # --- deciding
 
@@ -349,7 +312,8 @@ class ControlLoop:
         wrong = bool(over) or standing.unserved_kw > 1.0
         decision = self.ladder.reroute(asked, failed, know.stable, know.stable_failed, wrong)
         t_s = self.clock.utc_s()
-        self._tell_lateness(trigger, now_s)
+        took_s = self.clock.monotonic_s() - now_s
+        tell_lateness(self.board, trigger, took_s, self.settings, t_s)
         if self._outdated(picture, now_s):
             know.settled, self._next_tick_s = None, self.clock.monotonic_s()
             self.journal.event(
@@ -387,7 +351,17 @@ class ControlLoop:
             if decision.rung is Rung.SOLVED:
                 self._settle(picture, failed)
             return f"stays ({trigger}), {decision.rung}"
-        self._begin("reroute", plan, decision.verifier, picture, failed, trigger, decision.plan, now_s)
+        self.carrier.begin(
+            "reroute",
+            plan,
+            decision.verifier,
+            picture,
+            failed,
+            trigger,
+            decision.plan,
+            now_s,
+            self.fencing,
+        )
         return f"acts ({trigger}): {len(plan.actions)} actions, {decision.rung}"
 
     def _nothing_to_gain(self, picture: Picture, standing: Standing, failed: tuple[str, ...]) -> bool:
@@ -398,17 +372,6 @@ class ControlLoop:
             return False
         verifier = Verifier(with_numbers(self.pictures.base, picture.numbers), failed)
         return not verifier.errors(stay_plan(picture, failed))
-
-    def _tell_lateness(self, trigger: str, asked_s: float) -> None:
-        """Tell a person where a plan has taken so long that an overload may have run out meanwhile."""
-        took_s, t_s = self.clock.monotonic_s() - asked_s, self.clock.utc_s()
-        if took_s <= LATE_FACTOR * self.settings.hard_s:
-            self.board.end(t_s, "", "slow")
-            return
-        text = f"{trigger}: planning took {took_s:.1f} s"
-        self.board.raise_alarm(
-            t_s, "", "slow", Severity.MAJOR, text, "Look at the solver's process and the machine."
-        )
 
     def _outdated(self, picture: Picture, asked_s: float) -> bool:
         """Whether a plan took so long that the plant was looked at again, and is another one."""
@@ -463,90 +426,31 @@ class ControlLoop:
         if errors:
             self.journal.event(t_s, "refused", problem=problem, why=str(errors[0]))
             return f"{problem}: the checker refuses it: {errors[0].kind}"
-        self._begin(problem, answer.plan, verifier, picture, failed, problem, answer.plan, now_s)
+        self.carrier.begin(
+            problem, answer.plan, verifier, picture, failed, problem, answer.plan, now_s, self.fencing
+        )
         return f"acts ({problem}): {len(answer.plan.actions)} actions"
 
     # --- carrying out
 
-    def _begin(
-        self,
-        problem: str,
-        plan: Plan,
-        verifier: Verifier,
-        picture: Picture,
-        failed: tuple[str, ...],
-        trigger: str,
-        judged: Plan,
-        origin_s: float,
-    ) -> None:
-        """Write a plan down and begin it. ``judged`` is what the checker has seen; ``plan`` what of it is sent.
-
-        Its times count from ``origin_s``, when the plant was looked at: a plan that took long to make is late.
-        """
-        text = plan.to_json()
-        self.journal.plan(
-            self.clock.utc_s(), digest(text), problem, trigger, "verified", picture.fingerprint, text
-        )
-        back = recoveries(judged, verifier.errors) if len(judged.actions) else {}
-        procedure = procedure_of(
-            plan, self.fencing, self.own_s, back, self.settings.valid_s, self.settings.slack_s
-        )
-        self._execution = self.executor.begin(procedure, origin_s)
-        self._carried = (problem, plan, failed)
-        self.arbiter.moved(problem, plan, self.clock.monotonic_s())
-
-    def _drive(self, execution: Execution, until_s: float) -> None:
-        """Do what is due of a sequence, and look meanwhile whether something fails."""
+    def _drive(self, until_s: float) -> None:
+        """Do what is due of the sequence on its way, and look meanwhile whether something fails."""
         try:
             if not self._leads():
-                execution.abort("another controller leads")
-            execution.poll()
-            step = execution.awaited
-            if step is not None:
-                who = self._confirm(step) if self._confirm is not None else None
-                if who:
-                    execution.confirm(step.number, who)
-                else:
-                    execution.abort(f"step {step.number} was not confirmed")
+                self.carrier.abort("another controller leads")
+            ended = self.carrier.poll()
         except PdnoptError as error:
             self._halt(str(error))
             return
-        if execution.final:
-            self._finish(execution)
+        if not self.carrier.busy:
+            if ended is not State.DONE:
+                self._know.reached = None
+            self._know.settled = None  # what was reached is looked at before anything is believed of it
+            self._next_tick_s = self.clock.monotonic_s()
             return
         now_s = self.clock.monotonic_s()
-        if self.watch.wait(min(now_s + max(execution.wait_s(), 0.01), max(until_s, now_s + 0.01))):
-            picture = self._observe()
-            known = {name.partition("@")[0] for name in self._carried[2]} if self._carried else set()
-            new = [name for name in picture.failed if name.partition("@")[0] not in known]
-            if new:
-                execution.abort(f"{', '.join(new)} failed on the way")
-
-    def _finish(self, execution: Execution) -> None:
-        assert self._carried is not None
-        problem, plan, _ = self._carried
-        t_s = self.clock.utc_s()
-        try:
-            self.journal.event(
-                t_s,
-                "ended",
-                problem=problem,
-                plan=digest(plan.to_json()),
-                state=str(execution.state),
-                reason=execution.reason,
-            )
-        except PdnoptError as error:
-            self._halt(str(error))
-        if execution.state is State.DONE:
-            self.board.end(t_s, "", "stopped")
-            self.trust.restore(item.device for item in plan.actions)
-        for device in execution.unknown:
-            self.trust.withdraw(device)
-        self._execution, self._carried = None, None
-        if execution.state is not State.DONE:
-            self._know.reached = None
-        self._know.settled = None  # what was reached is looked at before anything is believed of it
-        self._next_tick_s = self.clock.monotonic_s()
+        if self.watch.wait(min(now_s + self.carrier.wait_s(), max(until_s, now_s + 0.01))):
+            self.carrier.look(self._observe())
 
     # --- leading, and what ends it
 
@@ -586,8 +490,7 @@ class ControlLoop:
                 f"no commands are sent any more: {reason}",
                 "Mend what it says, then start the controller again.",
             )
-        if self._execution is not None:
-            self._execution, self._carried = None, None
+        self.carrier.drop()
 
 
 PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")

@@ -1,13 +1,18 @@
-"""Alarms that follow from what is seen: what has failed, which meters are in doubt, clocks, sums that do not add up."""
+"""Alarms that follow from what is seen: what has failed, which meters are in doubt, clocks, sums that do not add up;
+and of what keeps the loop from planning: too few readings, a slow solver."""
 
 from __future__ import annotations
 
 from pdnopt.alarms import Board, Severity
 from pdnopt.control.beliefs import Beliefs
 from pdnopt.control.picture import Picture, Pictures
+from pdnopt.control.settings import LoopSettings
 from pdnopt.protocols.readings import Quality
 
-__all__ = ["tell_state"]
+__all__ = ["sees_enough", "tell_lateness", "tell_state"]
+
+LATE_FACTOR = 1.2
+"""A plan may take so many times the solver's deadline, reading and checking included, before somebody is told."""
 
 
 def tell_state(
@@ -50,3 +55,30 @@ def tell_state(
             "A meter lies, or load is drawn past the meters.",
         )
     board.only(t_s, "balance", {note.split()[0] for note in picture.notes})
+
+
+def sees_enough(board: Board, blind: float, settings: LoopSettings, t_s: float) -> bool:
+    """Return whether enough is read to plan at all; a person is told where it is not.
+
+    Parameters
+    ----------
+    blind : float
+        Part of the readings that is missing.
+    """
+    if blind < settings.blind_part:
+        board.end(t_s, "", "blind")
+        return True
+    what = "nothing is read any more" if blind >= 1.0 else f"{100 * blind:.0f} % of the readings are missing"
+    text = f"{what}: no commands are sent, devices go by their local rules"
+    todo = "Look at the network to the devices and at the gateways."
+    board.raise_alarm(t_s, "", "blind", Severity.CRITICAL, text, todo)
+    return False
+
+
+def tell_lateness(board: Board, trigger: str, took_s: float, settings: LoopSettings, t_s: float) -> None:
+    """Tell a person where a plan has taken so long that an overload may have run out meanwhile."""
+    if took_s <= LATE_FACTOR * settings.hard_s:
+        board.end(t_s, "", "slow")
+        return
+    text = f"{trigger}: planning took {took_s:.1f} s"
+    board.raise_alarm(t_s, "", "slow", Severity.MAJOR, text, "Look at the solver's process and the machine.")

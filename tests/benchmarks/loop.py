@@ -68,7 +68,7 @@ def sense_to_plan(failures: int, folder: Path) -> list[float]:
             plant.fail(str(name))
             made.clock.sleep(0.25)
             times.append(loop.tick().wall_s)
-            loop._execution = None  # the plan is not carried out: every failure meets the same plant
+            loop.carrier.drop()  # the plan is not carried out: every failure meets the same plant
             plant.restore(str(name))
             _put_back(made, net)
         loop.close()
@@ -86,7 +86,7 @@ def _put_back(made: Simulation, net: Any) -> None:
     made.plant._react()
     made.loop._know.settled = None
     made.loop.tick()
-    made.loop._execution = None
+    made.loop.carrier.drop()
 
 
 def day(hours: float, folder: Path) -> tuple[dict[str, list[float]], list[float], Any]:

@@ -290,7 +290,7 @@ def _broken(rig: Rig, fault: Fault, failed: tuple[str, ...]) -> list[str]:
     wrong = rig.misjudged()
     if wrong and not rig.loop.halted:
         out.append(f"believed elsewhere, without an alarm: {wrong}")
-    still_open = [] if rig.loop.halted or rig.loop._execution else rig.journal.open_commands()
+    still_open = [] if rig.loop.halted or rig.loop.carrier.busy else rig.journal.open_commands()
     if still_open:
         out.append(f"open in the journal: {[item.command.id for item in still_open]}")
     spared = fault.alarm == "halted" and rig.disk.commits < (rig.disk.fails_at or 0)

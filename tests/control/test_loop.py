@@ -57,7 +57,7 @@ def test_a_disabled_area_is_not_commanded_and_a_manual_one_asks() -> None:
     rig = Rig("two_feed", 0)
     rig.loop.modes.default = Mode.MANUAL
     asked: list[Any] = []
-    rig.loop._confirm = lambda step: asked.append(step) or "ann"
+    rig.loop.carrier.confirm = lambda step: asked.append(step) or "ann"
     lost_ups(rig, 20.0)
     assert len(asked) >= 1
     assert rig.unserved()[1] == pytest.approx(0.0, abs=1e-6)
@@ -120,7 +120,7 @@ def test_two_leaders_the_one_that_slept_is_refused_by_every_device(tmp_path: Pat
     assert rig.side.guard("rack:R1") is not None  # a guard hears heartbeats from its first breath
     rig.plant.fail("ups:UPS-A")
     first.tick()  # it has a plan, and is stopped (SIGSTOP, a frozen machine) before it sends anything
-    assert first._execution is not None
+    assert first.carrier.busy
     second = rig.new_loop(Lease(tmp_path / "lease", "south", SimulatedClock(rig.plant)))
     second.run(rig.plant.t_s + 20.0)
     assert second.fencing > first.fencing
