@@ -15,14 +15,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pdnopt.plan import Plan
-from pdnopt.words import compact_names
 
 __all__ = ["RANK", "Arbiter", "Proposal"]
 
 SHOWN = 3
 """Devices that an objection names."""
 
-MOST_NAMES = 5
 RANK = {"reroute": 0, "shift": 1, "reserve": 2, "balance": 3}
 
 
