@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,12 +12,12 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from pdnopt.children import start_child
 from pdnopt.control.desk import Answer, Ask, Desk
 
 __all__ = ["InProcessPlanner", "Planner", "WorkerPlanner"]
 
 PROGRAM = "import sys; sys.path[:] = {path!r}; from pdnopt.control.desk_worker import serve; serve()"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LAST_WORDS = 2000
 
 
@@ -151,16 +149,7 @@ class _Child:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._inbox: SimpleQueue[str] = SimpleQueue()
         self._ready = threading.Event()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program.format(path=[path or os.getcwd() for path in sys.path])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **dict.fromkeys(THREADS, "1")},
-            start_new_session=True,  # Ctrl-C reaches the parent only
-        )
+        self.process = start_child(program, self._words)
         self._listener = threading.Thread(target=self._listen, args=(job,), daemon=True)
         self._listener.start()
 

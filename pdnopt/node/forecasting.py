@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pdnopt.children import ONE_THREAD
 from pdnopt.errors import InputError
 from pdnopt.protocols.announcements import Announcement, parse_announcement
 
@@ -21,7 +22,6 @@ __all__ = ["Forecasts", "Order"]
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 4 << 20
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Forecasts:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
             )
         except OSError as error:
             self._fail(f"cannot start: {error.strerror}")

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 from collections import Counter, deque
@@ -19,6 +17,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
+from pdnopt.children import start_child
 from pdnopt.errors import PdnoptError
 from pdnopt.sweeps.job import Task, tasks_to_text
 from pdnopt.sweeps.rows import Row, crashed_row
@@ -32,13 +31,6 @@ MAX_DEATHS = 3
 MAX_CHUNK = 16
 """Most tasks that a worker is given at once."""
 
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 """One thread a process: on busy cores more of them only wait for each other."""
 
 PROGRAM = "import sys; sys.path[:] = {path!r}; from pdnopt.sweeps.worker import serve; serve()"
@@ -168,16 +160,7 @@ class _Child:
         self.chunk: list[Task] = []
         self._job, self._inbox = job, inbox
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(path=[path or os.getcwd() for path in sys.path])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **dict.fromkeys(THREADS, "1")},
-            start_new_session=True,  # Ctrl-C reaches the parent only
-        )
+        self.process = start_child(PROGRAM, self._words)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 

@@ -26,6 +26,7 @@ import pdnopt
 from pdnopt.balancing.data import Structure
 from pdnopt.balancing.levels.partial import PartAnswer, PartProgramme
 from pdnopt.balancing.reach import Reach
+from pdnopt.children import ONE_THREAD
 from pdnopt.errors import SolveError
 
 __all__ = ["Bench", "Crew", "Job", "read_exactly", "read_frame", "structures_of", "write_frame"]
@@ -33,7 +34,6 @@ __all__ = ["Bench", "Crew", "Job", "read_exactly", "read_frame", "structures_of"
 HEADER = struct.Struct("=BQ")
 BUILD, SOLVE, DONE, KEEP, REWIND = 1, 2, 3, 4, 5
 TERMS = ("violations", "vuf", "spread", "spread_sum", "neutral", "losses", "effort")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 Job = tuple[int, np.ndarray]
 """A part and its numbers: those of a `PartPoint` one after another."""
@@ -165,7 +165,7 @@ class Crew:
 def _start() -> subprocess.Popen[bytes]:
     root = str(Path(pdnopt.__file__).parents[1])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    env = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": path}
+    env = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
     command = [sys.executable, "-m", "pdnopt.balancing.levels.worker"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
 
