@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.balance [--sizes 12 50 200] [--repeat 3]``. Everything "after" is by three-phase AC power flow
 of the network with the set-points. `mim_pod` is a designed case. The European LV feeder is IEEE's; its inverters are added
-here, at each customer's bus or where `place_inverters` puts them. Halls are synthetic (`tests.balance.pods`). The day is
-drawn here, none is measured: it sways loads of `pod` by a sine and by noise that is the same for all rules.
+here, at each customer's bus or where `place_inverters` puts them. Halls are synthetic (`tests.balance.pods`). Days are in
+`tests.benchmarks.balance_day`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ PLACED = 0.1
 HALVINGS = 6
 UNEVEN_PERCENT = 1.0
 """Spread of rating from which a cut is counted: below it there is nothing to even out."""
-THRESHOLD_PERCENT = 2.0
-"""Spread of a feeder's phases, of its rating, at which the threshold rule corrects (founding document 10658838)."""
 
 
 def measures(net: Any) -> tuple[float, pd.Series]:
@@ -215,59 +213,6 @@ def times(sizes: list[int], repeat: int) -> dict[int, float]:
     return found
 
 
-def day() -> dict[str, tuple[float, float]]:
-    """Print a day of both rules; return hours beyond the threshold and kVAh of the inverters."""
-    from pdnopt.session import Session
-    from tests.balance.pods import pod
-
-    net = pod()
-    session = Session(net, "balance", validate=False)
-    runner: Any = session._runner
-    columns = [f"p_{k}_mw" for k in "abc"]
-    base = 1e3 * net.asymmetric_load[columns].sum(axis=1).to_numpy(float)
-    rng = np.random.default_rng(8)
-    steps = 96
-    at = np.arange(steps)
-    course = base * (
-        1.0 + 0.4 * np.sin(2 * np.pi * at / steps)[:, None] + 0.05 * rng.standard_normal((steps, 2))
-    )
-    forecast = base * (1.0 + 0.4 * np.sin(2 * np.pi * at / steps))[:, None]
-
-    def spread(loads: np.ndarray, s_kva: np.ndarray) -> float:
-        told = runner._loads(session.options.but({"p_asymmetric_kw": pd.Series(loads)}))
-        return float(
-            runner.phases(runner._sight(told, s_kva), runner._sight(told, s_kva))[
-                "spread_after_percent"
-            ].max()
-        )
-
-    def answer(loads: np.ndarray) -> np.ndarray:
-        result = session.solve(p_asymmetric_kw=pd.Series(loads))
-        after = result.plan.apply(net).asymmetric_sgen
-        p, q = (
-            after[[f"{x}_{k}_{u}" for k in "abc"]].to_numpy(float) for x, u in (("p", "mw"), ("q", "mvar"))
-        )
-        return np.asarray(1e3 * (p + 1j * q)).ravel()
-
-    table = Table(
-        "rule", f"hours with a spread above {THRESHOLD_PERCENT:g} % of a rating", "inverter energy, kVAh"
-    )
-    found = {}
-    for rule in ("none", "threshold", "forecast"):
-        s_kva, late, used = np.zeros(6, dtype=complex), 0, 0.0
-        for t in range(steps):
-            if rule == "forecast":
-                s_kva = answer(forecast[t])
-            late += spread(course[t], s_kva) > THRESHOLD_PERCENT
-            used += 0.25 * float(np.abs(s_kva).sum())
-            if rule == "threshold" and spread(course[t], s_kva) > THRESHOLD_PERCENT:
-                s_kva = answer(course[t])  # measured now, in force from the next step
-        found[rule] = (0.25 * late, used)
-        table.row(rule, f"{found[rule][0]:.2f}", f"{used:.0f}")
-    print()
-    return found
-
-
 def main() -> int:
     """Print the tables and the aims."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -276,7 +221,7 @@ def main() -> int:
     asked = parser.parse_args()
     print(machine(), end="\n\n")
     errors, reached, (kept, worst), placed = accuracy(), reach(), failures(DRAWS), places()
-    spent, ruled = times(asked.sizes, asked.repeat), day()
+    spent = times(asked.sizes, asked.repeat)
     aims = Aims()
     for name, value in errors.items():
         aims.add(f"linear model, {name}", f"{value:.3f} %", "0.5 %", value <= 0.5)
@@ -297,13 +242,6 @@ def main() -> int:
     aims.add("European LV, 10 % on each phase, VUF left", f"{100 * each:.1f} %", "50 %", each <= 0.5)
     if 200 in spent:
         aims.add("200 inverters, again", f"{spent[200]:.0f} ms", "100 ms", spent[200] <= 100.0)
-    less = ruled["forecast"][0] <= ruled["threshold"][0]
-    aims.add(
-        "late hours, forecast / threshold",
-        f"{ruled['forecast'][0]:.2f} / {ruled['threshold'][0]:.2f}",
-        "less",
-        less,
-    )
     return 0 if aims.met else 1
 
 
