@@ -177,7 +177,7 @@ def test_wrong_words_are_named(net: Any, levels: Levels) -> None:
         solve(net, "balance", zones=3, minimize=("spread", "effort"))
     with pytest.raises(InputError, match="a whole number, 1 or more"):
         solve(net, "balance", zones=3, workers=0)
-    with pytest.raises(InputError, match="one moment by zones"):
+    with pytest.raises(InputError, match="zones and loads"):
         solve(net, "balance", zones=3, workers=1, loads=pd.DataFrame({0: [1.0]}))
     with pytest.raises(InputError, match="three for each inverter"):
         levels.state(np.zeros(3))
