@@ -198,7 +198,7 @@ class HighsModel:
             raise SolverError("HiGHS dropped rows or columns of the model")
         self._columns = np.arange(n_columns, dtype=np.int32)
         self._cost = np.zeros(n_columns)
-        self._rows, self._warm = n_rows, False
+        self._rows, self._warm, self._based = n_rows, False, False
 
     def watch(self, found: Callable[[np.ndarray | None, float, float], None]) -> None:
         """Have ``found(x, objective, bound)`` called with every better point of a MIP; with None where only time passed."""
@@ -226,12 +226,12 @@ class HighsModel:
 
     def start_from(self, basis: Any) -> None:
         """Begin the next LP at a basis of another model of the same shape. One that does not fit is ignored."""
-        self._warm = self._highs.setBasis(basis) != highspy.HighsStatus.kError
+        self._warm = self._based = self._highs.setBasis(basis) != highspy.HighsStatus.kError
 
     def forget(self) -> None:
         """Drop the last basis: the next LP starts with presolve, which pays once many columns are fixed."""
         _ok(self._highs.clearSolver(), "clearing")
-        self._warm = False
+        self._warm = self._based = False
 
     def set_cost(self, cost: np.ndarray) -> None:
         """Replace the whole objective."""
@@ -253,6 +253,7 @@ class HighsModel:
         _ok(self._highs.addRows(n, low, high, matrix.nnz, start, index, matrix.data), "more rows")
         if self._highs.getNumRow() != before + n:
             raise SolverError("HiGHS dropped rows that were added")
+        self._rows += n
         self._warm = False  # the last basis is dual feasible now
 
     def set_col_bounds(self, columns: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
@@ -329,7 +330,7 @@ class HighsModel:
             _ok(highs.setOptionValue("mip_abs_gap", max(gap_abs, 1e-9)), "the gap")
             if start is not None:
                 highs.setSolution(len(start), self._columns, start)  # refused: it starts without one
-        self._warm = True
+        self._warm = self._based = True
         if highs.run() == highspy.HighsStatus.kError or highs.getModelStatus() in BROKEN:
             return self._again()
         if self._lp and highs.getModelStatus() == highspy.HighsModelStatus.kIterationLimit:
@@ -350,8 +351,11 @@ class HighsModel:
         )
 
     def _patience(self) -> int:
-        """Return the iterations that an LP may take: few from a warm start, as many as it needs from a cold one."""
-        return STALLED * self._rows if self._lp and self._warm else NO_LIMIT
+        """Return the iterations that an LP may take: few from a basis, as many as it needs from nothing.
+
+        After new rows too: the dual simplex was seen to go round for minutes where it takes 300 iterations from nothing.
+        """
+        return STALLED * self._rows if self._lp and self._based else NO_LIMIT
 
     def _again(self) -> Outcome:
         """Run once more from nothing after an error inside HiGHS; a second error proves nothing and finds nothing."""
