@@ -25,7 +25,7 @@ PART, LEAST_SLACK = 1e-3, 1e-6
 """Part of a term by which it may be worse for the sake of those after it, and what is added where `SLACK` says nothing."""
 BROKEN = 1e-6
 """A row is broken from here on, pu. HiGHS keeps rows to 1e-7."""
-NEAR = 0.02
+NEAR = 1e-3
 """A row that holds nothing stays for the next solve if it is so near to holding something, pu."""
 MOST_TRIES = 60
 
