@@ -71,7 +71,7 @@ def test_energy_ramps_and_ratings_of_every_step() -> None:
             s = np.array([row[f"p_{k}_kw"] + 1j * row[f"q_{k}_kvar"] for k in "abc"])
             was = before.get(row["device"], np.zeros(3, dtype=complex))
             assert max(np.abs((s - was).real).max(), np.abs((s - was).imag).max()) <= 1.5 + 1e-6
-            assert np.abs(s).max() <= 5.0
+            assert np.abs(s).max() <= 5.0 * (1.0 + 1e-9)  # what rounding may add
             before[row["device"]] = s
             link = s.real.sum() + 0.03 * np.abs(s).sum()
             if row["device"].endswith("MIM-0"):

@@ -27,7 +27,7 @@ mqtt = pytest.importorskip("paho.mqtt.client", reason="the extra 'devices' is no
 pytest.importorskip("cryptography", reason="the extra 'devices' is not installed")
 
 TOPICS = {"switch:A": "A", "switch:B": "B"}
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Hall:
