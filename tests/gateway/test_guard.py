@@ -15,22 +15,7 @@ from pdnopt.gateway.guard import Guard, GuardSettings
 from pdnopt.gateway.memory import Book, FileMemory, GuardMemory, Remembered, VolatileMemory
 from pdnopt.protocols.commands import Command, Refusal, Reply
 from pdnopt.protocols.messages import Heartbeat
-
-
-class Hand:
-    """A clock that a test turns; UTC may be set apart from the monotonic one."""
-
-    def __init__(self) -> None:
-        self.now_s, self.offset_s = 1000.0, 1.7e9
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def utc_s(self) -> float:
-        return self.now_s + self.offset_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += duration_s
+from tests.clocks import Hand
 
 
 class Breaker:

@@ -18,6 +18,7 @@ from pdnopt.protocols.messages import Heartbeat
 from pdnopt.protocols.quantities import READ_BACK
 from pdnopt.protocols.readings import Quality
 from pdnopt.protocols.registers import Value
+from tests.clocks import Hand
 
 INVERTER, BATTERY, LOAD = "asymmetric_sgen:M1", "storage:B1", "load:L1"
 ZERO = {"p_kw": [0.0] * 3, "q_kvar": [0.0] * 3}
@@ -27,22 +28,6 @@ TIMES = GuardSettings(select_s=5.0, skew_s=2.0, validity_s=60.0, watchdog_s=WATC
 
 def phases(*p_kw: float) -> dict[str, list[float]]:
     return {"p_kw": list(p_kw), "q_kvar": [0.0, 0.0, 0.0]}
-
-
-class Hand:
-    """A clock that a test turns; UTC can be set apart."""
-
-    def __init__(self) -> None:
-        self.now_s, self.offset_s = 1000.0, 1.7e9
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def utc_s(self) -> float:
-        return self.now_s + self.offset_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += duration_s
 
 
 class Wire:
