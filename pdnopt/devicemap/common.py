@@ -1,4 +1,4 @@
-"""What both kinds of file share: names, security, hosts and ports."""
+"""What all these files share: how they are opened, names, sections, security, hosts and ports."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdnopt.errors import Issue
+from pdnopt.errors import InputError, Issue
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.documents import Document
+from pdnopt.protocols.documents import Document, read_document
 from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 from pdnopt.protocols.registers import KINDS
 
@@ -21,9 +21,13 @@ __all__ = [
     "OPTIONAL",
     "PORT",
     "TOPIC",
+    "check_name",
     "check_positions",
+    "check_sections",
     "device_field",
     "in_folder",
+    "open_map",
+    "read_controller_key",
     "read_identity",
 ]
 
@@ -53,6 +57,32 @@ def device_field(name: str) -> bool:
     return bool(colon and rest) and table in KINDS and len(name) <= 200 and name.isprintable()
 
 
+def check_name(document: Document, name: str, place: str) -> list[Issue]:
+    """Return what is wrong with a device's name."""
+    if device_field(name):
+        return []
+    allowed, todo = "table:name, for instance transfer:T1", "Write it as `pdnopt validate` writes it."
+    return [Issue("InvalidId", document.where(place), name, name, allowed, todo)]
+
+
+def open_map(path: Path, fields: Mapping[str, Field]) -> tuple[Document, dict[str, Any], list[Issue]]:
+    """Return a file, its mapping and what is wrong at its top. Raises InputError where it is no mapping at all."""
+    document = read_document(path)
+    issues = check_fields(document.data, fields, "", "", document.where)
+    if not isinstance(document.data, dict):
+        raise InputError(issues)
+    return document, document.data, issues
+
+
+def check_sections(document: Document, sections: Mapping[str, Mapping[str, Field]]) -> list[Issue]:
+    """Return what is wrong inside the sections that are there; whether they must be is said at the top."""
+    issues = []
+    for name, fields in sections.items():
+        if isinstance(document.data.get(name), dict):
+            issues += check_fields(document.data[name], fields, name, "", document.where)
+    return issues
+
+
 def in_folder(document: Document, name: str) -> Path:
     """Return the path of a file that is named relative to the document's folder."""
     return document.path.parent / Path(name).expanduser()
@@ -80,6 +110,14 @@ def read_identity(
     files = {name: in_folder(document, value) for name, value in data.items()}
     identity = Identity(files["ca"], files["certificate"], files["key"])
     return identity, {name: files[name] for name in more if name in files}
+
+
+def read_controller_key(document: Document, issues: list[Issue]) -> tuple[Identity, Path] | None:
+    """Return who the reader of ``security`` is, and the file of the controller's key; None where something is wrong."""
+    if not isinstance(document.data.get("security"), dict):
+        return None
+    found = read_identity(document, document.data["security"], "security", {"controller_key": text()}, issues)
+    return None if found is None else (found[0], found[1]["controller_key"])
 
 
 def check_positions(

@@ -40,14 +40,15 @@ from pdnopt.devicemap.common import (
     MAPPING,
     PORT,
     TOPIC,
+    check_name,
     check_positions,
-    device_field,
+    open_map,
     read_identity,
 )
 from pdnopt.devicemap.limits import Limits, read_limits
 from pdnopt.errors import InputError, Issue
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.documents import Document, read_document
+from pdnopt.protocols.documents import Document
 from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 
 __all__ = ["AreaEntry", "Connection", "DeviceEntry", "DeviceMap", "Way", "read_device_map"]
@@ -156,11 +157,7 @@ def read_device_map(path: Path) -> DeviceMap:
     InputError
         Everything that is wrong with it, at once, each with its line.
     """
-    document = read_document(path)
-    data, where = document.data, document.where
-    issues = check_fields(data, _TOP, "", "", where)
-    if not isinstance(data, dict):
-        raise InputError(issues)
+    document, data, issues = open_map(path, _TOP)
     connections = _connections(document, _mapping(data, "connections"), issues)
     areas = _areas(document, _mapping(data, "areas"), issues)
     devices = _devices(document, _mapping(data, "devices"), connections, areas, issues)
@@ -209,9 +206,7 @@ def _devices(
     topics: dict[tuple[str, str, int], str] = {}
     for name, entry in data.items():
         place = f"devices.{name}"
-        if not device_field(name):
-            allowed, todo = "table:name, for instance transfer:T1", "Write it as `pdnopt validate` writes it."
-            issues.append(Issue("InvalidId", document.where(place), name, name, allowed, todo))
+        issues += check_name(document, name, place)
         faults = check_fields(entry, _DEVICE, place, name, document.where)
         issues += faults
         if not isinstance(entry, dict):

@@ -30,15 +30,17 @@ from pdnopt.devicemap.common import (
     OPTIONAL,
     PORT,
     TOPIC,
+    check_name,
     check_positions,
-    device_field,
+    check_sections,
     in_folder,
-    read_identity,
+    open_map,
+    read_controller_key,
 )
 from pdnopt.devicemap.limits import Limits, read_limits
 from pdnopt.errors import InputError, Issue
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.documents import Document, read_document
+from pdnopt.protocols.documents import Document
 from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 
 __all__ = ["GatewayEntry", "GatewayMap", "read_gateway_map"]
@@ -110,17 +112,9 @@ def read_gateway_map(path: Path) -> GatewayMap:
     InputError
         Everything that is wrong with it, at once, each with its line.
     """
-    document = read_document(path)
-    data, where = document.data, document.where
-    issues = check_fields(data, _TOP, "", "", where)
-    if not isinstance(data, dict):
-        raise InputError(issues)
-    for name, fields in (("listen", _LISTEN), ("mqtt", BROKER), ("guard", GUARD)):
-        if isinstance(data.get(name), dict):
-            issues += check_fields(data[name], fields, name, "", where)
-    security = None
-    if isinstance(data.get("security"), dict):
-        security = read_identity(document, data["security"], "security", {"controller_key": text()}, issues)
+    document, data, issues = open_map(path, _TOP)
+    issues += check_sections(document, {"listen": _LISTEN, "mqtt": BROKER, "guard": GUARD})
+    security = read_controller_key(document, issues)
     devices = _devices(document, data.get("devices"), issues)
     if issues or security is None:
         raise InputError(issues)
@@ -128,8 +122,7 @@ def read_gateway_map(path: Path) -> GatewayMap:
         path,
         data["listen"]["host"],
         data["listen"]["port"],
-        security[0],
-        security[1]["controller_key"],
+        *security,
         tuple(data["controllers"]),
         in_folder(document, data["state"]),
         devices,
@@ -144,9 +137,7 @@ def _devices(document: Document, data: Any, issues: list[Issue]) -> dict[str, Ga
     for name, entry in data.items() if isinstance(data, dict) else ():
         place = f"devices.{name}"
         faults = check_fields(entry, _DEVICE, place, name, document.where)
-        if not device_field(name):
-            allowed, todo = "table:name, for instance transfer:T1", "Write it as `pdnopt validate` writes it."
-            faults.append(Issue("InvalidId", document.where(place), name, name, allowed, todo))
+        faults += check_name(document, name, place)
         if isinstance(entry, dict):
             limits = read_limits(document, entry.get("limits"), f"{place}.limits", name, faults)
             positions = check_positions(

@@ -43,16 +43,18 @@ from pdnopt.devicemap.common import (
     PORT,
     TOPIC,
     check_positions,
+    check_sections,
     device_field,
     in_folder,
-    read_identity,
+    open_map,
+    read_controller_key,
 )
 from pdnopt.devicemap.limits import Limits, read_limits
 from pdnopt.errors import InputError, Issue
 from pdnopt.node.device import ACTIONS, LENT
 from pdnopt.node.rules import check_rule
 from pdnopt.protocols.certificates import Identity
-from pdnopt.protocols.documents import Document, read_document
+from pdnopt.protocols.documents import Document
 from pdnopt.protocols.fields import Field, check_fields, number, text, whole
 
 __all__ = ["DeviceSettings", "ForecastSettings", "NodeSettings", "read_node_settings"]
@@ -190,17 +192,9 @@ def read_node_settings(path: Path) -> NodeSettings:
     InputError
         Everything that is wrong with it, at once, each with its line.
     """
-    document = read_document(path)
-    data, where = document.data, document.where
-    issues = check_fields(data, _TOP, "", "", where)
-    if not isinstance(data, dict):
-        raise InputError(issues)
-    for name, fields in (("broker", BROKER), ("guard", GUARD), ("times", _TIMES)):
-        if isinstance(data.get(name), dict):
-            issues += check_fields(data[name], fields, name, "", where)
-    security = None
-    if isinstance(data.get("security"), dict):
-        security = read_identity(document, data["security"], "security", {"controller_key": text()}, issues)
+    document, data, issues = open_map(path, _TOP)
+    issues += check_sections(document, {"broker": BROKER, "guard": GUARD, "times": _TIMES})
+    security = read_controller_key(document, issues)
     devices = _devices(document, data.get("devices"), issues)
     forecast = _forecast(document, data.get("forecast"), data.get("devices"), issues)
     if issues or security is None:
@@ -208,8 +202,7 @@ def read_node_settings(path: Path) -> NodeSettings:
     return NodeSettings(
         path,
         data["name"],
-        security[0],
-        security[1]["controller_key"],
+        *security,
         data["broker"],
         in_folder(document, data["state"]),
         devices,
