@@ -34,19 +34,21 @@ class Row:
     tone: str = ""
 
 
-def story(past: Past, truth: dict[str, Any] | None, first_s: float) -> list[Row]:
+def story(past: Past, events: list[tuple[float, str, dict[str, Any]]], first_s: float) -> list[Row]:
     """Return the lines in order of time.
 
     Parameters
     ----------
     past : Past
-    truth : dict or None
-        The emulated plant's account, where there is one.
+    events : list of (float, str, dict)
+        Those of the journal; where the plant was emulated its own account is one of them.
     first_s : float
         UTC of the first scan.
     """
-    rows = [] if truth is None else _happenings(truth["happenings"], first_s)
-    rows += _decisions(past, first_s)
+    rows = [
+        row for _, kind, body in events if kind == "truth" for row in _happenings(body["happenings"], first_s)
+    ]
+    rows += _decisions(events, first_s)
     rows += _commands(past, first_s)
     return sorted(rows, key=lambda row: row.t_s)
 
@@ -67,8 +69,8 @@ def _happenings(items: list[list[Any]], first_s: float) -> list[Row]:
     return rows
 
 
-def _decisions(past: Past, first_s: float) -> list[Row]:
-    ticks = [(t, body) for t, kind, body in past.events() if kind == "tick"]
+def _decisions(events: list[tuple[float, str, dict[str, Any]]], first_s: float) -> list[Row]:
+    ticks = [(t, body) for t, kind, body in events if kind == "tick"]
     told = [(t, str(body["did"]), body) for t, body in ticks if not str(body["did"]).startswith(IDLE)]
     rows = []
     for did, group in groupby(told, key=lambda item: item[1]):
@@ -80,7 +82,7 @@ def _decisions(past: Past, first_s: float) -> list[Row]:
         if len(items) > 1:
             details.append(f"{len(items)} times")
         rows.append(Row(t_s - first_s, "pdnopt", did, "; ".join(details)))
-    for t_s, kind, body in past.events():
+    for t_s, kind, body in events:
         if kind == "maintenance":
             what = f"{short(str(body['component']))}: {body['reason']}"
             rows.append(Row(t_s - first_s, "pdnopt", what, str(body["repair"])))

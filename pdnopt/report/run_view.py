@@ -6,7 +6,6 @@ plant they are what the controller believed.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -75,20 +74,21 @@ class _Account:
 
 def read_run(past: Past) -> RunView:
     """Return what to show of a journal. Raises InputError where it holds no scan."""
-    ticks = [(t, body) for t, kind, body in past.events() if kind == "tick"]
-    truth = next((body for _, kind, body in past.events() if kind == "truth"), None)
+    events = list(past.events())
+    ticks = [(t, body) for t, kind, body in events if kind == "tick"]
+    truth = next((body for _, kind, body in events if kind == "truth"), None)
     span = past.span_s()
     if not np.isfinite(span[0]):
         todo = "Give the journal of a run that has read its plant at least once."
         raise InputError(Issue("Missing", "journal", str(past.path), "no scan", "at least one scan", todo))
-    span = (span[0], max([span[1], *(t for t, *_ in past.events())]))  # a scan without news writes nothing
-    account = _account(ticks, truth, past, span)
+    span = (span[0], max([span[1], *(t for t, *_ in events)]))  # a scan without news writes nothing
+    alarms = past.table("alarm")
+    account = _account(ticks, truth, alarms, span)
     commands = past.table("command").merge(
         past.table("outcome"), left_on="id", right_on="command", how="left", suffixes=("", "_end")
     )
     confirmed = int((commands["outcome"] == "done").sum())
     unknown = int(commands["outcome"].isin(["unknown"]).sum() + commands["outcome"].isna().sum())
-    alarms = past.table("alarm")
     scenario = past.meta("scenario") or ""
     name = past.meta("name") or past.path.stem
     critical = min(account.unserved_kwh, default=1)
@@ -100,9 +100,9 @@ def read_run(past: Past) -> RunView:
         verdict=verdict,
         figures=_figures(account, critical, commands, confirmed, unknown, alarms),
         panels=_panels(past, ticks, span),
-        marks=_marks(account, past, span),
+        marks=_marks(account, commands, span),
         ticks=_axis(span),
-        rows=story(past, truth, span[0]),
+        rows=story(past, events, span[0]),
         alarms=_alarm_rows(alarms, span[0]),
         facts=_facts(past, span, scenario),
         simulated=truth is not None,
@@ -112,7 +112,7 @@ def read_run(past: Past) -> RunView:
 def _account(
     ticks: list[tuple[float, dict[str, Any]]],
     truth: dict[str, Any] | None,
-    past: Past,
+    alarms: Any,
     span: tuple[float, float],
 ) -> _Account:
     if truth is not None:
@@ -127,8 +127,7 @@ def _account(
     for (t_s, body), end_s in zip(ticks, [*(t for t, _ in ticks[1:]), span[1]], strict=True):
         for priority, kw in body["unserved_kw"].items():
             kwh[int(priority)] = kwh.get(int(priority), 0.0) + kw * max(end_s - t_s, 0.0) / S_PER_H
-    frame = past.table("alarm")
-    lost = frame[frame["kind"] == "failed"]
+    lost = alarms[alarms["kind"] == "failed"]
     return _Account(
         kwh,
         {},
@@ -276,11 +275,10 @@ def _ups_series(past: Past) -> tuple[Series, Series]:
     return loading, dict(list(charge.items())[:MOST_UPS])
 
 
-def _marks(account: _Account, past: Past, span: tuple[float, float]) -> list[Mark]:
+def _marks(account: _Account, commands: Any, span: tuple[float, float]) -> list[Mark]:
     scale = WIDTH / ((span[1] - span[0]) or 1.0)
     lost = [Mark((t - span[0]) * scale, f"{short(who)} {what}", "bad") for t, who, what in account.failures]
-    rows = past.table("command")
-    begun = rows.groupby("plan_hash")["t_s"]
+    begun = commands.groupby("plan_hash")["t_s"]
     acted = [
         Mark((t - span[0]) * scale, plural(int(n), "command"), "act")
         for t, n in zip(begun.min().to_numpy(float), begun.size().to_numpy(), strict=True)
@@ -345,5 +343,5 @@ def _facts(past: Past, span: tuple[float, float], scenario: str) -> list[tuple[s
         ("Lasted", seconds(span[1] - span[0])),
         ("Scans with news", number(counts["scan"], 0)),
         ("Plans", ", ".join(f"{n} {status}" for status, n in plans) or "none"),
-        ("Commands", json.dumps(counts["command"])),
+        ("Commands", number(counts["command"], 0)),
     ]
