@@ -220,7 +220,8 @@ def with_load(net: Any, level: float, seed: int | None = None) -> Any:
     ratio = np.where(before > 0, kw.to_numpy(float) / np.where(before > 0, before, 1.0), 1.0)
     for column in ("p_mw", "q_mvar"):
         out.load.loc[kw.index, column] = net.load.loc[kw.index, column] * ratio
-    out.load.loc[kw.index, "min_p_mw"] = np.minimum(
-        out.load.loc[kw.index, "min_p_mw"].to_numpy(float), out.load.loc[kw.index, "p_mw"].to_numpy(float)
-    )
+    if "min_p_mw" in out.load:  # an optional column
+        out.load.loc[kw.index, "min_p_mw"] = np.minimum(
+            out.load.loc[kw.index, "min_p_mw"].to_numpy(float), out.load.loc[kw.index, "p_mw"].to_numpy(float)
+        )
     return out

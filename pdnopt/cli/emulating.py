@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from pathlib import Path
@@ -71,11 +72,9 @@ def emulate(
     told = None if scenario is None else load_scenario(scenario)
     net = pdnopt.load_case(network)
     if load_level is not None:
-        from cases.hall import with_load
-        from pdnopt.cli.solving import load_level_kw
+        from pdnopt.cli.solving import at_load_level
 
-        load_level_kw(net, load_level)  # which checks the level and the network
-        net = with_load(net, load_level)
+        net = at_load_level(net, load_level)
     clock = SystemClock()
     plant = EmulatedPlant(net, seed if told is None else told.seed, start_utc_s=clock.utc_s())
     if told is not None:
@@ -87,10 +86,14 @@ def emulate(
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda signum, frame: ended.set())
-        typer.echo(
-            f'{{"emulates": "{network}", "servers": {len(servers.ports)}, "devices": {len(plant.devices)}, '
-            f'"gateway": "{files.gateway}", "map": "{files.devices}"}}'
-        )
+        said = {
+            "emulates": network,
+            "servers": len(servers.ports),
+            "devices": len(plant.devices),
+            "gateway": str(files.gateway),
+            "map": str(files.devices),
+        }
+        typer.echo(json.dumps(said))
         limit_s = float("inf") if hours is None else hours * 3600.0
         while not ended.wait(0.2) and live.live() < limit_s:
             pass

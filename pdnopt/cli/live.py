@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from pdnopt.control.ticks import LOOKS
 from pdnopt.words import compact_names, number, plural, seconds, short
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ BAR_PERCENT = 125.0
 time that its overload may last is used."""
 MOST_UPS, MOST_SOURCES, MOST_ALARMS, MOST_HAPPENINGS = 10, 6, 5, 9
 REFRESH_S = 0.1
-QUIET = ("watches", "prepares", "observes")
 COLOURS = {"critical": "bold red", "major": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -71,7 +71,7 @@ class LiveView:
         """Take up one tick, and draw unless it was done a moment ago."""
         self._tick = tick
         self._slowest_s = max(self._slowest_s, tick.wall_s)
-        if not tick.did.startswith(QUIET) and (not self._happenings or self._happenings[-1][1] != tick.did):
+        if not tick.did.startswith(LOOKS) and (not self._happenings or self._happenings[-1][1] != tick.did):
             self._happenings.append((tick.t_s, tick.did))
         if time.monotonic() - self._drawn_s >= REFRESH_S:
             self._draw()

@@ -36,8 +36,6 @@ Areas whose mode is manual ask at the terminal before every step. --mode sets th
 Exit codes: 0 done, 1 the run ended without being able to command, 2 bad input, 3 internal error.
 """
 
-SHOWN = ("watches", "prepares", "observes")
-
 
 @guarded
 def run(
@@ -182,17 +180,12 @@ def _simulate(
 def _network(name: str, load_level: float | None) -> Any:
     """Return the network, its loads at a part of the installed UPS kW. Raises InputError where it is not valid."""
     import pdnopt
-    from pdnopt.cli.solving import load_level_kw
+    from pdnopt.cli.solving import at_load_level
     from pdnopt.validation import validate
 
     net = pdnopt.load_case(name)
     if load_level is not None:
-        level_kw = load_level_kw(net, load_level)
-        rows = level_kw.index
-        given_kw = 1e3 * (net.load.loc[rows, "p_mw"] * net.load.loc[rows, "scaling"])
-        factor = (level_kw / given_kw.where(given_kw > 0, 1.0)).to_numpy(float)
-        net.load.loc[rows, "p_mw"] *= factor
-        net.load.loc[rows, "q_mvar"] *= factor
+        net = at_load_level(net, load_level)
     errors = [issue for issue in validate(net) if issue.severity == "error"]
     if errors:
         raise InputError(errors)
@@ -221,7 +214,9 @@ def _watched(loop: Any, lines: bool | None, start_s: float | None = None) -> Ite
 
 def _show(tick: Any, start_s: float | None = None) -> None:
     """Print what a tick came to, if it is more than looking."""
-    if tick.did.startswith(SHOWN):
+    from pdnopt.control.ticks import LOOKS
+
+    if tick.did.startswith(LOOKS):
         return
     when = clock(tick.t_s) if start_s is None else f"{tick.t_s - start_s:9.1f} s"
     parts = [f"unserved {tick.standing.unserved_kw:.1f} kW of {tick.picture.total_kw:.0f} kW"]

@@ -24,7 +24,7 @@ from pdnopt.cli.risks import read_risks
 from pdnopt.cli.tables import read_loads, read_pairs, read_spectra_table
 from pdnopt.errors import InputError, Issue
 
-__all__ = ["SOLVE_HELP", "load_level_kw", "solve"]
+__all__ = ["SOLVE_HELP", "at_load_level", "load_level_kw", "solve"]
 
 SOLVE_HELP = """Find a verified, ordered plan for a network: after a failure (reroute), or before one (reserve).
 
@@ -251,6 +251,14 @@ def load_level_kw(net: Any, level: float) -> Any:
     from cases import hall
 
     return hall.load_level_kw(net, level)
+
+
+def at_load_level(net: Any, level: float) -> Any:
+    """Return a copy of the network with all load at a part of the installed UPS kW."""
+    load_level_kw(net, level)  # which checks the level and the network
+    from cases import hall
+
+    return hall.with_load(net, level)
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,9 +8,10 @@ from pdnopt.control.picture import Picture
 from pdnopt.control.standing import Standing
 from pdnopt.journal import Journal
 
-__all__ = ["Tick", "is_idle", "write_tick"]
+__all__ = ["LOOKS", "Tick", "is_idle", "write_tick"]
 
-IDLE = ("watches", "prepares", "observes", "stands by")
+LOOKS = ("watches", "prepares", "observes")
+IDLE = (*LOOKS, "stands by")
 
 
 @dataclass(frozen=True)
