@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import Any
 
 from pdnopt.alarms import Alarm, Board, Severity
-from pdnopt.candidates import contingencies
 from pdnopt.control.ahead import Ahead
 from pdnopt.control.arbiter import Arbiter, Proposal
 from pdnopt.control.beliefs import Beliefs, Believing
@@ -25,7 +24,7 @@ from pdnopt.control.ladder import Decision, Ladder, Rung
 from pdnopt.control.lease import Lease, LeaseError
 from pdnopt.control.picture import Picture, Pictures, with_numbers
 from pdnopt.control.planner import Planner
-from pdnopt.control.playbook import Playbook
+from pdnopt.control.playbook import Playbook, likely
 from pdnopt.control.settings import LoopSettings
 from pdnopt.control.standing import (
     Standing,
@@ -117,7 +116,7 @@ class ControlLoop:
         self.trust = Trust(self.board, self.clock, self.settings)
         self.believing = Believing()
         self.arbiter = Arbiter()
-        may_fail = _likely(net) if components is None else list(components)
+        may_fail = likely(net) if components is None else list(components)
         self.playbook = Playbook(may_fail, self.settings.soft_s)
         self.ladder = Ladder(
             self.pictures, planner, self.playbook, self.settings.soft_s, self.settings.hard_s
@@ -491,13 +490,6 @@ class ControlLoop:
                 "Mend what it says, then start the controller again.",
             )
         self.carrier.drop()
-
-
-PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")
-
-
-def _likely(net: Any) -> list[str]:
-    return [name for name in contingencies(net) if name.partition(":")[0] in PREPARED]
 
 
 def _lost(failed: tuple[str, ...]) -> str:

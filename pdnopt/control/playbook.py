@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from pdnopt.candidates import contingencies
 from pdnopt.control.desk import Answer, Ask
 from pdnopt.control.picture import Picture
 from pdnopt.plan import Plan
 
-__all__ = ["Playbook"]
+__all__ = ["Playbook", "likely"]
 
 KEPT_STATES = 4
+PREPARED = ("ups", "ext_grid", "trafo", "transfer", "storage")
+
+
+def likely(net: Any) -> list[str]:
+    """Return the contingencies that plans are made for unless it is said otherwise."""
+    return [name for name in contingencies(net) if name.partition(":")[0] in PREPARED]
 
 
 @dataclass

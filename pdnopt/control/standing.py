@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,8 +104,6 @@ def out_of_count(pictures: Pictures, picture: Picture, distrusted: frozenset[str
 
 def pinned_numbers(pictures: Pictures, picture: Picture, units: frozenset[str]) -> Picture:
     """Return the picture with units that do not do as they are told neither to be shed nor capped."""
-    from dataclasses import replace
-
     d = pictures.demand
     mine = np.isin(d.cord_unit, [k for k, name in enumerate(d.name) if name in units])
     if not mine.any():

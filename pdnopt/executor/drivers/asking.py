@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from pdnopt.errors import InputError
@@ -17,7 +18,7 @@ __all__ = ["AskingDriver", "missing"]
 log = logging.getLogger(__name__)
 
 
-class AskingDriver:
+class AskingDriver(ABC):
     """Base of drivers that speak to guards. A subclass says how a message is exchanged and how readings come.
 
     Parameters
@@ -32,15 +33,17 @@ class AskingDriver:
     def __init__(self, name: str, clock: Clock, sign: Callable[[bytes], bytes]) -> None:
         self.name, self.clock, self.sign = name, clock, sign
 
+    @abstractmethod
     def exchange(self, device: str, message: bytes, again: bool) -> bytes | None:
         """Return the answer to a message, None where there is none in time. ``again``: it may be sent twice."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, devices: Iterable[str]) -> list[Reading]:
-        raise NotImplementedError
+        """Return what the devices say of themselves, as `Driver.read` does."""
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """End connections."""
 
     def select(self, command: Command) -> Reply:
         message = request_bytes("select", command=command, signature=self.sign(select_text(command)))
